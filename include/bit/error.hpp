@@ -1,0 +1,40 @@
+// Exception types. Each message names what was expected, what came and, where it helps, what to do.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace bit::inline v0 {
+
+/// Base of everything this library throws on purpose.
+struct error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A tensor's shape or layout does not fit: `[op] expected ..., got ...`. Python: ValueError.
+struct shape_error : error {
+  using error::error;
+};
+
+/// An option or architecture that cannot be built or is not in this build. Python: ValueError.
+struct config_error : error {
+  using error::error;
+};
+
+/// The system refused to open, read, map, write or rename a file; names the path and errno's text. Python: OSError.
+struct io_error : error {
+  io_error(const std::string& message, int code) : error(message), code(code) {}
+  int code;  ///< errno of the failing call
+};
+
+/// A file's content breaks the rules of its format; names the file, the tensor and the rule. Python: ValueError.
+struct format_error : error {
+  using error::error;
+};
+
+/// An accelerator failed or is not there; names the operation. Python: RuntimeError.
+struct device_error : error {
+  using error::error;
+};
+
+}  // namespace bit::inline v0

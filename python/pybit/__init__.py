@@ -1,0 +1,1 @@
+"""Big Transfer (BiT) without a deep-learning framework."""

@@ -1,0 +1,9 @@
+// The extension module pybit._core: one register_<thing>.cpp per part of the library.
+#include <pybind11/pybind11.h>
+
+#include "register.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Raw bindings of the bit library; the package pybit gives them their public face.";
+  register_errors(m);
+}

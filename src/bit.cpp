@@ -1,0 +1,2 @@
+// Compiled mode: the bodies of every function that is not a template, once.
+#include <bit/model/config.ipp>
