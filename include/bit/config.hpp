@@ -30,3 +30,22 @@
 #ifndef BIT_HAS_WEBP
 #define BIT_HAS_WEBP 0
 #endif
+
+// BIT_TARGET_BEGIN("avx2,fma") ... BIT_TARGET_END compiles the functions between them for another instruction set than
+// the translation unit's. Inside: no #include of foreign headers, no lambdas, no OpenMP pragmas, no vector types in
+// signatures of functions called from outside (-Wpsabi speaks of just those calls, which there are none of).
+#if defined(__clang__)
+#define BIT_PRAGMA(x) _Pragma(#x)
+#define BIT_TARGET_BEGIN(isa) \
+  BIT_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define BIT_TARGET_END _Pragma("clang attribute pop")
+#else
+#define BIT_PRAGMA(x) _Pragma(#x)
+#define BIT_TARGET_BEGIN(isa)                                              \
+  _Pragma("GCC push_options") _Pragma("GCC diagnostic push")               \
+      _Pragma("GCC diagnostic ignored \"-Wpsabi\"") BIT_PRAGMA(GCC target(isa))
+#define BIT_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
+#endif
+
+// BIT_STATIC_ISA="avx2" (or "scalar", "avx512"), if the build defines it, pins the kernels; otherwise the best that the
+// CPU has is chosen at run time.

@@ -37,4 +37,9 @@ struct device_error : error {
   using error::error;
 };
 
+/// Work was abandoned because the caller's `interrupted` function said so.
+struct interrupted_error : error {
+  using error::error;
+};
+
 }  // namespace bit::inline v0

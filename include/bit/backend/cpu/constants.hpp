@@ -1,0 +1,46 @@
+// Parameters as the CPU kernels want them: standardised, packed into panels, shared by every plan of a frozen model.
+#pragma once
+
+#include <bit/backend/cpu/isa/table.hpp>
+#include <bit/detail/aligned_buffer.hpp>
+#include <bit/program/program.hpp>
+#include <string>
+#include <unordered_map>
+
+namespace bit::inline v0::detail {
+
+/// Blocks of 16 that hold `channels`.
+constexpr std::size_t blocks_of(std::size_t channels) { return (channels + block - 1) / block; }
+
+/// A kernel (k,cout) in panels of tile_columns output channels, [panel][k][tile_columns]; or a vector (c) in one row.
+/// k runs over taps, then over input channels padded to blocks of 16 (the stem: over all of (h,w,i), padded once).
+struct packed_constant {
+  aligned_buffer<float> data;
+  std::size_t panel_size = 0;  ///< floats of a panel
+  std::size_t panels = 0;
+};
+
+/// Immutable after construction; any number of threads may read it.
+class cpu_constants {
+ public:
+  /// Reads, standardises and packs every constant of `p` with all threads, one tensor after the other, and lets go of
+  /// each tensor's pages at once: beside the packed copy at most one tensor is in memory.
+  /// Throws what reading a tensor throws.
+  cpu_constants(const program& p, const kernel_table& kernels);
+
+  const kernel_table& kernels() const { return *kernels_; }
+  /// The packed form of a constant of a program of the same model; throws config_error if there is none.
+  const packed_constant& at(const named_tensor& tensor) const;
+  /// Bytes held.
+  std::size_t bytes() const;
+
+ private:
+  const kernel_table* kernels_;
+  std::unordered_map<std::string, packed_constant> packed_;
+};
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/constants.ipp>
+#endif

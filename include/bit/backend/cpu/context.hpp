@@ -1,0 +1,92 @@
+// What the operations of a plan share: where values lie while it runs, and how work is cut up.
+#pragma once
+
+#include <algorithm>
+#include <bit/backend/cpu/constants.hpp>
+#include <bit/backend/run.hpp>
+#include <bit/program/program.hpp>
+#include <cmath>
+#include <cstddef>
+
+namespace bit::inline v0 {
+
+namespace detail {
+
+/// State of one run of a plan, the same for all threads but `scratch`.
+struct run_context {
+  std::byte* arena;
+  image_view<float> image;
+  std::byte* scratch;  ///< this thread's own
+  std::size_t thread, threads;
+};
+
+/// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.
+struct map_place {
+  std::size_t offset = 0, blocks = 0, height = 0, width = 0;
+
+  std::size_t pixels() const { return height * width; }
+  std::size_t image_size() const { return blocks * pixels() * block; }
+  float* at(const run_context& run, std::size_t n) const {
+    return reinterpret_cast<float*>(run.arena + offset) + n * image_size();
+  }
+};
+
+/// Sums of a map: [n][chunks][c/16][2][16] doubles. Chunks are cut by the map's shape alone, so that the result does
+/// not depend on the number of threads.
+struct statistics_place {
+  std::size_t offset = 0, chunks = 0, blocks = 0, groups = 0, channels = 0, pixels = 0;
+
+  std::size_t image_size() const { return chunks * blocks * 2 * block; }
+  double* at(const run_context& run, std::size_t n) const {
+    return reinterpret_cast<double*>(run.arena + offset) + n * image_size();
+  }
+};
+
+/// A norm_relu with its operands found.
+struct norm_place {
+  statistics_place statistics;
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  double eps = 0;
+
+  /// Writes scale and shift of image n, [blocks·16] each, zero for channels beyond the last.
+  void fold(const run_context& run, std::size_t n, float* scale, float* shift) const {
+    const statistics_place& s = statistics;
+    const double* sums = s.at(run, n);
+    const std::size_t per_group = s.channels / s.groups;
+    for (std::size_t c = s.channels; c < s.blocks * block; ++c) scale[c] = shift[c] = 0;
+    for (std::size_t first = 0; first < s.channels; first += per_group) {
+      double sum = 0, squares = 0;
+      for (std::size_t c = first; c < first + per_group; ++c)
+        for (std::size_t chunk = 0; chunk < s.chunks; ++chunk) {
+          const double* at = sums + ((chunk * s.blocks + c / block) * 2) * block + c % block;
+          sum += at[0];
+          squares += at[block];
+        }
+      const double count = static_cast<double>(per_group * s.pixels), mean = sum / count;
+      // Biased variance, as torch.nn.GroupNorm and bit_jax/models.py have it; rounding may leave it below zero.
+      const double variance = std::max(squares / count - mean * mean, 0.0);
+      const double rstd = 1.0 / std::sqrt(variance + eps);
+      for (std::size_t c = first; c < first + per_group; ++c) {
+        scale[c] = static_cast<float>(gamma[c] * rstd);
+        shift[c] = static_cast<float>(beta[c] - mean * gamma[c] * rstd);
+      }
+    }
+  }
+};
+
+/// Half-open range of work.
+struct work_range {
+  std::size_t begin, end;
+};
+
+/// The part of `items` that belongs to this thread: contiguous, so that neighbours stay in one cache.
+inline work_range share(const run_context& run, std::size_t items) {
+  return {items * run.thread / run.threads, items * (run.thread + 1) / run.threads};
+}
+
+/// Cuts `total` into `parts` nearly equal pieces; begin of piece i.
+constexpr std::size_t cut(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }
+
+}  // namespace detail
+}  // namespace bit::inline v0

@@ -1,0 +1,157 @@
+// Bodies of backend/cpu/plan.hpp.
+#pragma once
+
+#include <omp.h>
+
+#include <atomic>
+#include <bit/backend/cpu/plan.hpp>
+#include <bit/error.hpp>
+
+namespace bit::inline v0::detail {
+
+/// Compiles steps one by one; statistics places are known once the step that writes them has been cut into chunks,
+/// which is before the arena is laid out, hence the two passes.
+struct cpu_plan_builder {
+  const program& p;
+  const cpu_constants& constants;
+  cpu_plan& plan;
+  std::vector<map_place> maps;
+  std::vector<statistics_place> sums;
+
+  explicit cpu_plan_builder(const program& program, cpu_plan& target)
+      : p(program), constants(*target.constants_), plan(target), maps(p.values.size()), sums(p.values.size()) {
+    for (std::size_t v = 0; v < p.values.size(); ++v) {
+      const value& value = p.values[v];
+      const dims4& d = value.dims;
+      if (value.kind == value_kind::map) maps[v] = {0, blocks_of(d.c), d.h, d.w};
+      if (value.kind == value_kind::table) maps[v] = {0, blocks_of(d.c), 1, d.n};
+    }
+  }
+
+  void build() {
+    compile_steps();  // shapes and chunks
+    std::vector<std::size_t> bytes(p.values.size(), 0);
+    for (std::size_t v = 0; v < p.values.size(); ++v) {
+      const value& value = p.values[v];
+      if (value.kind == value_kind::map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::table) bytes[v] = maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
+    }
+    plan.memory_ = plan_memory(p, bytes);
+    for (std::size_t v = 0; v < p.values.size(); ++v) maps[v].offset = sums[v].offset = plan.memory_.offsets[v];
+    compile_steps();  // addresses
+    plan.arena_bytes_ = plan.memory_.total;
+    for (const auto& op : plan.operations_)
+      plan.scratch_bytes_ = std::max(plan.scratch_bytes_, std::visit([](const auto& o) { return bytes_of(o); }, op));
+    plan.scratch_bytes_ = (plan.scratch_bytes_ + 63) / 64 * 64;
+    for (std::size_t i = 0; i < p.outputs.size(); ++i) {
+      const value& value = p[p.outputs[i]];
+      plan.exports_.push_back({map(p.outputs[i]), value.kind == value_kind::table, value.dims.n, value.dims.c, i});
+    }
+  }
+
+  template <class Operation>
+  static std::size_t bytes_of(const Operation& op) {
+    if constexpr (requires { op.scratch_bytes(); }) return op.scratch_bytes();
+    return 0;
+  }
+
+  void compile_steps() {
+    plan.operations_.clear();
+    for (const step& s : p.steps) std::visit(*this, s);
+  }
+
+  const map_place& map(value_id id) const { return maps[static_cast<std::size_t>(id)]; }
+  const packed_constant& constant(constant_id id) const { return constants.at(p[id]); }
+
+  norm_place norm(const norm_relu& n) const {
+    return {sums[static_cast<std::size_t>(n.statistics)], constant(n.gamma).data.data(), constant(n.beta).data.data(),
+            n.eps};
+  }
+  conv_input input(const conv_source& s) const {
+    if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
+    return {map(s.x), norm(s.input), &constant(s.kernel), s.window};
+  }
+  /// Fixes where the statistics of map `of` go, once its writer knows its chunks.
+  template <class Operation>
+  void statistics(Operation& op, const std::optional<value_id>& id, value_id of) {
+    if (!id) return;
+    statistics_place& place = sums[static_cast<std::size_t>(*id)];
+    place = {place.offset, op.chunks(), map(of).blocks, p[*id].dims.c, p[of].dims.c, map(of).pixels()};
+    op.add_statistics(place);
+  }
+
+  void operator()(const stem_step& s) {
+    stem_operation op(constants.kernels(), constant(s.kernel), s.window, p[s.image].dims, map(s.y),
+                      s.unpooled ? map(*s.unpooled) : map_place{});
+    statistics(op, s.statistics, s.y);
+    plan.operations_.push_back(op);
+  }
+  void operator()(const conv_step& s) {
+    conv_operation op(constants.kernels(), p[s.y].dims.n, map(s.y), input(s.main));
+    if (s.projection) {
+      if (s.main.window.size != 1 || s.projection->window.size != 1)
+        throw config_error("[cpu] expected a 1x1 projection beside a 1x1 convolution, got " + p[s.main.kernel].name);
+      op.add_projection(input(*s.projection));
+    }
+    if (s.residual) op.add_residual(map(*s.residual));
+    statistics(op, s.statistics, s.y);
+    plan.operations_.push_back(std::move(op));
+  }
+  void operator()(const pool_step& s) {
+    plan.operations_.push_back(pool_operation{&constants.kernels(), p[s.x].dims.n, map(s.x),
+                                              s.features ? map(*s.features) : map_place{}, map(s.pooled),
+                                              norm(s.input)});
+  }
+  void operator()(const mean_step& s) { plan.operations_.push_back(mean_operation{p[s.image].dims, map(s.y)}); }
+  void operator()(const head_step& s) {
+    plan.operations_.push_back(head_operation{&constants.kernels(), p[s.x].dims.n, map(s.x), map(s.y),
+                                              &constant(s.kernel), constant(s.bias).data.data()});
+  }
+};
+
+BIT_FUNC cpu_plan::cpu_plan(const program& p, std::shared_ptr<const cpu_constants> constants)
+    : constants_(std::move(constants)) {
+  cpu_plan_builder(p, *this).build();
+}
+
+BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
+                            const run_options& options) const {
+  std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
+#pragma omp parallel num_threads(static_cast<int>(options.threads))
+  {
+    run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
+                        static_cast<std::size_t>(omp_get_num_threads())};
+    context.scratch = memory.data() + arena_bytes_ + context.thread * scratch_bytes_;
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+      std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
+#pragma omp master
+      if (options.interrupted && options.interrupted()) stopped = i;
+#pragma omp barrier
+      // The master may already be at a later operation: only what concerns this one may end the loop.
+      if (stopped <= i) break;
+    }
+    if (stopped == operations_.size())
+      for (const export_operation& e : exports_) copy_out(context, e, outputs[e.output], options.output_layout);
+  }
+  return stopped == operations_.size();
+}
+
+/// From blocks of channels to the caller's order; padding channels are left out.
+BIT_FUNC void cpu_plan::copy_out(const run_context& run, const export_operation& e, float* to,
+                                 layout order) const noexcept {
+  const std::size_t pixels = e.from.pixels(), images = e.table ? 1 : e.images;
+  const bool channels_last = e.table || order == layout::nhwc;
+  const work_range mine = share(run, images * e.from.blocks);
+  for (std::size_t item = mine.begin; item < mine.end; ++item) {
+    const std::size_t n = item / e.from.blocks, b = item % e.from.blocks;
+    const std::size_t count = std::min(block, e.channels - b * block);
+    const float* from = e.from.at(run, n) + b * pixels * block;
+    float* image = to + n * pixels * e.channels;
+    for (std::size_t p = 0; p < pixels; ++p)
+      for (std::size_t c = 0; c < count; ++c)
+        image[channels_last ? p * e.channels + b * block + c : (b * block + c) * pixels + p] = from[p * block + c];
+  }
+}
+
+}  // namespace bit::inline v0::detail

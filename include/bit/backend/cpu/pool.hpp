@@ -1,0 +1,91 @@
+// Final norm, ReLU and mean over rows and columns, in one pass over the map; and the classifier, a product of the
+// pooled features whose "pixels" are the images of the batch.
+#pragma once
+
+#include <algorithm>
+#include <bit/backend/cpu/context.hpp>
+
+namespace bit::inline v0::detail {
+
+/// A pool_step compiled for one shape. `pooled` is a table [c/16][images][16].
+struct pool_operation {
+  const kernel_table* kernels;
+  std::size_t images;
+  map_place x, features, pooled;  ///< features without blocks: not asked for
+  norm_place norm;
+
+  std::size_t scratch_bytes() const { return 2 * x.blocks * block * sizeof(float); }
+
+  void run(const run_context& run) const noexcept {
+    float* scale = reinterpret_cast<float*>(run.scratch);
+    float* shift = scale + x.blocks * block;
+    const work_range mine = share(run, images * x.blocks);
+    std::size_t folded = images;
+    for (std::size_t item = mine.begin; item < mine.end; ++item) {
+      const std::size_t n = item / x.blocks, b = item % x.blocks;
+      if (n != folded) norm.fold(run, n, scale, shift);
+      folded = n;
+      const float* plane = x.at(run, n) + b * x.pixels() * block;
+      double sum[block] = {};
+      kernels->normalised_sum(sum, plane, x.pixels(), scale + b * block, shift + b * block);
+      float* mean = pooled.at(run, 0) + (b * images + n) * block;
+      for (std::size_t c = 0; c < block; ++c) mean[c] = static_cast<float>(sum[c] / static_cast<double>(x.pixels()));
+      if (features.blocks > 0)
+        kernels->normalise(features.at(run, n) + b * x.pixels() * block, plane, x.pixels(), 1, scale + b * block,
+                           shift + b * block);
+    }
+  }
+};
+
+/// A mean_step compiled for one shape: the caller's map -> table [c/16][images][16].
+struct mean_operation {
+  dims4 dims;
+  map_place y;
+
+  void run(const run_context& run) const noexcept {
+    const work_range mine = share(run, dims.n * y.blocks * block);
+    for (std::size_t item = mine.begin; item < mine.end; ++item) {
+      const std::size_t n = item / (y.blocks * block), c = item % (y.blocks * block);
+      double sum = 0;
+      if (c < dims.c)
+        for (std::size_t h = 0; h < dims.h; ++h)
+          for (std::size_t w = 0; w < dims.w; ++w) sum += run.image.at(n, c, h, w);
+      y.at(run, 0)[(c / block * dims.n + n) * block + c % block] =
+          static_cast<float>(sum / static_cast<double>(dims.h * dims.w));
+    }
+  }
+};
+
+/// A head_step compiled for one shape: y = x·kernel + bias, both tables [c/16][images][16].
+struct head_operation {
+  const kernel_table* kernels;
+  std::size_t images;
+  map_place x, y;
+  const packed_constant* kernel;
+  const float* bias;
+
+  void run(const run_context& run) const noexcept {
+    const std::size_t panel_blocks = kernels->tile_columns / block;
+    const std::size_t tiles = (images + kernels->tile_rows - 1) / kernels->tile_rows;
+    const work_range mine = share(run, kernel->panels);
+    for (std::size_t panel = mine.begin; panel < mine.end; ++panel) {
+      const std::size_t first_block = panel * panel_blocks;
+      tile_output out{};
+      out.y_stride = images * block;
+      out.blocks = std::min(panel_blocks, y.blocks - first_block);
+      for (std::size_t t = 0; t < tiles; ++t) {
+        const std::size_t begin = cut(images, tiles, t), size = cut(images, tiles, t + 1) - begin;
+        const segment s{x.at(run, 0) + begin * block, images * block, x.blocks,
+                        kernel->data.data() + panel * kernel->panel_size};
+        out.y = y.at(run, 0) + (first_block * images + begin) * block;
+        kernels->tile[size - 1](&s, 1, out);
+        for (std::size_t b = 0; b < out.blocks; ++b)
+          for (std::size_t m = 0; m < size; ++m)
+            for (std::size_t c = 0; c < block; ++c)
+              out.y[b * out.y_stride + m * block + c] += bias[(first_block + b) * block + c];
+      }
+    }
+  }
+};
+
+}  // namespace bit::inline v0::detail

@@ -1,0 +1,39 @@
+// What goes into one run of a plan, the same for every backend: the images and the options.
+#pragma once
+
+#include <bit/tensor.hpp>
+#include <cstddef>
+#include <functional>
+
+namespace bit::inline v0 {
+
+/// A caller's batch of images at any strides, counted in elements; not owned.
+template <class T>
+struct image_view {
+  const T* data = nullptr;
+  dims4 dims;
+  std::ptrdiff_t stride_n = 0, stride_c = 0, stride_h = 0, stride_w = 0;
+
+  const T& at(std::size_t n, std::size_t c, std::size_t h, std::size_t w) const {
+    return data[static_cast<std::ptrdiff_t>(n) * stride_n + static_cast<std::ptrdiff_t>(c) * stride_c +
+                static_cast<std::ptrdiff_t>(h) * stride_h + static_cast<std::ptrdiff_t>(w) * stride_w];
+  }
+};
+
+/// The view of a row-major batch.
+template <class T>
+image_view<T> view_of(const T* data, const dims4& d, layout order) {
+  const auto c = static_cast<std::ptrdiff_t>(d.c), h = static_cast<std::ptrdiff_t>(d.h),
+             w = static_cast<std::ptrdiff_t>(d.w);
+  if (order == layout::nchw) return {data, d, c * h * w, h * w, w, 1};
+  return {data, d, c * h * w, 1, w * c, c};
+}
+
+/// How to run a plan once.
+struct run_options {
+  std::size_t threads = 0;                      ///< 0: what OMP_NUM_THREADS, the affinity mask and the cgroup allow
+  layout output_layout = layout::nchw;          ///< of feature maps
+  std::function<bool()> interrupted = nullptr;  ///< asked by the calling thread between steps; true abandons the run
+};
+
+}  // namespace bit::inline v0

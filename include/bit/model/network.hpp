@@ -1,0 +1,50 @@
+// BiT ResNetV2 on one page: layers with their parameters, and the program they emit for an input shape.
+#pragma once
+
+#include <bit/model/config.hpp>
+#include <bit/nn/bottleneck.hpp>
+#include <bit/nn/linear.hpp>
+#include <bit/nn/stem.hpp>
+#include <optional>
+#include <span>
+
+namespace bit::inline v0 {
+
+/// The layers of a BiT ResNetV2, the same for every backend. Parameters are handles (tensor_data), so a network is
+/// small and cheap to copy. Const members may be called by several threads at once.
+class network {
+ public:
+  /// Takes each parameter by its official name. Throws config_error for an impossible architecture and format_error
+  /// listing every missing, unexpected and mis-shaped tensor.
+  network(const resnet_config& config, const std::vector<named_tensor>& tensors);
+
+  const resnet_config& config() const { return config_; }
+
+  /// The parameters in the order of execution, official names and layout.
+  std::vector<named_tensor> parameters() const;
+
+  /// Names that `emit` and the models' taps accept: "logits", "pooled", "features" (after the last norm and ReLU),
+  /// "stem" (before the pool), "root" (after it), "block1".."block4", "block1/unit01", ...
+  std::vector<std::string> output_names() const;
+
+  /// The program for a batch of `image` size whose results are `outputs`, in that order; steps that no output needs
+  /// are left out. Throws shape_error if the channels differ from the configuration's or an image side is 0, and
+  /// config_error for an unknown output, listing the known ones.
+  program emit(const dims4& image, std::span<const std::string> outputs) const;
+
+  /// The program of the classifier alone on the caller's feature maps or pooled features (h = w = 1), (n,c,h,w).
+  program emit_head(const dims4& features, bool pre_logits) const;
+
+ private:
+  resnet_config config_;
+  nn::stem stem_;
+  std::vector<std::vector<nn::bottleneck>> blocks_;
+  nn::group_norm norm_;
+  std::optional<nn::linear> head_;
+};
+
+}  // namespace bit::inline v0
+
+#if BIT_HEADER_ONLY
+#include <bit/model/network.ipp>
+#endif

@@ -1,0 +1,65 @@
+// A network for one input shape: values, constants, steps in order, and what the caller wants back.
+// Layers emit into it; backends compile it; the memory plan, the summary and the feature taps read it.
+#pragma once
+
+#include <bit/config.hpp>
+#include <bit/program/parameter.hpp>
+#include <bit/program/step.hpp>
+#include <bit/tensor.hpp>
+#include <string>
+#include <vector>
+
+namespace bit::inline v0 {
+
+/// What lies behind a value's name.
+enum class value_kind {
+  image,       ///< the caller's batch, in the caller's memory and layout
+  map,         ///< feature map (n,c,h,w) in the backend's own layout
+  statistics,  ///< sums over rows, columns and channels of a group: n images, c groups
+  table,       ///< (n,c): pooled features, logits
+};
+
+/// Something a step reads or writes; only its size and name, memory is the backend's affair.
+struct value {
+  std::string name;  ///< "block1/unit01", as feature taps and reports spell it
+  value_kind kind;
+  dims4 dims;
+};
+
+/// Steps in order of execution over values that are written once.
+struct program {
+  std::vector<value> values;
+  std::vector<named_tensor> constants;
+  std::vector<step> steps;
+  std::vector<value_id> outputs;  ///< read by the caller after the last step
+
+  /// Adds a value; `name` should be unique.
+  value_id add(std::string name, value_kind kind, dims4 dims) {
+    values.push_back({std::move(name), kind, dims});
+    return value_id{values.size() - 1};
+  }
+  /// Adds a constant.
+  constant_id add(named_tensor tensor) {
+    constants.push_back(std::move(tensor));
+    return constant_id{constants.size() - 1};
+  }
+
+  const value& operator[](value_id id) const { return values[static_cast<std::size_t>(id)]; }
+  const named_tensor& operator[](constant_id id) const { return constants[static_cast<std::size_t>(id)]; }
+};
+
+/// The values that a step reads and writes, for whoever needs to know the flow and not the arithmetic.
+struct step_values {
+  std::vector<value_id> reads, writes;
+  std::vector<constant_id> constants;
+  std::optional<std::pair<value_id, value_id>> in_place;  ///< {read, write} that may share memory
+};
+
+/// Lists what `s` touches.
+BIT_FUNC step_values values_of(const step& s);
+
+}  // namespace bit::inline v0
+
+#if BIT_HEADER_ONLY
+#include <bit/program/program.ipp>
+#endif
