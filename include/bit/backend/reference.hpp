@@ -1,0 +1,25 @@
+// reference<T>: every step written plainly in xtensor and xtensor-blas, float or double. It is the specification of the
+// steps and the oracle that the fast kernels and gradients are tested against; slow, exact and single-threaded.
+// Maps are (n,h,w,c) xtensors, tables (n,c).
+#pragma once
+
+#include <bit/backend/concept.hpp>
+#include <bit/backend/reference/plan.hpp>
+
+namespace bit::inline v0 {
+
+/// The reference policy; T is float or double.
+template <class T>
+struct reference {
+  using value_type = T;
+  using constants = detail::reference_constants<T>;
+  using plan = detail::reference_plan<T>;
+  using workspace = detail::reference_workspace<T>;
+
+  /// Always one.
+  static std::size_t threads(std::size_t) { return 1; }
+};
+
+static_assert(backend<reference<float>> && backend<reference<double>>);
+
+}  // namespace bit::inline v0
