@@ -1,21 +1,86 @@
-# What the library links: xtensor, xtensor-blas, Eigen, nlohmann_json, OpenMP and threads always; zlib and the image
-# decoders where they are found (config.hpp says what a build without them refuses).
+# What the library links. OpenMP, threads, xtensor, xtensor-blas, Eigen and nlohmann_json always; zlib, the image
+# decoders and a CBLAS where they are found (config.hpp says what a build without them refuses).
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+# As a subdirectory, the targets that our own targets name must be seen by the project that links us.
+set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(Threads REQUIRED)
-find_package(xtensor REQUIRED)
-find_package(xtensor-blas REQUIRED)
-find_package(Eigen3 REQUIRED)
-find_package(nlohmann_json REQUIRED)
-find_package(ZLIB)
-find_package(JPEG)
-find_package(PNG)
-find_package(WebP QUIET)
+
+# bit_find_or_fetch(<package> <target> INCLUDE <folder> FETCH <what FetchContent_Declare takes>): <target> from the
+# parent project, from find_package or, if that is allowed, from a pinned download. Only headers are used of a
+# download and none of its CMake code runs (SOURCE_SUBDIR names a folder that is not there).
+function(bit_find_or_fetch package target)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "INCLUDE" "FETCH")
+  if(NOT TARGET ${target})
+    find_package(${package} QUIET)
+  endif()
+  if(TARGET ${target})
+    return()
+  endif()
+  if(NOT BIT_FETCH_DEPENDENCIES)
+    message(FATAL_ERROR "bit needs ${package}, which find_package did not find. Install it (tools/apt-packages.txt "
+                        "names the Debian packages) or configure with -DBIT_FETCH_DEPENDENCIES=ON to download it.")
+  endif()
+  message(STATUS "bit: ${package} was not found; downloading it (BIT_FETCH_DEPENDENCIES=OFF forbids that)")
+  include(FetchContent)
+  FetchContent_Declare(${package} ${arg_FETCH} SOURCE_SUBDIR headers-only)
+  FetchContent_MakeAvailable(${package})
+  string(TOLOWER ${package} name)
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} SYSTEM INTERFACE ${${name}_SOURCE_DIR}/${arg_INCLUDE})
+endfunction()
+
+bit_find_or_fetch(xtl xtl INCLUDE include FETCH
+                  GIT_REPOSITORY https://github.com/xtensor-stack/xtl.git
+                  GIT_TAG c52350e283b98e5d69dbc50726925a1f8e16c57c)  # 0.8.2
+bit_find_or_fetch(xtensor xtensor INCLUDE include FETCH
+                  GIT_REPOSITORY https://github.com/xtensor-stack/xtensor.git
+                  GIT_TAG f115228a7fc277b9be1bef34572831f8fd53ac73)  # 0.27.1
+bit_find_or_fetch(XtensorBlasHeaders bit::xtensor_blas INCLUDE include FETCH
+                  GIT_REPOSITORY https://github.com/xtensor-stack/xtensor-blas.git
+                  GIT_TAG 836a8047413eb64ce8e034ab6ab7ce1608562bfc)  # 0.23.0
+bit_find_or_fetch(Eigen3 Eigen3::Eigen INCLUDE . FETCH
+                  URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
+                  URL_HASH SHA256=8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72)
+bit_find_or_fetch(nlohmann_json nlohmann_json::nlohmann_json INCLUDE include FETCH
+                  URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
+                  URL_HASH SHA256=d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
+
+# Libraries that are linked where they are there: <package> <target> <macro of config.hpp>.
+set(bit_optional_packages "ZLIB ZLIB::ZLIB BIT_HAS_ZLIB" "JPEG JPEG::JPEG BIT_HAS_JPEG" "PNG PNG::PNG BIT_HAS_PNG"
+                          "WebP WebP::webp BIT_HAS_WEBP")
+set(bit_used_packages "")
+foreach(row IN LISTS bit_optional_packages)
+  string(REPLACE " " ";" row "${row}")
+  list(GET row 0 package)
+  find_package(${package} QUIET)
+  if(${package}_FOUND)
+    list(APPEND bit_used_packages ${package})
+  endif()
+endforeach()
+if(BIT_USE_CBLAS)
+  find_package(BLAS REQUIRED)
+endif()
+message(STATUS "bit: optional libraries: ${bit_used_packages}; CBLAS: ${BIT_USE_CBLAS}")
 
 function(bit_link_dependencies target)
-  target_link_libraries(${target} INTERFACE xtensor Eigen3::Eigen nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
-                                            Threads::Threads)
-  if(ZLIB_FOUND)
-    target_link_libraries(${target} INTERFACE ZLIB::ZLIB)
-    target_compile_definitions(${target} INTERFACE BIT_HAS_ZLIB=1)
+  target_link_libraries(${target} INTERFACE xtensor bit::xtensor_blas xtl Eigen3::Eigen nlohmann_json::nlohmann_json
+                                            OpenMP::OpenMP_CXX Threads::Threads)
+  foreach(row IN LISTS bit_optional_packages)
+    string(REPLACE " " ";" row "${row}")
+    list(GET row 0 package)
+    list(GET row 1 library)
+    list(GET row 2 macro)
+    if(package IN_LIST bit_used_packages)
+      target_link_libraries(${target} INTERFACE ${library})
+      target_compile_definitions(${target} INTERFACE ${macro}=1)
+    endif()
+  endforeach()
+  # xtensor-blas needs cblas_* unless it is told to use its own loops: slower, but no library and no threads of its own.
+  if(BIT_USE_CBLAS)
+    target_link_libraries(${target} INTERFACE BLAS::BLAS)
+  else()
+    target_compile_definitions(${target} INTERFACE XTENSOR_USE_FLENS_BLAS)
   endif()
 endfunction()

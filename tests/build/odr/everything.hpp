@@ -1,0 +1,13 @@
+// Every front door, after the standard header whose name our folder shares.
+#pragma once
+
+#include <bit>
+
+#include <bit/model/config.hpp>
+
+namespace odr {
+
+using name_function = std::string (*)(const bit::resnet_config&);
+name_function function_in_two();
+
+}  // namespace odr
