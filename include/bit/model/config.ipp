@@ -58,7 +58,7 @@ BIT_FUNC std::string architecture_name(const resnet_config& config) {
                       : u == std::array<std::size_t, 4>{3, 4, 23, 3} ? "R101"
                       : u == std::array<std::size_t, 4>{3, 8, 36, 3} ? "R152"
                                                                      : nullptr;
-  if (depth && config.stem_channels % 64 == 0) return depth + ("x" + std::to_string(config.stem_channels / 64));
+  if (depth && config.stem_channels % 64 == 0) return std::string(depth) + "x" + std::to_string(config.stem_channels / 64);
   return "units {" + std::to_string(u[0]) + "," + std::to_string(u[1]) + "," + std::to_string(u[2]) + "," +
          std::to_string(u[3]) + "}, stem " + std::to_string(config.stem_channels);
 }
