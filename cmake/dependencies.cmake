@@ -37,6 +37,13 @@ bit_find_or_fetch(xtl xtl INCLUDE include FETCH
 bit_find_or_fetch(xtensor xtensor INCLUDE include FETCH
                   GIT_REPOSITORY https://github.com/xtensor-stack/xtensor.git
                   GIT_TAG f115228a7fc277b9be1bef34572831f8fd53ac73)  # 0.27.1
+# Containers pass between a program and the compiled library: an installed bit insists on the version it was built with.
+get_target_property(bit_xtensor_folders xtensor INTERFACE_INCLUDE_DIRECTORIES)
+find_file(bit_xtensor_config NAMES xtensor/core/xtensor_config.hpp xtensor/xtensor_config.hpp
+          PATHS ${bit_xtensor_folders} NO_DEFAULT_PATH NO_CACHE REQUIRED)
+file(STRINGS ${bit_xtensor_config} bit_xtensor_version REGEX "define XTENSOR_VERSION_(MAJOR|MINOR|PATCH)")
+string(REGEX REPLACE "[^0-9;]" "" bit_xtensor_version "${bit_xtensor_version}")
+list(JOIN bit_xtensor_version "." bit_xtensor_version)
 bit_find_or_fetch(XtensorBlasHeaders bit::xtensor_blas INCLUDE include FETCH
                   GIT_REPOSITORY https://github.com/xtensor-stack/xtensor-blas.git
                   GIT_TAG 836a8047413eb64ce8e034ab6ab7ce1608562bfc)  # 0.23.0
@@ -62,7 +69,7 @@ endforeach()
 if(BIT_USE_CBLAS)
   find_package(BLAS REQUIRED)
 endif()
-message(STATUS "bit: optional libraries: ${bit_used_packages}; CBLAS: ${BIT_USE_CBLAS}")
+message(STATUS "bit: xtensor ${bit_xtensor_version}; optional libraries: ${bit_used_packages}; CBLAS: ${BIT_USE_CBLAS}")
 
 function(bit_link_dependencies target)
   target_link_libraries(${target} INTERFACE xtensor bit::xtensor_blas xtl Eigen3::Eigen nlohmann_json::nlohmann_json

@@ -1,0 +1,60 @@
+"""Each public header compiles alone, in both modes, with gcc and clang, without a warning.
+
+Usage: check_headers.py BUILD [COMPILER...]. The include line is that of the build's own test program, read from
+BUILD/compile_commands.json. Compiled mode finds what a header forgets to include; header-only mode, in which a header
+brings its bodies along, finds the warnings of those.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+INCLUDE = Path(__file__).resolve().parents[2] / "include"
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]
+MODES: dict[str, list[str]] = {"header-only": [], "compiled": ["-DBIT_COMPILED"]}
+
+
+def include_line(build: Path) -> list[str]:
+    """Macros and include folders of a header-only translation unit of this build."""
+    commands = json.loads((build / "compile_commands.json").read_text())
+    command = next(c["command"] for c in commands if "test_odr_header_only.dir" in c["command"])
+    words = shlex.split(command)
+    flags = [w for w in words if w.startswith(("-D", "-I"))]
+    return flags + [x for i, w in enumerate(words) if w == "-isystem" for x in (w, words[i + 1])]
+
+
+def compile_alone(header: str, compiler: str, mode: str, flags: list[str]) -> str:
+    """The compiler's complaint about a file that only includes `header` (twice), or an empty string."""
+    command = [compiler, "-std=c++20", "-fopenmp", "-fsyntax-only", *WARNINGS, *MODES[mode], *flags, "-x", "c++", "-"]
+    source = f"#include <{header}>\n#include <{header}>\n"
+    done = subprocess.run(command, input=source, capture_output=True, text=True)
+    return f"{header} ({compiler}, {mode})\n{done.stderr}" if done.returncode or done.stderr else ""
+
+
+def check(build: Path, compilers: list[str], headers: list[str]) -> list[str]:
+    """All complaints."""
+    flags = include_line(build)
+    jobs = [(h, c, m) for c in compilers for m in MODES for h in headers]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [text for text in pool.map(lambda job: compile_alone(*job, flags), jobs) if text]
+
+
+def main() -> int:
+    """Entry point."""
+    compilers = sys.argv[2:] or [c for c in ("g++", "clang++") if shutil.which(c)]
+    headers = sorted(p.relative_to(INCLUDE).as_posix() for p in INCLUDE.rglob("*.hpp"))
+    complaints = check(Path(sys.argv[1]), compilers, headers)
+    print("\n".join(complaints))
+    print(f"{len(headers)} headers alone, {' and '.join(MODES)}, {' and '.join(compilers)}: {len(complaints)} complaints")
+    return bool(complaints)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
