@@ -19,7 +19,7 @@ function(bit_find_or_fetch package target)
     return()
   endif()
   if(NOT BIT_FETCH_DEPENDENCIES)
-    message(FATAL_ERROR "bit needs ${package}, which find_package did not find. Install it (tools/apt-packages.txt "
+    message(FATAL_ERROR "bit needs ${package}, which find_package did not find. Install it (tools/apt-build.txt "
                         "names the Debian packages) or configure with -DBIT_FETCH_DEPENDENCIES=ON to download it.")
   endif()
   message(STATUS "bit: ${package} was not found; downloading it (BIT_FETCH_DEPENDENCIES=OFF forbids that)")

@@ -43,7 +43,8 @@ def check(build: Path, compilers: list[str], headers: list[str]) -> list[str]:
     flags = include_line(build)
     jobs = [(h, c, m) for c in compilers for m in MODES for h in headers]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [text for text in pool.map(lambda job: compile_alone(*job, flags), jobs) if text]
+        texts = pool.map(lambda job: compile_alone(job[0], job[1], job[2], flags), jobs)
+        return [text for text in texts if text]
 
 
 def main() -> int:
@@ -52,7 +53,8 @@ def main() -> int:
     headers = sorted(p.relative_to(INCLUDE).as_posix() for p in INCLUDE.rglob("*.hpp"))
     complaints = check(Path(sys.argv[1]), compilers, headers)
     print("\n".join(complaints))
-    print(f"{len(headers)} headers alone, {' and '.join(MODES)}, {' and '.join(compilers)}: {len(complaints)} complaints")
+    ways = " and ".join([*MODES, *compilers])
+    print(f"{len(headers)} headers alone, {ways}: {len(complaints)} complaints")
     return bool(complaints)
 
 

@@ -13,7 +13,7 @@ import sys
 
 # AVX and later are encoded with VEX or EVEX, whose mnemonics begin with v (verr, verw and the vm* of virtual machines
 # do not count); BMI2 and POPCNT are what a compiler emits for integer code under -march=native.
-BEYOND = re.compile(r"^(v(?!err|erw|m)\w+|vm(ov|ul|in|ax|ask|psad|overst)\w+|mulx|rorx|sarx|shlx|shrx|pdep|pext|andn|popcnt)$")
+BEYOND = re.compile(r"^(v(?!err|erw|m)\w+|vm(ov|ul|in|ax|ask|psad)\w+|mulx|rorx|sarx|shlx|shrx|pdep|pext|andn|popcnt)$")
 DISPATCHED = re.compile(r"avx2|avx512")
 
 
@@ -24,9 +24,10 @@ def offenders(disassembly: str) -> dict[str, str]:
     for line in disassembly.splitlines():
         if header := re.match(r"[0-9a-f]+ <(.+)>:$", line):
             function = header[1]
-        elif (code := re.match(r"\s+[0-9a-f]+:\s+(?:(?:rep|repz|notrack|bnd|lock)\s+)*(\S+)(.*)", line)) and function:
-            if BEYOND.match(code[1]) and not DISPATCHED.search(function):
-                found.setdefault(function, (code[1] + code[2]).strip())
+            continue
+        code = re.match(r"\s+[0-9a-f]+:\s+(?:(?:rep|repz|notrack|bnd|lock)\s+)*(\S+)(.*)", line)
+        if code and BEYOND.match(code[1]) and not DISPATCHED.search(function):
+            found.setdefault(function, (code[1] + code[2]).strip())
     return found
 
 
@@ -35,7 +36,7 @@ def check(path: str) -> dict[str, str]:
     command = ["objdump", "-d", "--no-show-raw-insn", path]
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if len(re.findall(r"^[0-9a-f]+ <(?!\.plt|.*@plt)", text, flags=re.M)) < 20:
-        raise ValueError(f"{path}: expected a binary with function names, got a stripped one; check it before stripping")
+        raise ValueError(f"{path}: expected a binary with function names, got a stripped one; check the unstripped one")
     return offenders(text)
 
 

@@ -47,7 +47,8 @@ def main() -> None:
             rows.append({"program": name, "mode": mode, "seconds": min(r[0] for r in runs), "peak_mb": runs[0][1]})
     for row in rows:
         print(f"{row['program']:30} {row['mode']:12} {row['seconds']:6.2f} s {row['peak_mb']:6.0f} MB")
-    Path(sys.argv[2] if len(sys.argv) > 2 else build / "compile_cost.json").write_text(json.dumps(rows, indent=2) + "\n")
+    output = Path(sys.argv[2]) if len(sys.argv) > 2 else build / "compile_cost.json"
+    output.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,13 @@ from check_isa import check, offenders
 pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="x86-64 instructions")
 
 # Enough functions for the script to see that the binary is not stripped; `sum` and `sum_avx2` do the same.
-SOURCE = "".join(f"int filler{i}(int a) {{ return a * {i + 3}; }}\n" for i in range(25)) + """
+SOURCE = (
+    "".join(f"int filler{i}(int a) {{ return a * {i + 3}; }}\n" for i in range(25))
+    + """
 float sum(const float* x, int n) { float s = 0; for (int i = 0; i < n; ++i) s += x[i]; return s; }
 float sum_avx2(const float* x, int n) { float s = 0; for (int i = 0; i < n; ++i) s += x[i]; return s; }
 """
+)
 
 
 def build(folder: Path, *flags: str) -> str:
