@@ -22,7 +22,7 @@ PY_FILES := python/pybit tools tests
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
 STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan
 
-.PHONY: help demo test test-slow test-oracle setup setup-test fuzz clean \
+.PHONY: help demo test test-slow test-oracle setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan ctest-slow pytest-slow tsan fuzz-seeds clang
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, clang build, the demo"
 	@echo "make test-oracle  installs torch, timm and transformers, then runs the tests that compare with them"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
+	@echo "make format       formats all code as the lint stage wants it"
 	@echo "make clean        removes build/ (.venv stays)"
 	@echo "single stages     $(STAGES)"
 
@@ -70,7 +71,7 @@ ctest: build
 	ctest --preset dev
 
 pytest: build
-	python -m pytest -q tests/python tests/build
+	python -m pytest -q
 
 lint:
 	ruff check $(PY_FILES)
@@ -79,6 +80,11 @@ lint:
 	python -m mypy.stubtest pybit._core --mypy-config-file pyproject.toml
 	clang-format --dry-run --Werror $(CXX_FILES)
 	python tests/build/check_house.py
+
+format:
+	ruff check -q --fix $(PY_FILES)
+	ruff format -q $(PY_FILES)
+	clang-format -i $(CXX_FILES)
 
 headers: build
 	python tests/build/check_headers.py build/dev
@@ -89,7 +95,11 @@ compile-cost: build
 wheel:
 	python tools/check_wheel.py build/wheel
 
-readme: build
+build/wheel/venv/bin/python:
+	$(MAKE) wheel
+
+readme: build | build/wheel/venv/bin/python
+	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots]"
 	cmake --install build/dev --prefix build/prefix --component bit_development
 	python tools/run_readme.py README.md --python build/wheel/venv/bin/python --prefix build/prefix
 

@@ -1,5 +1,5 @@
-#include <bit>
 #include <bit/model/config.hpp>
+#include <bit>
 #include <iostream>
 
 #if defined(XTENSOR_USE_XSIMD) || defined(XTENSOR_USE_OPENMP)
