@@ -5,3 +5,9 @@
 
 /// Exception classes; they derive from ValueError, OSError or RuntimeError as bit/error.hpp says.
 void register_errors(pybind11::module_& m);
+
+/// Config, the architecture description.
+void register_config(pybind11::module_& m);
+
+/// Checkpoint and the functions that open, recognise and write checkpoints.
+void register_io(pybind11::module_& m);

@@ -1,0 +1,163 @@
+// Bodies of io/file.hpp, for POSIX systems.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include <bit/error.hpp>
+#include <bit/io/file.hpp>
+
+namespace bit::inline v0::detail {
+
+BIT_FUNC input_file::input_file(const std::filesystem::path& path, io::read_mode mode) : name_(path.string()) {
+  const auto fail = [&](const char* action) {
+    const int code = errno;
+    if (descriptor_ >= 0) ::close(descriptor_);
+    throw io_error("[io] cannot " + std::string(action) + " " + name_ + ": " + std::strerror(code), code);
+  };
+  // O_NONBLOCK: a named pipe must be refused below, not waited for.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) fail("open");
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail("examine");
+  if (!S_ISREG(status.st_mode)) {
+    ::close(descriptor_);
+    if (S_ISDIR(status.st_mode))
+      throw io_error("[io] " + name_ +
+                         " is a folder; expected a checkpoint file (TFHub SavedModel folders are read by "
+                         "the Python package: pybit convert)",
+                     EISDIR);
+    throw io_error("[io] " + name_ + " is not a regular file; expected a checkpoint file", EINVAL);
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+  if (mode == io::read_mode::map && size_ > 0) {
+    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
+    if (address == MAP_FAILED) fail("map");
+    mapped_ = static_cast<const std::byte*>(address);
+  }
+}
+
+BIT_FUNC input_file::~input_file() {
+  if (mapped_) ::munmap(const_cast<std::byte*>(mapped_), size_);
+  ::close(descriptor_);
+}
+
+BIT_FUNC void input_file::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(descriptor_, out.data(), std::min<std::size_t>(out.size(), std::size_t{1} << 30),
+                                static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const int code = errno;
+      throw io_error("[io] cannot read " + name_ + ": " + std::strerror(code), code);
+    }
+    if (got == 0)
+      throw io_error("[io] " + name_ + " has become shorter than the " + std::to_string(size_) +
+                         " bytes that it had when it was opened: reading at byte " + std::to_string(offset) +
+                         " found its end",
+                     EIO);
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+}
+
+BIT_FUNC std::span<const std::byte> input_file::view(std::uint64_t offset, std::uint64_t count) const {
+  if (!mapped_ || count == 0) return {};
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size_)
+    throw io_error("[io] " + name_ + " was changed while it was in use: it had " + std::to_string(size_) +
+                       " bytes when it was opened and has " + std::to_string(status.st_size) +
+                       " now; write new checkpoints beside the old one and rename, or open with read_mode::copy",
+                   EIO);
+  return {mapped_ + offset, static_cast<std::size_t>(count)};
+}
+
+BIT_FUNC void input_file::release(std::uint64_t offset, std::uint64_t count) const noexcept {
+  if (!mapped_) return;
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t begin = (offset + page - 1) / page * page, end = (offset + count) / page * page;
+  if (begin < end) ::madvise(const_cast<std::byte*>(mapped_) + begin, end - begin, MADV_DONTNEED);
+}
+
+BIT_FUNC output_file::output_file(const std::filesystem::path& path) : target_(path) {
+  std::error_code ignored;
+  if (std::filesystem::is_symlink(path, ignored)) {
+    auto real = std::filesystem::weakly_canonical(path, ignored);
+    if (!ignored && !real.empty()) target_ = std::move(real);
+  }
+  // Temporary names must differ between writers of one target: O_EXCL decides, the number moves on.
+  for (int attempt = 0; descriptor_ < 0 && (attempt == 0 || (errno == EEXIST && attempt < 1000)); ++attempt) {
+    temporary_ = target_.parent_path() / ("." + target_.filename().string() + "." + std::to_string(::getpid()) + "." +
+                                          std::to_string(attempt) + ".tmp");
+    descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
+  if (descriptor_ < 0) fail("create");
+  struct stat old {};
+  if (::stat(target_.c_str(), &old) == 0 && ::fchmod(descriptor_, old.st_mode & 07777) != 0) {
+    const int code = errno;
+    ::close(descriptor_);
+    ::unlink(temporary_.c_str());
+    errno = code;
+    fail("set the mode of");
+  }
+}
+
+BIT_FUNC output_file::~output_file() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(temporary_.c_str());
+}
+
+BIT_FUNC void output_file::fail(const char* action) const {
+  const int code = errno;
+  throw io_error("[io] cannot " + std::string(action) + " " + temporary_.string() + " (to become " + target_.string() +
+                     "): " + std::strerror(code),
+                 code);
+}
+
+BIT_FUNC void output_file::write_at(std::uint64_t offset, const std::byte* bytes, std::size_t count) {
+  while (count > 0) {
+    const ssize_t done =
+        ::pwrite(descriptor_, bytes, std::min<std::size_t>(count, std::size_t{1} << 30), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done == 0) errno = ENOSPC;
+    if (done <= 0) fail("write");
+    bytes += done;
+    count -= static_cast<std::size_t>(done);
+    offset += static_cast<std::uint64_t>(done);
+  }
+}
+
+BIT_FUNC void output_file::append(std::span<const std::byte> bytes) {
+  write_at(position_, bytes.data(), bytes.size());
+  position_ += bytes.size();
+}
+
+BIT_FUNC void output_file::append(const std::string& bytes) { append(std::as_bytes(std::span(bytes))); }
+
+BIT_FUNC void output_file::patch(std::uint64_t offset, const std::string& bytes) {
+  write_at(offset, reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
+}
+
+BIT_FUNC void output_file::commit() {
+  if (::fsync(descriptor_) != 0) fail("sync");
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("rename");
+  ::close(descriptor_);
+  descriptor_ = -1;
+  const auto folder = target_.parent_path().empty() ? std::filesystem::path(".") : target_.parent_path();
+  const int opened = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (opened < 0) return;  // a folder that may be written but not listed: the rename stands, only its sync is left out
+  const int result = ::fsync(opened), code = errno;
+  ::close(opened);
+  if (result != 0 && code != EINVAL)  // EINVAL: a file system that cannot sync folders
+    throw io_error("[io] cannot sync the folder " + folder.string() + ": " + std::strerror(code), code);
+}
+
+}  // namespace bit::inline v0::detail

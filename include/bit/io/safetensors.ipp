@@ -1,0 +1,222 @@
+// Bodies of io/safetensors.hpp.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <bit/error.hpp>
+#include <bit/io/safetensors.hpp>
+
+namespace bit::inline v0::detail {
+
+/// Tensor bytes in a safetensors file, which has no checksums.
+class safetensors_data final : public io::raw_data {
+ public:
+  safetensors_data(std::shared_ptr<const input_file> file, std::uint64_t offset, std::uint64_t size)
+      : file_(std::move(file)), offset_(offset), size_(size) {}
+  void read(std::span<std::byte> out) const override { file_->read(offset_, out); }
+  std::span<const std::byte> bytes() const override { return file_->view(offset_, size_); }
+  void release() const noexcept override { file_->release(offset_, size_); }
+
+ private:
+  std::shared_ptr<const input_file> file_;
+  std::uint64_t offset_, size_;
+};
+
+/// One tensor as the JSON header describes it.
+struct safetensors_item {
+  std::string name, dtype;
+  std::vector<std::uint64_t> shape, offsets;
+  bool has_dtype = false, has_shape = false, has_offsets = false;
+};
+
+/// Takes the header's events one by one, so that duplicate keys are seen and nothing but its fixed form is accepted:
+/// {"__metadata__": {string: string}, name: {"dtype": string, "shape": [n...], "data_offsets": [begin, end]}}.
+class safetensors_sax final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  std::vector<safetensors_item> items;
+  std::map<std::string, std::string> metadata;
+  std::string problem;
+
+  bool null() override { return refuse("null"); }
+  bool boolean(bool) override { return refuse("a boolean"); }
+  bool number_integer(number_integer_t) override { return refuse("a negative number"); }
+  bool number_float(number_float_t, const string_t&) override { return refuse("a number that is not whole"); }
+  bool binary(binary_t&) override { return refuse("binary data"); }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (!in_array_) return refuse("a number");
+    numbers().push_back(value);
+    return numbers().size() <= 64 || stop("has a list of more than 64 numbers");
+  }
+  bool string(string_t& value) override {
+    if (depth_ == 2 && in_metadata_) {
+      metadata[key_] = value;
+    } else if (depth_ == 2 && !in_array_ && key_ == "dtype") {
+      items.back().dtype = value;
+    } else {
+      return refuse("a string");
+    }
+    return true;
+  }
+  bool start_object(std::size_t) override {
+    if (depth_ == 2 || in_array_) return refuse("an object");
+    if (++depth_ == 2 && !in_metadata_) {
+      items.emplace_back();
+      items.back().name = key_;
+    }
+    return true;
+  }
+  bool end_object() override {
+    if (depth_-- == 2 && !in_metadata_) {
+      const auto& item = items.back();
+      if (!item.has_dtype || !item.has_shape || !item.has_offsets)
+        return stop(item.name + ": expected dtype, shape and data_offsets");
+    }
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    if (depth_ != 2 || in_metadata_ || in_array_ || key_ == "dtype") return refuse("a list");
+    return in_array_ = true;
+  }
+  bool end_array() override {
+    in_array_ = false;
+    return true;
+  }
+  bool key(string_t& key) override {
+    key_ = key;
+    if (depth_ == 1) {
+      in_metadata_ = key == "__metadata__";
+      return names_.insert(key).second || stop("the name " + key + " occurs twice");
+    }
+    if (in_metadata_) return !metadata.contains(key) || stop("the metadata key " + key + " occurs twice");
+    auto& item = items.back();
+    bool* const seen = key == "dtype"          ? &item.has_dtype
+                       : key == "shape"        ? &item.has_shape
+                       : key == "data_offsets" ? &item.has_offsets
+                                               : nullptr;
+    if (!seen || *seen) return stop(item.name + ": expected dtype, shape and data_offsets once each, got " + key);
+    return *seen = true;
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    return stop("is not JSON at byte " + std::to_string(position) + " of the header");
+  }
+
+ private:
+  bool stop(const std::string& what) {
+    if (problem.empty()) problem = what;
+    return false;
+  }
+  bool refuse(const char* what) {
+    return stop(std::string("has ") + what + " where none belongs, after key \"" + key_ + '"');
+  }
+  std::vector<std::uint64_t>& numbers() { return key_ == "shape" ? items.back().shape : items.back().offsets; }
+
+  std::set<std::string> names_;
+  std::string key_;
+  int depth_ = 0;
+  bool in_metadata_ = false, in_array_ = false;
+};
+
+inline io::dtype safetensors_dtype(const std::string& code, const std::string& where) {
+  using enum io::dtype;
+  constexpr std::pair<std::string_view, io::dtype> known[] = {
+      {"F32", float32}, {"F16", float16}, {"BF16", bfloat16}, {"F64", float64},    {"BOOL", boolean},
+      {"I8", int8},     {"U8", uint8},    {"I16", int16},     {"U16", uint16},     {"I32", int32},
+      {"U32", uint32},  {"I64", int64},   {"U64", uint64},    {"F8_E4M3", float8}, {"F8_E5M2", float8}};
+  for (const auto& [name, type] : known)
+    if (name == code) return type;
+  throw format_error("[safetensors] " + where + ": unknown dtype \"" + code + "\"; expected F32, F16, BF16 or F64");
+}
+
+/// Lengths, places and dtypes of all tensors against each other and the file.
+inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const input_file>& file,
+                                                     std::vector<safetensors_item> items, std::uint64_t start) {
+  for (const auto& item : items)
+    if (item.offsets.size() != 2 || item.offsets[0] > item.offsets[1])
+      throw format_error("[safetensors] " + file->name() + ": " + item.name +
+                         ": expected data_offsets [begin, end] with begin <= end");
+  std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
+  std::vector<io::raw_tensor> tensors;
+  std::uint64_t expected = 0;
+  for (auto& item : items) {
+    const std::string where = file->name() + ": " + item.name;
+    const auto [begin, end] = std::array{item.offsets[0], item.offsets[1]};
+    if (begin != expected)
+      throw format_error("[safetensors] " + where + ": expected its data at offset " + std::to_string(expected) +
+                         ", where the one before it ends, got " + std::to_string(begin));
+    io::raw_tensor tensor;
+    tensor.type = safetensors_dtype(item.dtype, where);
+    tensor.shape.assign(item.shape.begin(), item.shape.end());
+    const auto bytes = io::byte_count(tensor.shape, tensor.type);
+    if (!bytes || *bytes != end - begin)
+      throw format_error("[safetensors] " + where + ": shape " + io::to_string(tensor.shape) + " of " +
+                         io::to_string(tensor.type) + " needs " + (bytes ? std::to_string(*bytes) : "over 2^64") +
+                         " bytes, its data_offsets give " + std::to_string(end - begin));
+    if (end > file->size() - start)
+      throw format_error("[safetensors] " + where + ": its data ends at byte " + std::to_string(end) + " of " +
+                         std::to_string(file->size() - start) + "; the file is truncated, fetch it again");
+    tensor.name = std::move(item.name);
+    tensor.data = std::make_shared<safetensors_data>(file, start + begin, end - begin);
+    tensors.push_back(std::move(tensor));
+    expected = end;
+  }
+  if (expected != file->size() - start)
+    throw format_error("[safetensors] " + file->name() + ": expected the file to end with its last tensor, " +
+                       std::to_string(file->size() - start - expected) + " bytes follow");
+  return tensors;
+}
+
+BIT_FUNC safetensors_content read_safetensors(const std::shared_ptr<const input_file>& file) {
+  const auto fail = [&](const std::string& what) { throw format_error("[safetensors] " + file->name() + ": " + what); };
+  if (file->size() < 10) fail("expected at least 10 bytes, got " + std::to_string(file->size()));
+  std::array<std::byte, 8> prefix;
+  file->read(0, prefix);
+  std::uint64_t length;
+  std::memcpy(&length, prefix.data(), sizeof length);
+  if (length > max_safetensors_header)
+    fail("expected a header of at most " + std::to_string(max_safetensors_header) + " bytes, got " +
+         std::to_string(length));
+  if (length > file->size() - 8)
+    fail("its header of " + std::to_string(length) + " bytes is longer than the file; fetch it again");
+  std::string header(static_cast<std::size_t>(length), '\0');
+  file->read(8, std::as_writable_bytes(std::span(header)));
+  if (!header.starts_with('{')) fail("expected its header to start with {");
+  safetensors_sax sax;
+  if (!nlohmann::json::sax_parse(header, &sax)) fail(sax.problem);
+  return {place_safetensors(file, std::move(sax.items), 8 + length), std::move(sax.metadata)};
+}
+
+BIT_FUNC std::string make_safetensors_header(
+    const std::vector<std::pair<std::string, std::vector<std::size_t>>>& tensors,
+    const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::uint64_t offset = 0;
+  for (const auto& [name, shape] : tensors) {
+    const std::uint64_t end = offset + *io::byte_count(shape, io::dtype::float32);
+    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception&) {
+    throw config_error("[safetensors] expected metadata in UTF-8");
+  }
+  text.append((8 - text.size() % 8) % 8, ' ');
+  if (text.size() > max_safetensors_header)
+    throw config_error("[safetensors] the header with its metadata would take " + std::to_string(text.size()) +
+                       " bytes; at most " + std::to_string(max_safetensors_header) + " are allowed");
+  std::uint64_t length = text.size();
+  std::string result(sizeof length, '\0');
+  std::memcpy(result.data(), &length, sizeof length);
+  return result + text;
+}
+
+}  // namespace bit::inline v0::detail
