@@ -5,3 +5,6 @@
 
 /// Exception classes; they derive from ValueError, OSError or RuntimeError as bit/error.hpp says.
 void register_errors(pybind11::module_& m);
+
+/// Decoding, resizing and preprocessing of images.
+void register_data(pybind11::module_& m);
