@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m) {
   register_errors(m);
   register_config(m);
   register_io(m);
+  register_data(m);
 }

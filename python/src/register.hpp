@@ -11,3 +11,5 @@ void register_config(pybind11::module_& m);
 
 /// Checkpoint and the functions that open, recognise and write checkpoints.
 void register_io(pybind11::module_& m);
+/// Decoding, resizing and preprocessing of images.
+void register_data(pybind11::module_& m);

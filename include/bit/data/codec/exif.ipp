@@ -1,0 +1,57 @@
+// Bodies of data/codec/exif.hpp.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include <bit/data/codec/exif.hpp>
+
+namespace bit::inline v0::data::detail {
+
+BIT_FUNC int exif_orientation(std::span<const unsigned char> tiff) {
+  if (tiff.size() < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 1;
+  const bool little = tiff[0] == 'I';
+  // Every call below stays inside the block: `at` is checked first.
+  const auto number = [&](std::size_t at, std::size_t size) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < size; ++i) value = value << 8 | tiff[little ? at + size - 1 - i : at + i];
+    return value;
+  };
+  if (number(2, 2) != 42) return 1;
+  const std::size_t directory = number(4, 4);
+  if (directory > tiff.size() - 2) return 1;
+  const std::size_t fitting = (tiff.size() - 2 - directory) / 12;
+  const std::size_t entries = std::min(number(directory, 2), fitting);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t entry = directory + 2 + 12 * i;
+    if (number(entry, 2) != 0x0112) continue;
+    const std::size_t type = number(entry + 2, 2);  // 3: 16 bits, 4: 32 bits
+    const std::size_t value = type == 3 ? number(entry + 8, 2) : type == 4 ? number(entry + 8, 4) : 1;
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+BIT_FUNC rgb_image apply_orientation(rgb_image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  const std::size_t h = image.shape(0), w = image.shape(1);
+  const bool transposed = orientation >= 5;
+  const std::size_t out_h = transposed ? w : h, out_w = transposed ? h : w;
+  // Which stored row and column an upright pixel comes from.
+  const bool flip_rows = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool flip_columns = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  rgb_image upright = rgb_image::from_shape({out_h, out_w, std::size_t{3}});
+  const std::uint8_t* from = image.data();
+  std::uint8_t* to = upright.data();
+  const bool flip_y = transposed ? flip_columns : flip_rows, flip_x = transposed ? flip_rows : flip_columns;
+  for (std::size_t y = 0; y < out_h; ++y) {
+    for (std::size_t x = 0; x < out_w; ++x, to += 3) {
+      const std::size_t across = flip_x ? out_w - 1 - x : x, down = flip_y ? out_h - 1 - y : y;
+      const std::uint8_t* pixel = from + 3 * (transposed ? across * w + down : down * w + across);
+      std::copy_n(pixel, 3, to);
+    }
+  }
+  return upright;
+}
+
+}  // namespace bit::inline v0::data::detail

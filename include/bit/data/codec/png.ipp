@@ -1,0 +1,130 @@
+// PNG through libpng, every colour type, depth and interlacing, to 8-bit RGB. The same setjmp rule as in jpeg.ipp.
+#pragma once
+
+#include <bit/data/codec/codec.hpp>
+#include <bit/data/codec/exif.hpp>
+
+#if BIT_HAS_PNG
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+
+#include <png.h>
+#endif
+
+namespace bit::inline v0::data::detail {
+
+#if BIT_HAS_PNG
+
+struct png_session {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::jmp_buf escape;
+  const unsigned char* next = nullptr;
+  std::size_t left = 0;
+  char message[256] = "";
+
+  png_session() = default;
+  png_session(const png_session&) = delete;
+  png_session& operator=(const png_session&) = delete;
+  ~png_session() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+[[noreturn]] inline void png_on_error(png_structp png, png_const_charp message) {
+  auto& session = *static_cast<png_session*>(png_get_error_ptr(png));
+  std::snprintf(session.message, sizeof session.message, "is damaged: %s", message);
+  std::longjmp(session.escape, 1);
+}
+
+inline void png_read_bytes(png_structp png, png_bytep to, std::size_t count) {
+  auto& session = *static_cast<png_session*>(png_get_io_ptr(png));
+  if (count > session.left) png_on_error(png, "the file is truncated");
+  std::memcpy(to, session.next, count);
+  session.next += count;
+  session.left -= count;
+}
+
+/// Reads everything before the pixels; false: session.message says why not.
+inline bool png_open(png_session& session, const unsigned char* data, std::size_t size) {
+  session.next = data;
+  session.left = size;
+  if (setjmp(session.escape) != 0) return false;
+  // Warnings concern metadata that is not used here: data behind critical chunks is guarded by checksums.
+  session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
+  if (session.png != nullptr) session.info = png_create_info_struct(session.png);
+  if (session.info == nullptr) {
+    std::snprintf(session.message, sizeof session.message, "decoder ran out of memory");
+    return false;
+  }
+#ifdef PNG_HANDLE_AS_UNKNOWN_SUPPORTED
+  // Text, profiles and histograms are skipped unread: they can only cost memory.
+  const png_byte skipped[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT\0hIST\0pCAL\0sCAL\0bKGD";
+  png_set_keep_unknown_chunks(session.png, PNG_HANDLE_CHUNK_NEVER, skipped, 9);
+#endif
+  png_set_user_limits(session.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() judges
+  png_set_read_fn(session.png, &session, &png_read_bytes);
+  png_read_info(session.png, session.info);
+  return true;
+}
+
+/// Decodes all rows into (h,w,3) and reads to the end, where an EXIF chunk may stand.
+inline bool png_read_pixels(png_session& session, unsigned char* out, std::size_t height, std::size_t width) {
+  if (setjmp(session.escape) != 0) return false;
+  png_set_palette_to_rgb(session.png);
+  png_set_expand_gray_1_2_4_to_8(session.png);
+  png_set_strip_16(session.png);
+  png_set_strip_alpha(session.png);
+  png_set_gray_to_rgb(session.png);
+  const int passes = png_set_interlace_handling(session.png);
+  png_read_update_info(session.png, session.info);
+  if (png_get_rowbytes(session.png, session.info) != 3 * width) png_on_error(session.png, "unexpected row size");
+  for (int pass = 0; pass < passes; ++pass)
+    for (std::size_t y = 0; y < height; ++y) png_read_row(session.png, out + 3 * width * y, nullptr);
+  png_read_end(session.png, session.info);
+  return true;
+}
+
+inline int png_orientation(png_session& session) {
+#ifdef PNG_eXIf_SUPPORTED
+  png_uint_32 size = 0;
+  png_bytep exif = nullptr;
+  if (png_get_eXIf_1(session.png, session.info, &size, &exif) != 0) return exif_orientation({exif, size});
+#endif
+  return 1;
+}
+
+inline image_info png_header(png_session& session, const encoded_image& input) {
+  if (!png_open(session, input.data(), input.bytes.size())) input.fail(image_format::png, session.message);
+  const image_info info{image_format::png, png_get_image_height(session.png, session.info),
+                        png_get_image_width(session.png, session.info), png_orientation(session)};
+  // Deflate makes at most 1032 bytes of one (zlib's technical notes); a byte holds up to eight one-bit pixels.
+  const auto bits = std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);
+  input.check_size(info, 1032 * 8 / bits);
+  return info;
+}
+
+BIT_FUNC image_info probe_png(const encoded_image& input) {
+  png_session session;
+  return png_header(session, input);
+}
+
+BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info& info) {
+  png_session session;
+  info = png_header(session, input);
+  rgb_image image = make_image(info);
+  if (!png_read_pixels(session, image.data(), info.height, info.width)) input.fail(image_format::png, session.message);
+  info.orientation = png_orientation(session);
+  return image;
+}
+
+#else
+
+[[noreturn]] inline void no_png(const encoded_image& input) {
+  throw config_error("[image] " + input.name + ": this build cannot decode PNG; install libpng and rebuild");
+}
+BIT_FUNC image_info probe_png(const encoded_image& input) { no_png(input); }
+BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info&) { no_png(input); }
+
+#endif
+
+}  // namespace bit::inline v0::data::detail

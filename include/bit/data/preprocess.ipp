@@ -1,0 +1,112 @@
+// Bodies of data/preprocess.hpp.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+
+#include <bit/data/preprocess.hpp>
+#include <bit/error.hpp>
+
+namespace bit::inline v0::data {
+namespace detail {
+
+/// Offset of a centred crop, int(round((full - part) / 2.0)) of Python: halves go to the even neighbour.
+inline std::size_t centre_offset(std::size_t full, std::size_t part) {
+  const std::size_t spare = full - part, half = spare / 2;
+  return half + (spare % 2 == 1 && half % 2 == 1 ? 1 : 0);
+}
+
+BIT_FUNC resize_window plan_window(const preprocess_spec& spec, std::size_t height, std::size_t width) {
+  const std::size_t h = spec.height, w = spec.width;
+  if (height == 0 || width == 0)
+    throw shape_error("[preprocess] expected an image of at least 1 x 1, got " + std::to_string(height) + " x " +
+                      std::to_string(width));
+  if (spec.mode == crop_mode::squash) return {h, w, 0, 0, h, w};
+  const auto enlarged = [&](std::size_t size) {
+    return static_cast<std::size_t>(std::floor(static_cast<double>(size) / spec.crop_pct));
+  };
+  std::size_t full_h = enlarged(h), full_w = enlarged(w);
+  if (full_h == full_w) {
+    const std::size_t edge = full_h;
+    full_h = height <= width ? edge : edge * height / width;
+    full_w = height <= width ? edge * width / height : edge;
+  } else {
+    const auto down = [](std::size_t in, std::size_t out) { return static_cast<double>(in) / static_cast<double>(out); };
+    const double ratio = std::min(down(height, full_h), down(width, full_w));
+    // nearbyint rounds halves to even, as Python's round.
+    full_h = std::max(h, static_cast<std::size_t>(std::nearbyint(static_cast<double>(height) / ratio)));
+    full_w = std::max(w, static_cast<std::size_t>(std::nearbyint(static_cast<double>(width) / ratio)));
+  }
+  return {full_h, full_w, centre_offset(full_h, h), centre_offset(full_w, w), h, w};
+}
+
+BIT_FUNC tensor4<float>::shape_type batch_shape(const preprocess_spec& spec, std::size_t n) {
+  if (spec.order == layout::nchw) return {n, 3, spec.height, spec.width};
+  return {n, spec.height, spec.width, 3};
+}
+
+/// Writes value(pixel) of (h,w,3) pixels in the wanted order.
+template <class T, class Value>
+void write_pixels(const xt::xtensor<T, 3>& image, layout order, float* out, Value value) {
+  const T* in = image.data();
+  const std::size_t size = image.size(), plane = size / 3;
+  if (order == layout::nhwc) {
+    for (std::size_t i = 0; i < size; ++i) out[i] = value(in[i]);
+    return;
+  }
+  for (std::size_t i = 0; i < plane; ++i)
+    for (std::size_t c = 0; c < 3; ++c) out[c * plane + i] = value(in[3 * i + c]);
+}
+
+inline void check_output(const preprocess_spec& spec, std::span<float> out) {
+  validate(spec);
+  if (out.size() != 3 * spec.height * spec.width)
+    throw shape_error("[preprocess] expected room for 3 x " + std::to_string(spec.height) + " x " +
+                      std::to_string(spec.width) + " floats, got " + std::to_string(out.size()));
+}
+
+}  // namespace detail
+
+BIT_FUNC void validate(const preprocess_spec& spec) {
+  if (spec.height == 0 || spec.width == 0)
+    throw config_error("[preprocess] expected a size of at least 1 x 1, got " + std::to_string(spec.height) + " x " +
+                       std::to_string(spec.width));
+  if (!(spec.crop_pct > 0 && spec.crop_pct <= 1))
+    throw config_error("[preprocess] expected crop_pct in (0,1], got " + std::to_string(spec.crop_pct));
+  if (spec.method == resampling::tf && spec.filter != interpolation::bilinear)
+    throw config_error("[preprocess] expected bilinear with resampling tf, got bicubic: use resampling pillow");
+}
+
+BIT_FUNC void preprocess(rgb_view image, const preprocess_spec& spec, std::span<float> out) {
+  detail::check_output(spec, out);
+  const auto window = detail::plan_window(spec, image.height, image.width);
+  if (spec.method == resampling::tf) {
+    detail::write_pixels(detail::resize_tf(image, window), spec.order, out.data(),
+                         [](float x) { return (x - 127.5f) / 127.5f; });
+    return;
+  }
+  std::array<float, 256> values;
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
+  detail::write_pixels(detail::resize_pillow(image, window, spec.filter), spec.order, out.data(),
+                       [&](std::uint8_t x) { return values[x]; });
+}
+
+BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, std::span<float> out) {
+  detail::check_output(spec, out);
+  const auto window = detail::plan_window(spec, image.height, image.width);
+  const float_image resized = spec.method == resampling::tf ? detail::resize_tf(image, window)
+                                                            : detail::resize_pillow(image, window, spec.filter);
+  detail::write_pixels(resized, spec.order, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
+}
+
+BIT_FUNC tensor4<float> preprocess(std::span<const rgb_image> images, const preprocess_spec& spec) {
+  validate(spec);
+  auto batch = tensor4<float>::from_shape(detail::batch_shape(spec, images.size()));
+  const std::size_t size = 3 * spec.height * spec.width;
+  for (std::size_t i = 0; i < images.size(); ++i) preprocess(images[i], spec, {batch.data() + size * i, size});
+  return batch;
+}
+
+}  // namespace bit::inline v0::data

@@ -1,0 +1,205 @@
+// Images: decoding, resizing and preprocessing on arrays. Shapes are checked here, everything else in bit/data; the GIL
+// is released while pixels are worked on.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <bit/data.hpp>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "register.hpp"
+
+namespace py = pybind11;
+namespace data = bit::data;
+
+namespace {
+
+template <class T>
+using pixel_array = py::array_t<T, py::array::c_style>;
+
+/// The array over an image's pixels, which it owns from now on.
+template <class T>
+py::array_t<T> to_array(xt::xtensor<T, 3> image) {
+  auto* owned = new xt::xtensor<T, 3>(std::move(image));
+  py::capsule owner(owned, [](void* p) { delete static_cast<xt::xtensor<T, 3>*>(p); });
+  return py::array_t<T>({owned->shape(0), owned->shape(1), owned->shape(2)}, owned->data(), owner);
+}
+
+template <class T>
+data::pixel_view<T> view_of(const pixel_array<T>& image) {
+  if (image.ndim() != 3 || image.shape(2) != 3)
+    throw bit::shape_error("[image] expected an array of shape (height,width,3), got " +
+                           py::cast<std::string>(py::str(image.attr("shape"))));
+  return {image.data(), static_cast<std::size_t>(image.shape(0)), static_cast<std::size_t>(image.shape(1))};
+}
+
+std::span<float> span_of(pixel_array<float>& out) {
+  return {out.mutable_data(), static_cast<std::size_t>(out.size())};  // mutable_data refuses read-only arrays
+}
+
+template <class Value>
+Value choose(const std::string& option, const std::string& text, std::initializer_list<std::pair<const char*, Value>> known) {
+  std::string names;
+  for (const auto& [name, value] : known) {
+    if (text == name) return value;
+    names += (names.empty() ? "'" : " or '") + std::string(name) + "'";
+  }
+  throw bit::config_error("[image] expected " + option + " " + names + ", got '" + text + "'");
+}
+
+data::interpolation parse_interpolation(const std::string& text) {
+  return choose<data::interpolation>(
+      "interpolation", text, {{"bilinear", data::interpolation::bilinear}, {"bicubic", data::interpolation::bicubic}});
+}
+
+data::resampling parse_resampling(const std::string& text) {
+  return choose<data::resampling>("resampling", text, {{"pillow", data::resampling::pillow}, {"tf", data::resampling::tf}});
+}
+
+data::preprocess_spec make_spec(std::size_t height, std::size_t width, const std::string& mode, double crop_pct,
+                                const std::string& interpolation, const std::string& resampling,
+                                const std::string& layout) {
+  data::preprocess_spec spec;
+  spec.height = height;
+  spec.width = width;
+  spec.mode = choose<data::crop_mode>(
+      "mode", mode, {{"squash", data::crop_mode::squash}, {"center_crop", data::crop_mode::center_crop}});
+  spec.crop_pct = crop_pct;
+  spec.filter = parse_interpolation(interpolation);
+  spec.method = parse_resampling(resampling);
+  spec.order = choose<bit::layout>("layout", layout, {{"nchw", bit::layout::nchw}, {"nhwc", bit::layout::nhwc}});
+  data::validate(spec);
+  return spec;
+}
+
+std::span<const std::byte> bytes_of(const py::buffer_info& info) {
+  if (info.itemsize != 1 || info.ndim != 1 || info.strides[0] != 1)
+    throw bit::shape_error("[image] expected encoded bytes: bytes, bytearray or a contiguous memoryview of them");
+  return {static_cast<const std::byte*>(info.ptr), static_cast<std::size_t>(info.size)};
+}
+
+py::dict to_dict(const data::image_info& info) {
+  using namespace py::literals;
+  return py::dict("format"_a = data::to_string(info.format), "height"_a = info.height, "width"_a = info.width,
+                  "orientation"_a = info.orientation);
+}
+
+void register_decoders(py::module_& m) {
+  const data::decode_options standard;
+  m.attr("MAX_IMAGE_PIXELS") = standard.max_pixels;
+  m.def(
+      "decode_image",
+      [](const py::buffer& encoded, bool apply_orientation, std::size_t max_pixels, const std::string& name) {
+        const py::buffer_info info = encoded.request();
+        const auto bytes = bytes_of(info);
+        bit::rgb_image image;
+        {
+          const py::gil_scoped_release release;
+          image = data::decode(bytes, {.apply_orientation = apply_orientation, .max_pixels = max_pixels}, name);
+        }
+        return to_array(std::move(image));
+      },
+      py::arg("data"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels,
+      py::arg("name") = "image data");
+  m.def(
+      "read_image",
+      [](const std::filesystem::path& path, bool apply_orientation, std::size_t max_pixels) {
+        bit::rgb_image image;
+        {
+          const py::gil_scoped_release release;
+          image = data::read_image(path, {.apply_orientation = apply_orientation, .max_pixels = max_pixels});
+        }
+        return to_array(std::move(image));
+      },
+      py::arg("path"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels);
+  m.def("read_image_info", [](const std::filesystem::path& path) { return to_dict(data::read_image_info(path)); },
+        py::arg("path"));
+  m.def("image_formats", [] {
+    py::list names;
+    for (auto format : {data::image_format::jpeg, data::image_format::png, data::image_format::bmp, data::image_format::webp})
+      if (data::can_decode(format)) names.append(data::to_string(format));
+    return names;
+  });
+}
+
+template <class T>
+void register_preprocess(py::module_& m) {
+  m.def(
+      "preprocess_array",
+      [](const pixel_array<T>& image, const data::preprocess_spec& spec, pixel_array<float>& out) {
+        const auto pixels = view_of(image);
+        const auto target = span_of(out);
+        const py::gil_scoped_release release;
+        data::preprocess(pixels, spec, target);
+      },
+      py::arg("image").noconvert(), py::arg("spec"), py::arg("out").noconvert());
+}
+
+void register_transforms(py::module_& m) {
+  py::class_<data::preprocess_spec>(m, "PreprocessSpec")
+      .def(py::init(&make_spec), py::kw_only(), py::arg("height"), py::arg("width"), py::arg("mode"),
+           py::arg("crop_pct"), py::arg("interpolation"), py::arg("resampling"), py::arg("layout"));
+  register_preprocess<std::uint8_t>(m);
+  register_preprocess<float>(m);
+  m.def(
+      "preprocess_file",
+      [](const std::filesystem::path& path, const data::preprocess_spec& spec, pixel_array<float>& out) {
+        const auto target = span_of(out);
+        const py::gil_scoped_release release;
+        data::preprocess(data::read_image(path), spec, target);
+      },
+      py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
+  m.def(
+      "resize_image",
+      [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width, const std::string& interpolation) {
+        const auto pixels = view_of(image);
+        const auto filter = parse_interpolation(interpolation);
+        bit::rgb_image result;
+        {
+          const py::gil_scoped_release release;
+          result = data::resize(pixels, height, width, filter);
+        }
+        return to_array(std::move(result));
+      },
+      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"));
+  m.def(
+      "resize_float_image",
+      [](const pixel_array<float>& image, std::size_t height, std::size_t width, const std::string& interpolation,
+         const std::string& resampling) {
+        const auto pixels = view_of(image);
+        const auto filter = parse_interpolation(interpolation);
+        const auto method = parse_resampling(resampling);
+        data::float_image result;
+        {
+          const py::gil_scoped_release release;
+          result = data::resize(pixels, height, width, filter, method);
+        }
+        return to_array(std::move(result));
+      },
+      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"),
+      py::arg("resampling"));
+}
+
+void register_folders(py::module_& m) {
+  m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<py::gil_scoped_release>());
+  m.def(
+      "list_labelled_images",
+      [](const std::filesystem::path& folder, const std::string& order) {
+        auto images = data::list_labelled_images(
+            folder, choose<data::class_order>(
+                        "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
+        return py::make_tuple(images.paths, images.labels, images.classes);
+      },
+      py::arg("folder"), py::arg("order"));
+}
+
+}  // namespace
+
+void register_data(py::module_& m) {
+  register_decoders(m);
+  register_transforms(m);
+  register_folders(m);
+}
