@@ -6,4 +6,5 @@
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Raw bindings of the bit library; the package pybit gives them their public face.";
   register_errors(m);
+  register_eval(m);
 }
