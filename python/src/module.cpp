@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m) {
   register_config(m);
   register_io(m);
   register_data(m);
+  register_eval(m);
 }

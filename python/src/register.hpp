@@ -13,3 +13,5 @@ void register_config(pybind11::module_& m);
 void register_io(pybind11::module_& m);
 /// Decoding, resizing and preprocessing of images.
 void register_data(pybind11::module_& m);
+/// Probes on features: ridge regression and nearest neighbours.
+void register_eval(pybind11::module_& m);

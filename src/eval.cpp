@@ -1,0 +1,3 @@
+// Compiled mode: bodies of bit/eval, evaluation.
+#include <bit/eval/knn.ipp>
+#include <bit/eval/ridge.ipp>
