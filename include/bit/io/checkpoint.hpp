@@ -13,7 +13,7 @@
 #include <bit/io/names.hpp>
 #include <bit/io/raw_tensor.hpp>
 #include <bit/model/config.hpp>
-#include <bit/nn/parameter.hpp>
+#include <bit/program/parameter.hpp>
 
 namespace bit::inline v0::io {
 

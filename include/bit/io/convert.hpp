@@ -9,7 +9,7 @@
 
 #include <bit/config.hpp>
 #include <bit/io/raw_tensor.hpp>
-#include <bit/nn/parameter.hpp>
+#include <bit/program/parameter.hpp>
 
 namespace bit::inline v0::io {
 

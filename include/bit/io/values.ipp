@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <bit/nn/parameter.hpp>
+#include <bit/program/parameter.hpp>
 
 namespace bit::inline v0::detail {
 

@@ -8,7 +8,7 @@
 
 #include <bit/config.hpp>
 #include <bit/io/names.hpp>
-#include <bit/nn/parameter.hpp>
+#include <bit/program/parameter.hpp>
 
 namespace bit::inline v0::io {
 

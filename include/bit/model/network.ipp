@@ -10,9 +10,9 @@ namespace bit::inline v0 {
 namespace detail {
 
 inline std::string shape_text(const std::vector<std::size_t>& shape) {
-  std::string text;
-  for (std::size_t d : shape) text += (text.empty() ? "" : ",") + std::to_string(d);
-  return "(" + text + ")";
+  std::string text = "(";
+  for (std::size_t d : shape) text.append(text.size() > 1 ? "," : "").append(std::to_string(d));
+  return text + ")";
 }
 
 /// Finds parameters by name after having checked all of them at once.
