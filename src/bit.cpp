@@ -11,6 +11,7 @@
 #include <bit/model/resnet_v2.hpp>
 #include <bit/program/memory_plan.ipp>
 #include <bit/program/program.ipp>
+#include <bit/program/summary.ipp>
 
 namespace bit::inline v0 {
 

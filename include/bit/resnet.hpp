@@ -1,5 +1,7 @@
-// Front door: the model, loading, predicting.
+// Front door: the model, loading it, reading its answers.
 #pragma once
 
 #include <bit/error.hpp>
+#include <bit/io/load.hpp>
+#include <bit/model/predict.hpp>
 #include <bit/model/resnet_v2.hpp>

@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, m) {
   register_io(m);
   register_data(m);
   register_eval(m);
+  register_model(m);
 }

@@ -15,3 +15,6 @@ void register_io(pybind11::module_& m);
 void register_data(pybind11::module_& m);
 /// Probes on features: ridge regression and nearest neighbours.
 void register_eval(pybind11::module_& m);
+
+/// Network, threads and build information.
+void register_model(pybind11::module_& m);

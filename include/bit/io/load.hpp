@@ -1,0 +1,31 @@
+// bit::load: a model from a checkpoint file in one call.
+#pragma once
+
+#include <bit/io/checkpoint.hpp>
+#include <bit/io/head.hpp>
+#include <bit/model/resnet_v2.hpp>
+#include <filesystem>
+#include <optional>
+
+namespace bit::inline v0 {
+
+/// What load() may change about the network in the file.
+struct load_options {
+  io::head head = io::head::keep();  ///< keep, drop, zero or fresh
+  std::size_t output_stride = 32;    ///< 32, 16 or 8: resolution of the last maps
+  std::optional<double> weight_eps;  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
+  io::open_options open = {};
+};
+
+/// The model in an npz or safetensors file under official, bit_pytorch, timm or transformers names; architecture,
+/// width and classes are found from the tensors. Only headers are read here: freeze() reads the values.
+/// Throws as io::open_checkpoint does.
+template <backend Backend = cpu<float>>
+resnet_v2<Backend> load(const std::filesystem::path& path, const load_options& options = {}) {
+  io::checkpoint from = io::adapt_head(io::open_checkpoint(path, options.open), options.head);
+  from.config.output_stride = options.output_stride;
+  if (options.weight_eps) from.config.weight_eps = *options.weight_eps;
+  return {from.config, from.tensors};
+}
+
+}  // namespace bit::inline v0

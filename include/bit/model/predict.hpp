@@ -1,0 +1,54 @@
+// From logits to answers.
+#pragma once
+
+#include <algorithm>
+#include <bit/tensor.hpp>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+namespace bit::inline v0 {
+
+/// A class index and its probability.
+struct prediction {
+  std::size_t index;
+  double probability;
+};
+
+/// Probabilities (n,classes) of logits (n,classes); rows sum to 1. Logits may be large: the row's maximum is taken off.
+template <class T>
+matrix<T> softmax(const matrix<T>& logits) {
+  matrix<T> result = logits;
+  const std::size_t columns = logits.shape()[1];
+  for (std::size_t n = 0; n < logits.shape()[0]; ++n) {
+    T* row = result.data() + n * columns;
+    const T best = columns > 0 ? *std::max_element(row, row + columns) : T(0);
+    double sum = 0;
+    for (std::size_t c = 0; c < columns; ++c) sum += row[c] = std::exp(row[c] - best);
+    for (std::size_t c = 0; c < columns; ++c) row[c] = static_cast<T>(row[c] / sum);
+  }
+  return result;
+}
+
+/// The k most probable classes (at most as many as there are) of every row of logits (n,classes), best first; equal
+/// ones in the order of their indices.
+template <class T>
+std::vector<std::vector<prediction>> top_k(const matrix<T>& logits, std::size_t k) {
+  const matrix<T> probabilities = softmax(logits);
+  const std::size_t columns = logits.shape()[1];
+  k = std::min(k, columns);
+  std::vector<std::vector<prediction>> rows;
+  for (std::size_t n = 0; n < logits.shape()[0]; ++n) {
+    const T* row = probabilities.data() + n * columns;
+    std::vector<std::size_t> order(columns);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
+                      [&](std::size_t a, std::size_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
+    std::vector<prediction> best;
+    for (std::size_t i = 0; i < k; ++i) best.push_back({order[i], static_cast<double>(row[order[i]])});
+    rows.push_back(std::move(best));
+  }
+  return rows;
+}
+
+}  // namespace bit::inline v0
