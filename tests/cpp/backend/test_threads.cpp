@@ -1,0 +1,67 @@
+// One frozen model used from several threads, from inside a parallel region, and interrupted.
+#include <bit/resnet.hpp>
+#include <doctest/doctest.h>
+#include <omp.h>
+#include <thread>
+
+#include "random_data.hpp"
+
+namespace {
+
+const bit::resnet_config small{.units = {1, 1, 1, 1}, .stem_channels = 32, .num_classes = 10};
+
+}  // namespace
+
+TEST_CASE("two models called by four threads at once give what one thread gives") {
+  const auto a = bit::resnet_v2<>(small, 1).freeze(), b = bit::resnet_v2<>(small, 2).freeze();
+  const auto x = test::random_images({2, 3, 48, 33}, 1), y = test::random_images({1, 3, 64, 64}, 2);
+  const auto ax = a(x), by = b(y), ay = a(y);
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4, 0);
+  for (std::size_t t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 10; ++i) wrong[t] += !(a(x) == ax) + !(b(y) == by) + !(a(y) == ay);
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == std::vector<int>(4, 0));
+}
+
+TEST_CASE("a call inside the user's own parallel region is right") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({1, 3, 40, 40}, 1);
+  const auto expected = model(x);
+  int wrong = 0;
+#pragma omp parallel for num_threads(2) reduction(+ : wrong)
+  for (int i = 0; i < 4; ++i) wrong += !(model(x) == expected);
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("an interrupted call throws, and the model works afterwards") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({1, 3, 40, 40}, 1);
+  const auto expected = model(x);
+  for (int stop_after = 0; stop_after < 15; ++stop_after) {
+    int calls = 0;
+    bit::run_options options;
+    options.threads = 2;
+    options.interrupted = [&] { return calls++ == stop_after; };
+    CHECK_THROWS_AS(model(x, bit::layout::nchw, options), bit::interrupted_error);
+  }
+  CHECK(model(x) == expected);
+}
+
+TEST_CASE("an empty batch gives an empty result") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto y = model(bit::tensor4<float>::from_shape({0, 3, 32, 32}));
+  CHECK(y.shape()[0] == 0);
+  CHECK(y.shape()[1] == 10);
+}
+
+TEST_CASE("images that do not fit are refused with both shapes") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  CHECK_THROWS_WITH_AS(model(bit::tensor4<float>::from_shape({1, 4, 32, 32})),
+                       "[resnet_v2] expected images with 3 channels, got (n=1, c=4, h=32, w=32)", bit::shape_error);
+  CHECK_THROWS_AS(model(bit::tensor4<float>::from_shape({1, 3, 0, 32})), bit::shape_error);
+  CHECK_THROWS_WITH_AS(model.features(test::random_images({1, 3, 32, 32}, 1), "block5"), doctest::Contains("block4"),
+                       bit::config_error);
+}

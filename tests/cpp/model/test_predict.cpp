@@ -1,0 +1,21 @@
+#include <bit/model/predict.hpp>
+#include <doctest/doctest.h>
+
+TEST_CASE("softmax of large logits neither overflows nor loses the sum") {
+  const bit::matrix<float> logits{{1000.0f, 1001.0f, -1e9f}, {0.0f, 0.0f, 0.0f}};
+  const auto p = bit::softmax(logits);
+  CHECK(p(0, 1) == doctest::Approx(1 / (1 + std::exp(-1.0))).epsilon(1e-6));
+  CHECK(p(0, 2) == 0.0f);
+  CHECK(p(1, 0) == doctest::Approx(1.0 / 3).epsilon(1e-6));
+}
+
+TEST_CASE("top_k gives the best classes first, ties by index, and no more than there are") {
+  const bit::matrix<double> logits{{0, 3, 3, 1}};
+  const auto best = bit::top_k(logits, 9).front();
+  REQUIRE(best.size() == 4);
+  CHECK(best[0].index == 1);
+  CHECK(best[1].index == 2);
+  CHECK(best[2].index == 3);
+  CHECK(best[0].probability == best[1].probability);
+  CHECK(bit::top_k(logits, 1).front().size() == 1);
+}
