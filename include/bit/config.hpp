@@ -36,14 +36,13 @@
 // signatures of functions called from outside (-Wpsabi speaks of just those calls, which there are none of).
 #if defined(__clang__)
 #define BIT_PRAGMA(x) _Pragma(#x)
-#define BIT_TARGET_BEGIN(isa) \
-  BIT_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define BIT_TARGET_BEGIN(isa) BIT_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
 #define BIT_TARGET_END _Pragma("clang attribute pop")
 #else
 #define BIT_PRAGMA(x) _Pragma(#x)
-#define BIT_TARGET_BEGIN(isa)                                              \
-  _Pragma("GCC push_options") _Pragma("GCC diagnostic push")               \
-      _Pragma("GCC diagnostic ignored \"-Wpsabi\"") BIT_PRAGMA(GCC target(isa))
+#define BIT_TARGET_BEGIN(isa)                                                                              \
+  _Pragma("GCC push_options") _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"") \
+      BIT_PRAGMA(GCC target(isa))
 #define BIT_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
 #endif
 

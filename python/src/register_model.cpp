@@ -72,7 +72,11 @@ bit::image_view<T> view_of(const py::array& x, bit::layout order, const char* wh
   for (int axis = 0; axis < 4; ++axis)
     if (x.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
       throw bit::shape_error("[" + std::string(what) + "] expected aligned strides; pass a contiguous copy");
-  return {static_cast<const T*>(x.data()), {size(0), size(c), size(h), size(w)}, stride(0), stride(c), stride(h),
+  return {static_cast<const T*>(x.data()),
+          {size(0), size(c), size(h), size(w)},
+          stride(0),
+          stride(c),
+          stride(h),
           stride(w)};
 }
 
@@ -186,8 +190,10 @@ network_pointer make_network(bit::network net, const std::string& dtype, const s
     return std::make_shared<network_of<bit::reference<float>>>(std::move(net), "reference");
   if (dtype == "float64" && (backend == "auto" || backend == "reference"))
     return std::make_shared<network_of<bit::reference<double>>>(std::move(net), "reference");
-  throw bit::config_error("[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\") or \"float64\" "
-                          "(backend \"reference\"), got dtype \"" + dtype + "\", backend \"" + backend + "\"");
+  throw bit::config_error(
+      "[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\") or \"float64\" "
+      "(backend \"reference\"), got dtype \"" +
+      dtype + "\", backend \"" + backend + "\"");
 }
 
 py::tuple shape_of(const bit::dims4& d) { return py::make_tuple(d.n, d.c, d.h, d.w); }
@@ -269,9 +275,8 @@ void register_model(py::module_& m) {
       .def(
           "run",
           [](const any_network& net, const py::array& x, const std::string& order,
-             const std::vector<std::string>& outputs, std::size_t threads) {
-            return net.run(x, layout_of(order), outputs, threads);
-          },
+             const std::vector<std::string>& outputs,
+             std::size_t threads) { return net.run(x, layout_of(order), outputs, threads); },
           py::arg("x"), py::arg("layout"), py::arg("outputs"), py::arg("threads") = 0,
           "Named outputs for a batch of images; maps come back in the images' layout, tables as (N,C).")
       .def(
@@ -290,8 +295,9 @@ void register_model(py::module_& m) {
           py::arg("n"), py::arg("h"), py::arg("w"), py::arg("threads") = 0,
           "Bytes of weights, arena and workspace, and where every value lies.");
 
-  m.def("set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
-        "Threads of calls that name none; 0 restores the library's own choice.");
+  m.def(
+      "set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
+      "Threads of calls that name none; 0 restores the library's own choice.");
   m.def("get_num_threads", [] { return bit::cpu<float>::threads(default_threads.load()); });
   m.def("build_info", &build_info);
 }

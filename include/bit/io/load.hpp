@@ -13,7 +13,7 @@ namespace bit::inline v0 {
 struct load_options {
   io::head head = io::head::keep();  ///< keep, drop, zero or fresh
   std::size_t output_stride = 32;    ///< 32, 16 or 8: resolution of the last maps
-  std::optional<double> weight_eps;  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
+  std::optional<double> weight_eps = {};  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
   io::open_options open = {};
 };
 

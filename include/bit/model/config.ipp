@@ -29,8 +29,8 @@ BIT_FUNC std::vector<tensor_spec> tensor_specs(const resnet_config& config) {
   for (std::size_t block = 1; block <= 4; ++block) {
     const std::size_t cout = config.block_channels(block), cmid = cout / 4;
     for (std::size_t unit = 1; unit <= config.units[block - 1]; ++unit) {
-      const std::string prefix = "resnet/block" + std::to_string(block) + "/unit" + (unit < 10 ? "0" : "") +
-                                 std::to_string(unit) + "/";
+      const std::string prefix =
+          "resnet/block" + std::to_string(block) + "/unit" + (unit < 10 ? "0" : "") + std::to_string(unit) + "/";
       const auto part = [&](const char* name, std::size_t i, std::size_t o, std::size_t k) {
         specs.push_back({prefix + name + "/group_norm/gamma", {i}});
         specs.push_back({prefix + name + "/group_norm/beta", {i}});
@@ -58,7 +58,8 @@ BIT_FUNC std::string architecture_name(const resnet_config& config) {
                       : u == std::array<std::size_t, 4>{3, 4, 23, 3} ? "R101"
                       : u == std::array<std::size_t, 4>{3, 8, 36, 3} ? "R152"
                                                                      : nullptr;
-  if (depth && config.stem_channels % 64 == 0) return std::string(depth) + "x" + std::to_string(config.stem_channels / 64);
+  if (depth && config.stem_channels % 64 == 0)
+    return std::string(depth) + "x" + std::to_string(config.stem_channels / 64);
   return "units {" + std::to_string(u[0]) + "," + std::to_string(u[1]) + "," + std::to_string(u[2]) + "," +
          std::to_string(u[3]) + "}, stem " + std::to_string(config.stem_channels);
 }

@@ -92,7 +92,8 @@ BIT_FUNC network::network(const resnet_config& config, const std::vector<named_t
       unit.norm2 = find.norm(prefix + "b/", norm_eps);
       unit.norm3 = find.norm(prefix + "c/", norm_eps);
       unit.conv1 = find.conv(prefix + "a/", {}, eps);
-      unit.conv2 = find.conv(prefix + "b/", {.size = 3, .stride = stride, .padding = dilation, .dilation = dilation}, eps);
+      unit.conv2 =
+          find.conv(prefix + "b/", {.size = 3, .stride = stride, .padding = dilation, .dilation = dilation}, eps);
       unit.conv3 = find.conv(prefix + "c/", {}, eps);
       if (u == 0) unit.projection = find.conv(prefix + "a/proj/", {.size = 1, .stride = stride}, eps);
       units.push_back(std::move(unit));
@@ -167,7 +168,7 @@ BIT_FUNC program network::emit(const dims4& image, std::span<const std::string> 
         if (offer(unit.name, x.x)) return;
       }
     }
-    pool_step pool{.x = x.x, .input = norm_.emit(p, x.statistics), .features = {}, .pooled = {}};
+    pool_step pool{.x = x.x, .input = norm_.emit(p, x.statistics), .pooled = {}};
     if (wanted("features")) {
       pool.features = p.add("features", value_kind::map, p[x.x].dims);
       offer("features", *pool.features);

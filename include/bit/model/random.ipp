@@ -67,7 +67,8 @@ BIT_FUNC std::vector<named_tensor> random_tensors(const resnet_config& config, s
     }
   }
   if (config.num_classes > 0)
-    for (named_tensor& t : random_head(config.num_features(), config.num_classes, seed)) tensors.push_back(std::move(t));
+    for (named_tensor& t : random_head(config.num_features(), config.num_classes, seed))
+      tensors.push_back(std::move(t));
   return tensors;
 }
 

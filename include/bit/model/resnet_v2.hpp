@@ -17,7 +17,8 @@ class resnet_v2 {
   /// Parameters from a checkpoint or elsewhere, by their official names; throws as bit::network does.
   resnet_v2(const resnet_config& config, const std::vector<named_tensor>& tensors) : net_(config, tensors) {}
   /// Random parameters, a function of config and seed alone: the values that training starts from (random_tensors).
-  explicit resnet_v2(const resnet_config& config, std::uint64_t seed = 0) : net_(config, random_tensors(config, seed)) {}
+  explicit resnet_v2(const resnet_config& config, std::uint64_t seed = 0)
+      : net_(config, random_tensors(config, seed)) {}
 
   const resnet_config& config() const { return net_.config(); }
   const bit::network& network() const { return net_; }

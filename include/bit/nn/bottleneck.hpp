@@ -19,8 +19,7 @@ struct bottleneck {
     const flow narrow = emit_conv(p, conv1.source(p, in, norm1), conv1, in, groups, name + "/a");
     const flow spatial = emit_conv(p, conv2.source(p, narrow, norm2), conv2, narrow, groups, name + "/b");
     const flow out = add_map(p, conv3.out(p[spatial.x].dims), groups, name);
-    conv_step s{.main = conv3.source(p, spatial, norm3), .projection = {}, .residual = {}, .y = out.x,
-                .statistics = out.statistics};
+    conv_step s{.main = conv3.source(p, spatial, norm3), .y = out.x, .statistics = out.statistics};
     if (projection)
       s.projection = projection->source(p, in, norm1);
     else
@@ -37,7 +36,7 @@ struct bottleneck {
   static flow emit_conv(program& p, const conv_source& source, const std_conv2d& conv, flow in, std::size_t groups,
                         const std::string& name) {
     const flow out = add_map(p, conv.out(p[in.x].dims), groups, name);
-    p.steps.push_back(conv_step{.main = source, .projection = {}, .residual = {}, .y = out.x, .statistics = out.statistics});
+    p.steps.push_back(conv_step{.main = source, .y = out.x, .statistics = out.statistics});
     return out;
   }
 };

@@ -13,8 +13,7 @@ struct stem {
   flow emit(program& p, value_id image, std::size_t groups, bool keep_unpooled) const {
     const dims4 convolved = conv.out(p[image].dims);
     const dims4 pooled{convolved.n, convolved.c, stem_pool.out(convolved.h), stem_pool.out(convolved.w)};
-    stem_step s{.image = image, .kernel = p.add(conv.kernel), .window = conv.window, .weight_eps = conv.eps,
-                .unpooled = {}, .y = {}, .statistics = {}};
+    stem_step s{.image = image, .kernel = p.add(conv.kernel), .window = conv.window, .weight_eps = conv.eps, .y = {}};
     if (keep_unpooled) s.unpooled = p.add("stem", value_kind::map, convolved);
     s.y = p.add("root", value_kind::map, pooled);
     s.statistics = p.add("root/statistics", value_kind::statistics, {pooled.n, groups, 1, 1});

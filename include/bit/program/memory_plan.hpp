@@ -16,10 +16,10 @@ struct live_range {
 /// Where each value lies in the arena.
 struct memory_plan {
   static constexpr std::size_t not_stored = static_cast<std::size_t>(-1);
-  std::vector<live_range> ranges;     ///< per value
-  std::vector<std::size_t> bytes;     ///< per value, as given
-  std::vector<std::size_t> offsets;   ///< per value, multiples of `alignment`; not_stored for values of 0 bytes
-  std::size_t total = 0;              ///< arena bytes
+  std::vector<live_range> ranges;    ///< per value
+  std::vector<std::size_t> bytes;    ///< per value, as given
+  std::vector<std::size_t> offsets;  ///< per value, multiples of `alignment`; not_stored for values of 0 bytes
+  std::size_t total = 0;             ///< arena bytes
 };
 
 /// Live range of every value. Thread-safe.

@@ -29,36 +29,36 @@ struct conv_source {
   constant_id kernel;  ///< HWIO (size,size,cin,cout), standardised over (h,w,i) when the model is frozen
   bit::window window;  ///< padding is zero *after* norm and ReLU
   norm_relu input;
-  double weight_eps;   ///< added to the kernel's variance
+  double weight_eps;  ///< added to the kernel's variance
 };
 
 /// Convolution, optionally with the unit's projection accumulated in the same product, a residual, and the
 /// statistics of what is written.
 struct conv_step {
   conv_source main;
-  std::optional<conv_source> projection;  ///< only beside a 1x1 main convolution
-  std::optional<value_id> residual;       ///< (n,cout,oh,ow), may share memory with y
-  value_id y;                             ///< (n,cout,oh,ow)
-  std::optional<value_id> statistics;     ///< of y: (n,groups)
+  std::optional<conv_source> projection = {};  ///< only beside a 1x1 main convolution
+  std::optional<value_id> residual = {};       ///< (n,cout,oh,ow), may share memory with y
+  value_id y;                                  ///< (n,cout,oh,ow)
+  std::optional<value_id> statistics = {};     ///< of y: (n,groups)
 };
 
 /// Root block: standardised convolution of the image, then the zero-padded max-pool `stem_pool`.
 struct stem_step {
-  value_id image;                      ///< (n,cin,h,w) in the caller's layout
-  constant_id kernel;                  ///< HWIO (7,7,cin,cout), standardised like a conv_source's
+  value_id image;      ///< (n,cin,h,w) in the caller's layout
+  constant_id kernel;  ///< HWIO (7,7,cin,cout), standardised like a conv_source's
   bit::window window;
   double weight_eps;
-  std::optional<value_id> unpooled;    ///< the convolution's output, when somebody asks for it
-  value_id y;                          ///< (n,cout,oh,ow) after the pool
-  std::optional<value_id> statistics;  ///< of y: (n,groups)
+  std::optional<value_id> unpooled = {};    ///< the convolution's output, when somebody asks for it
+  value_id y;                               ///< (n,cout,oh,ow) after the pool
+  std::optional<value_id> statistics = {};  ///< of y: (n,groups)
 };
 
 /// Final norm and ReLU, then the mean over rows and columns.
 struct pool_step {
   value_id x;
   norm_relu input;
-  std::optional<value_id> features;  ///< relu(norm(x)) as a map, when somebody asks for it
-  value_id pooled;                   ///< (n,c)
+  std::optional<value_id> features = {};  ///< relu(norm(x)) as a map, when somebody asks for it
+  value_id pooled;                        ///< (n,c)
 };
 
 /// Mean over rows and columns of a map that the caller gives: what comes before the classifier when somebody else
@@ -70,10 +70,10 @@ struct mean_step {
 
 /// Linear classifier: y = x·kernel + bias.
 struct head_step {
-  value_id x;           ///< (n,c)
-  constant_id kernel;   ///< (1,1,c,classes), as it is
-  constant_id bias;     ///< (classes)
-  value_id y;           ///< (n,classes)
+  value_id x;          ///< (n,c)
+  constant_id kernel;  ///< (1,1,c,classes), as it is
+  constant_id bias;    ///< (classes)
+  value_id y;          ///< (n,classes)
 };
 
 using step = std::variant<stem_step, conv_step, pool_step, mean_step, head_step>;

@@ -7,12 +7,12 @@ namespace bit::inline v0 {
 
 /// One step: what it makes and what that takes.
 struct step_summary {
-  std::string name;             ///< of the value it makes, e.g. "block1/unit01/a"
-  std::string kind;             ///< "stem", "conv 1x1", "conv 3x3 /2", "conv 1x1 + projection", "pool", "mean", "head"
-  std::vector<dims4> inputs;    ///< maps and tables it reads, without statistics
-  dims4 output;                 ///< after the pool for the stem
-  std::size_t parameters = 0;   ///< values of the constants it reads, norms included
-  std::size_t macs = 0;         ///< multiply-adds of its products
+  std::string name;            ///< of the value it makes, e.g. "block1/unit01/a"
+  std::string kind;            ///< "stem", "conv 1x1", "conv 3x3 /2", "conv 1x1 + projection", "pool", "mean", "head"
+  std::vector<dims4> inputs;   ///< maps and tables it reads, without statistics
+  dims4 output;                ///< after the pool for the stem
+  std::size_t parameters = 0;  ///< values of the constants it reads, norms included
+  std::size_t macs = 0;        ///< multiply-adds of its products
   std::size_t output_elements = 0;
 };
 

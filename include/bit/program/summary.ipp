@@ -39,7 +39,10 @@ struct step_describer {
     row.macs = macs(s.kernel, {image.n, 0, s.window.out(image.h), s.window.out(image.w)});
   }
   void operator()(const conv_step& s) const {
-    made(s.y, "conv " + window_text(s.main.window) + (s.projection ? " + projection" : s.residual ? " + residual" : ""));
+    made(s.y, "conv " + window_text(s.main.window) +
+                  (s.projection ? " + projection"
+                   : s.residual ? " + residual"
+                                : ""));
     row.macs = macs(s.main.kernel, row.output) + (s.projection ? macs(s.projection->kernel, row.output) : 0);
   }
   void operator()(const pool_step& s) const { made(s.pooled, "pool"); }

@@ -1,6 +1,6 @@
 // Whole small networks, cpu<float> on every instruction set against reference<double>, on random architectures.
-#include <bit/reference.hpp>
 #include <doctest/doctest.h>
+#include <bit/reference.hpp>
 
 #include "random_data.hpp"
 
@@ -12,8 +12,13 @@ std::vector<bit::named_tensor> parameters(const bit::resnet_config& config, std:
   std::vector<bit::named_tensor> tensors;
   for (const bit::tensor_spec& spec : bit::tensor_specs(config)) {
     const bool gamma = spec.name.ends_with("gamma"), head = spec.name.ends_with("head/conv2d/kernel");
-    tensors.push_back(test::random_tensor(spec.name, spec.shape, random, gamma ? 1.0f : head ? 0.0f : 0.02f,
-                                          gamma ? 0.2f : head ? 0.02f : 0.1f));
+    tensors.push_back(test::random_tensor(spec.name, spec.shape, random,
+                                          gamma  ? 1.0f
+                                          : head ? 0.0f
+                                                 : 0.02f,
+                                          gamma  ? 0.2f
+                                          : head ? 0.02f
+                                                 : 0.1f));
   }
   return tensors;
 }
@@ -74,9 +79,9 @@ TEST_CASE("the tolerance notices the wrong padding of the pool and a missing eps
   std::mt19937 random(1);
   std::vector<bit::named_tensor> tensors;
   for (const bit::tensor_spec& spec : bit::tensor_specs(config))
-    tensors.push_back(test::random_tensor(spec.name, spec.shape, random, spec.name.ends_with("gamma") ? 1.0f : 0.0f,
-                                          spec.shape.size() == 4 && spec.name.find("head") == std::string::npos ? 1e-4f
-                                                                                                              : 0.5f));
+    tensors.push_back(
+        test::random_tensor(spec.name, spec.shape, random, spec.name.ends_with("gamma") ? 1.0f : 0.0f,
+                            spec.shape.size() == 4 && spec.name.find("head") == std::string::npos ? 1e-4f : 0.5f));
   const auto images = test::random_images({1, 3, 33, 31}, 4);
   const auto expected = bit::resnet_v2<bit::reference<float>>(config, tensors).freeze()(images);
   CHECK(test::relative_error(bit::resnet_v2<>(config, tensors).freeze()(images), expected) < tolerance);

@@ -1,7 +1,7 @@
 // Single steps of cpu<float>, every instruction set, against reference<double> on awkward geometry.
+#include <doctest/doctest.h>
 #include <bit/backend/cpu.hpp>
 #include <bit/backend/reference.hpp>
-#include <doctest/doctest.h>
 
 #include "random_data.hpp"
 
@@ -49,7 +49,10 @@ bit::program make_program(const geometry& g, std::uint32_t seed) {
   const bit::window window{g.size, g.stride, (g.size - 1) / 2 * g.dilation, g.dilation};
   const bit::dims4 out{g.n, g.cout, window.out(g.h), window.out(g.w)};
   bit::conv_step conv{.main = add_source(p, x, x_sums, "conv", g.cout, window, random),
-                      .projection = {}, .residual = {}, .y = {}, .statistics = {}};
+                      .projection = {},
+                      .residual = {},
+                      .y = {},
+                      .statistics = {}};
   if (g.projection) conv.projection = add_source(p, x, x_sums, "projection", g.cout, window, random);
   if (g.residual) conv.residual = x;
   conv.y = add_map(p, "y", out);

@@ -1,7 +1,7 @@
 // Choosing the instruction set.
+#include <doctest/doctest.h>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/error.hpp>
-#include <doctest/doctest.h>
 
 #include "random_data.hpp"
 

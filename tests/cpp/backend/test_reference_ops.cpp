@@ -1,6 +1,6 @@
 // The reference operations against values worked out by hand.
-#include <bit/backend/reference/ops.hpp>
 #include <doctest/doctest.h>
+#include <bit/backend/reference/ops.hpp>
 
 namespace ref = bit::detail::ref;
 using map = bit::tensor4<double>;

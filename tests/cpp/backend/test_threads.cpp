@@ -1,7 +1,7 @@
 // One frozen model used from several threads, from inside a parallel region, and interrupted.
-#include <bit/resnet.hpp>
 #include <doctest/doctest.h>
 #include <omp.h>
+#include <bit/resnet.hpp>
 #include <thread>
 
 #include "random_data.hpp"

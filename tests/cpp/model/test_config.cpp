@@ -1,6 +1,6 @@
+#include <doctest/doctest.h>
 #include <bit/error.hpp>
 #include <bit/model/config.hpp>
-#include <doctest/doctest.h>
 
 namespace {
 

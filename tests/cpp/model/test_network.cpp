@@ -1,8 +1,8 @@
+#include <doctest/doctest.h>
 #include <bit/error.hpp>
 #include <bit/model/network.hpp>
 #include <bit/model/random.hpp>
 #include <cmath>
-#include <doctest/doctest.h>
 
 namespace {
 
@@ -38,8 +38,7 @@ TEST_CASE("missing, unexpected and mis-shaped tensors are listed all at once") {
 }
 
 TEST_CASE("output stride 32 strides in blocks 2 to 4 and never dilates") {
-  for (const bit::window& w : spatial_windows({.units = {2, 2, 2, 2}, .stem_channels = 32}))
-    CHECK(w.dilation == 1);
+  for (const bit::window& w : spatial_windows({.units = {2, 2, 2, 2}, .stem_channels = 32})) CHECK(w.dilation == 1);
 }
 
 TEST_CASE("output strides 16 and 8 dilate where the stride is gone, the first unit one block late") {
@@ -81,7 +80,7 @@ TEST_CASE("random parameters depend on the seed and on nothing else") {
     squares += v * v;
   }
   const double count = 7 * 7 * 3 * 32, variance = 2.0 / (7 * 7 * 32);
-  CHECK(std::abs(sum / count) < 4 * std::sqrt(variance / count));          // four standard errors
+  CHECK(std::abs(sum / count) < 4 * std::sqrt(variance / count));  // four standard errors
   CHECK(squares / count == doctest::Approx(variance).epsilon(4 * std::sqrt(2 / count)));
 }
 

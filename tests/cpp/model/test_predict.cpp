@@ -1,5 +1,5 @@
-#include <bit/model/predict.hpp>
 #include <doctest/doctest.h>
+#include <bit/model/predict.hpp>
 
 TEST_CASE("softmax of large logits neither overflows nor loses the sum") {
   const bit::matrix<float> logits{{1000.0f, 1001.0f, -1e9f}, {0.0f, 0.0f, 0.0f}};

@@ -1,7 +1,7 @@
+#include <doctest/doctest.h>
 #include <bit/model/network.hpp>
 #include <bit/model/random.hpp>
 #include <bit/program/memory_plan.hpp>
-#include <doctest/doctest.h>
 
 namespace {
 
@@ -24,8 +24,8 @@ bool has_clash(const bit::program& p, const bit::memory_plan& plan) {
       if (plan.bytes[a] == 0 || plan.bytes[b] == 0) continue;
       const auto &ra = plan.ranges[a], &rb = plan.ranges[b];
       const bool together = ra.first <= rb.last && rb.first <= ra.last;
-      const bool overlap = plan.offsets[a] < plan.offsets[b] + plan.bytes[b] &&
-                           plan.offsets[b] < plan.offsets[a] + plan.bytes[a];
+      const bool overlap =
+          plan.offsets[a] < plan.offsets[b] + plan.bytes[b] && plan.offsets[b] < plan.offsets[a] + plan.bytes[a];
       const bool in_place = plan.offsets[a] == plan.offsets[b] && (ra.first == rb.last || rb.first == ra.last);
       if (together && overlap && !in_place) return true;
     }

@@ -1,7 +1,7 @@
+#include <doctest/doctest.h>
 #include <bit/model/network.hpp>
 #include <bit/model/random.hpp>
 #include <bit/program/summary.hpp>
-#include <doctest/doctest.h>
 
 namespace {
 

@@ -43,8 +43,7 @@ inline void pack_panel(float* out, const std::byte* values, const packing& how, 
   for (std::size_t tap = 0; tap < how.taps; ++tap) {
     float* to = out + tap * how.padded_rows_per_tap * width;
     kernels.scale_columns(to, x + tap * how.rows_per_tap * stride, stride, how.rows_per_tap, columns, mean, scale);
-    std::memset(to + how.rows_per_tap * width, 0,
-                (how.padded_rows_per_tap - how.rows_per_tap) * width * sizeof(float));
+    std::memset(to + how.rows_per_tap * width, 0, (how.padded_rows_per_tap - how.rows_per_tap) * width * sizeof(float));
   }
 }
 

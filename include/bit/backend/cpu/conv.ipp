@@ -103,8 +103,8 @@ BIT_FUNC void conv_operation::pack_pixels(const source& s, float* to, const floa
     }
     for (std::size_t p = pixels.begin; p < pixels.end;) {  // one stretch per row of output
       const std::size_t row = p / width, column = p % width, count = std::min(width - column, pixels.end - p);
-      kernels_->normalise(out, plane + (row * s.in.x.width + column) * stride * block, count, stride,
-                          scale + b * block, shift + b * block);
+      kernels_->normalise(out, plane + (row * s.in.x.width + column) * stride * block, count, stride, scale + b * block,
+                          shift + b * block);
       out += count * block;
       p += count;
     }

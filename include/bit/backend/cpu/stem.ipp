@@ -67,8 +67,8 @@ BIT_FUNC void stem_operation::run(const run_context& run) const noexcept {
       // The row above the first pooled row belongs to the chunk before.
       if (unpooled_.blocks > 0 && r >= e.pooled.begin * stem_pool.stride)
         for (std::size_t b = 0; b < y_.blocks; ++b)
-          std::memcpy(unpooled_.at(run, n) + (b * conv_height_ + r) * conv_width_ * block, row + b * conv_width_ * block,
-                      conv_width_ * block * sizeof(float));
+          std::memcpy(unpooled_.at(run, n) + (b * conv_height_ + r) * conv_width_ * block,
+                      row + b * conv_width_ * block, conv_width_ * block * sizeof(float));
     }
     pool(run, n, chunk, e, scratch.conv_rows);
   }
@@ -102,9 +102,10 @@ BIT_FUNC void stem_operation::convolve_row(float* out, const float* staged, std:
     for (std::size_t m = 0; m < size; ++m) {
       float* pixel = tile + m * block;
       for (std::size_t ky = 0; ky < window_.size; ++ky) {
-        const float* from = staged + (row_in_chunk * window_.stride + ky) * staged_columns_ +
-                            (begin + m) * window_.stride * image_.c;
-        for (std::size_t j = 0, at = ky * stretch; j < stretch; ++j, ++at) pixel[at / block * pitch + at % block] = from[j];
+        const float* from =
+            staged + (row_in_chunk * window_.stride + ky) * staged_columns_ + (begin + m) * window_.stride * image_.c;
+        for (std::size_t j = 0, at = ky * stretch; j < stretch; ++j, ++at)
+          pixel[at / block * pitch + at % block] = from[j];
       }
       for (std::size_t at = k; at < k_blocks_ * block; ++at) pixel[at / block * pitch + at % block] = 0;
     }

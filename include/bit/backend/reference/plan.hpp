@@ -82,8 +82,9 @@ class reference_plan {
       if (options.output_layout == layout::nhwc)
         std::copy(y.begin(), y.end(), outputs[i]);
       else
-        std::copy(y.begin(), y.end(),
-                  xt::transpose(xt::adapt(outputs[i], y.size(), xt::no_ownership(), nchw_shape(y)), {0, 2, 3, 1}).begin());
+        std::copy(
+            y.begin(), y.end(),
+            xt::transpose(xt::adapt(outputs[i], y.size(), xt::no_ownership(), nchw_shape(y)), {0, 2, 3, 1}).begin());
     }
     return true;
   }

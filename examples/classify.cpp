@@ -1,0 +1,34 @@
+// Classifies images: classify CHECKPOINT.npz IMAGE...  [--labels FILE]
+// The checkpoint is any released BiT (npz) or a safetensors file; FILE has one class name per line.
+#include <bit/data.hpp>
+#include <bit/resnet.hpp>
+#include <cstdio>
+#include <fstream>
+
+int main(int argc, char** argv) try {
+  std::vector<std::string> arguments(argv + 1, argv + argc), labels;
+  if (arguments.size() >= 2 && arguments[arguments.size() - 2] == "--labels") {
+    std::ifstream file(arguments.back());
+    if (!file) throw bit::io_error("cannot open " + arguments.back(), errno);
+    for (std::string line; std::getline(file, line);) labels.push_back(line);
+    arguments.resize(arguments.size() - 2);
+  }
+  if (arguments.size() < 2) {
+    std::fprintf(stderr, "usage: %s CHECKPOINT IMAGE... [--labels FILE]\n", argv[0]);
+    return 2;
+  }
+
+  const auto model = bit::load(arguments.front()).freeze();
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const bit::rgb_image image = bit::data::read_image(arguments[i]);
+    const auto logits = model(bit::data::preprocess({&image, 1}, {.height = 224, .width = 224}));
+    std::printf("%s\n", arguments[i].c_str());
+    for (const auto& [index, probability] : bit::top_k(logits, 5).front())
+      std::printf("  %6.2f %%  %s\n", 100 * probability,
+                  index < labels.size() ? labels[index].c_str() : ("class " + std::to_string(index)).c_str());
+  }
+  return 0;
+} catch (const std::exception& e) {
+  std::fprintf(stderr, "error: %s\n", e.what());
+  return 1;
+}

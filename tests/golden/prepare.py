@@ -1,0 +1,34 @@
+"""Write a golden case's checkpoint, and its images with the expected values, for the C++ tests.
+
+prepare.py INDEX FOLDER -> FOLDER/checkpoint.npz and FOLDER/expected.npz (images float32 NCHW; logits, pooled float64)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import make_checkpoint
+import numpy as np
+
+
+def main(index: int, folder: Path) -> None:
+    here = Path(__file__).parent
+    case = json.loads((here / "forward.json").read_text())[index]
+    folder.mkdir(parents=True, exist_ok=True)
+    units, width = make_checkpoint.parse_model(case["model"])
+    np.savez(folder / "checkpoint.npz", **make_checkpoint.checkpoint(units, width, case["classes"], case["seed"]))
+    golden = np.load(here / case["file"])
+    images = make_checkpoint.image_batch(tuple(case["input_shape"]), case["seed"])
+    np.savez(
+        folder / "expected.npz",
+        images=images,
+        logits=golden["logits"],
+        pooled=golden["pooled"],
+        float32_error=np.float64([case["float32_error"]]),
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))
