@@ -168,8 +168,7 @@ inline void check_complete(const io::checkpoint& into, const placed_tensors& pla
     if (!needed.contains(name)) unexpected.push_back(tensor.raw->name);
   std::string text;
   const auto add = [&](const std::vector<std::string>& items, const char* what) {
-    if (!items.empty())
-      text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(items);
+    if (!items.empty()) text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(items);
   };
   add(missing, "missing");
   add(unexpected, "unexpected");

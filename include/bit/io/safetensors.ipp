@@ -138,7 +138,8 @@ inline io::dtype safetensors_dtype(const std::string& code, const std::string& w
 inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const input_file>& file,
                                                      std::vector<safetensors_item> items, std::uint64_t start) {
   for (const auto& item : items) {
-    if (item.name.empty() || !std::all_of(item.name.begin(), item.name.end(), [](char c) { return c > ' ' && c <= '~'; }))
+    if (item.name.empty() ||
+        !std::all_of(item.name.begin(), item.name.end(), [](char c) { return c > ' ' && c <= '~'; }))
       throw format_error("[safetensors] " + file->name() + ": expected tensor names of plain ASCII characters, got \"" +
                          item.name + '"');
     if (item.offsets.size() != 2 || item.offsets[0] > item.offsets[1])

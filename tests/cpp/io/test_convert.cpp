@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
-#include <bit/io/convert.hpp>
 #include <algorithm>
 #include <array>
+#include <bit/io/convert.hpp>
 #include <bit>
 #include <cmath>
 

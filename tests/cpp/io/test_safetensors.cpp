@@ -93,9 +93,10 @@ TEST_CASE("case 05: duplicate names in a safetensors header are refused") {
       refusal(file_of("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "1234")),
       "once each, got dtype"));
   // The same letter in two Unicode forms.
-  CHECK(contains(refusal(file_of(brace + tensor("\u00e4", "[1]", "[0,4]") + "," + tensor("a\u0308", "[1]", "[4,8]") + "}",
-                                 std::string(8, 'x'))),
-                 "plain ASCII"));
+  CHECK(
+      contains(refusal(file_of(brace + tensor("\u00e4", "[1]", "[0,4]") + "," + tensor("a\u0308", "[1]", "[4,8]") + "}",
+                               std::string(8, 'x'))),
+               "plain ASCII"));
 }
 
 TEST_CASE("whatever is not the header's fixed form is refused") {

@@ -151,14 +151,18 @@ TEST_CASE("deflated data that is broken, or followed by other bytes, is refused"
 
 TEST_CASE("case 10: a flipped bit in any data byte breaks the CRC-32") {
   const auto zip = two_members();
-  std::size_t unnoticed = 0;
+  const auto values = read_all(zip.bytes);
+  std::size_t unnoticed = 0, harmless = 0;
   for (std::size_t at = zip.data[0]; at < zip.directory; ++at) {
+    if (at >= zip.local[1] && at < zip.data[1]) continue;  // a header, which case 06 is about
     std::string bytes = zip.bytes;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
-    unnoticed += message_of([&] { read_all(bytes); }).empty();
-    unnoticed += message_of([&] { read_all(bytes, bit::io::read_mode::map); }).empty();
+    for (const auto mode : {bit::io::read_mode::copy, bit::io::read_mode::map})
+      if (message_of([&] { CHECK(read_all(bytes, mode) == values); }).empty())
+        ++(at == zip.directory - 1 ? harmless : unnoticed);
   }
   CHECK(unnoticed == 0);
+  CHECK(harmless <= 2);  // the last byte of a deflated stream ends in bits without meaning
 }
 
 TEST_CASE("case 16: member names with paths or NUL are names at most, and touch nothing") {
