@@ -157,9 +157,11 @@ TEST_CASE("case 10: a flipped bit in any data byte breaks the CRC-32") {
     if (at >= zip.local[1] && at < zip.data[1]) continue;  // a header, which case 06 is about
     std::string bytes = zip.bytes;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
-    for (const auto mode : {bit::io::read_mode::copy, bit::io::read_mode::map})
-      if (message_of([&] { CHECK(read_all(bytes, mode) == values); }).empty())
-        ++(at == zip.directory - 1 ? harmless : unnoticed);
+    for (const auto mode : {bit::io::read_mode::copy, bit::io::read_mode::map}) {
+      bool same = true;
+      if (message_of([&] { same = read_all(bytes, mode) == values; }).empty())
+        ++(same && at == zip.directory - 1 ? harmless : unnoticed);
+    }
   }
   CHECK(unnoticed == 0);
   CHECK(harmless <= 2);  // the last byte of a deflated stream ends in bits without meaning
