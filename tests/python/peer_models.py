@@ -57,8 +57,13 @@ def transformers_models() -> dict[str, Any]:
     """Units 1, 2, 1, 1 of half width with five classes, and without a head."""
     from transformers.models.bit import configuration_bit, modeling_bit
 
-    settings: Any = {"embedding_size": 32, "hidden_sizes": [128, 256, 512, 1024], "depths": [1, 2, 1, 1]}
-    config = configuration_bit.BitConfig(num_labels=5, **settings)
+    settings: Any = {
+        "embedding_size": 32,
+        "hidden_sizes": [128, 256, 512, 1024],
+        "depths": [1, 2, 1, 1],
+        "num_labels": 5,
+    }
+    config = configuration_bit.BitConfig(**settings)
     return {"whole": modeling_bit.BitForImageClassification(config), "body": modeling_bit.BitModel(config)}
 
 

@@ -49,7 +49,7 @@ def test_numpy_archives_are_read(tmp_path: Path, tensors: Tensors, save: Any, mo
 
 
 def test_a_wrong_value_would_be_noticed(tmp_path: Path, tensors: Tensors) -> None:
-    changed = dict(tensors)
+    changed: Tensors = dict(tensors)
     name = "resnet/group_norm/beta"
     changed[name] = np.nextafter(tensors[name], np.float32(9))
     np.savez(tmp_path / "a.npz", **changed)
@@ -62,7 +62,7 @@ def test_a_wrong_value_would_be_noticed(tmp_path: Path, tensors: Tensors) -> Non
 def test_case_12_other_numbers_byte_orders_and_fortran_arrays_are_exact(
     tmp_path: Path, tensors: Tensors, kind: str, order: Any
 ) -> None:
-    stored = {n: np.asarray(a, dtype=kind, order=order) for n, a in tensors.items()}
+    stored: Tensors = {n: np.asarray(a, dtype=kind, order=order) for n, a in tensors.items()}
     np.savez(tmp_path / "a.npz", **stored)
     checkpoint = _core.open_checkpoint(tmp_path / "a.npz")
     assert {d for _, _, d in checkpoint.tensors} == {{"2": "float16", "4": "float32", "8": "float64"}[kind[-1]]}
