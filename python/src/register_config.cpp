@@ -60,6 +60,17 @@ void register_config(py::module_& m) {
       .def_property_readonly("num_features", &bit::resnet_config::num_features, "Channels of the pooled features.")
       .def_property_readonly("architecture", &bit::architecture_name, "\"R50x1\", or units and stem in words.")
       .def(
+          "replace",
+          [](const py::object& self, const py::kwargs& changes) {
+            py::dict all;
+            for (const char* name : {"units", "stem_channels", "in_channels", "num_classes", "output_stride", "groups",
+                                     "group_norm_eps", "weight_eps"})
+              all[name] = self.attr(name);
+            for (const auto& [name, value] : changes) all[name] = value;
+            return py::type::of(self)(**all);
+          },
+          "The same with some fields changed, by keyword.")
+      .def(
           "tensor_specs",
           [](const bit::resnet_config& c) {
             py::list specs;

@@ -106,6 +106,20 @@ io::checkpoint adapt_head(const io::checkpoint& c, const std::string& kind, std:
   throw bit::config_error("[head] expected keep, zero, new or drop, got " + kind);
 }
 
+io::checkpoint with_config(io::checkpoint c, const bit::resnet_config& config) {
+  const auto wanted = bit::tensor_specs(config);
+  bool same = wanted.size() == c.tensors.size();
+  for (std::size_t i = 0; same && i < wanted.size(); ++i)
+    same = wanted[i].name == c.tensors[i].name && wanted[i].shape == c.tensors[i].shape;
+  if (!same)
+    throw bit::config_error("[with_config] expected a configuration with the checkpoint's tensors (" +
+                            bit::architecture_name(c.config) + ", " + std::to_string(c.config.num_classes) +
+                            " classes), got " + bit::architecture_name(config) + ", " +
+                            std::to_string(config.num_classes) + " classes");
+  c.config = config;
+  return c;
+}
+
 io::open_options options_of(const std::string& mode, bool extra, bool mismatch, bool values) {
   if (mode != "map" && mode != "copy") throw bit::config_error("[open] expected mode map or copy, got " + mode);
   return {.mode = mode == "map" ? io::read_mode::map : io::read_mode::copy,
@@ -119,7 +133,7 @@ void register_checkpoint(py::module_& m) {
       .def_readonly("source", &io::checkpoint::source)
       .def_readonly("format", &io::checkpoint::format)
       .def_readonly("file_size", &io::checkpoint::file_size)
-      .def_property_readonly("names", [](const io::checkpoint& c) { return io::to_string(c.names); })
+      .def_property_readonly("naming", [](const io::checkpoint& c) { return io::to_string(c.names); })
       .def_readonly("config", &io::checkpoint::config)
       .def_readonly("metadata", &io::checkpoint::metadata)
       .def_readonly("problems", &io::checkpoint::problems)
@@ -131,6 +145,8 @@ void register_checkpoint(py::module_& m) {
            "Sentences on NaN, infinite values and constant filters; reads everything.")
       .def("adapt_head", &adapt_head, py::arg("kind"), py::arg("num_classes") = 0, py::arg("seed") = 0,
            "The checkpoint with its head kept, dropped, zero or new (seeded random).")
+      .def("with_config", &with_config, py::arg("config"),
+           "The checkpoint under another output stride, groups or eps values; shapes must stay.")
       .def("__repr__", [](const io::checkpoint& c) {
         return "<Checkpoint " + c.source + ": " + bit::architecture_name(c.config) + ", " +
                std::to_string(c.config.num_classes) + " classes, " + c.format + ", " + io::to_string(c.names) +

@@ -167,9 +167,8 @@ inline void check_complete(const io::checkpoint& into, const placed_tensors& pla
   for (const auto& [name, tensor] : placed)
     if (!needed.contains(name)) unexpected.push_back(tensor.raw->name);
   std::string text;
-  const auto add = [&](std::vector<std::string> items, const char* what) {
-    if (!items.empty())
-      text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(std::move(items));
+  const auto add = [&](const std::vector<std::string>& items, const char* what) {
+    if (!items.empty()) text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(items);
   };
   add(missing, "missing");
   add(unexpected, "unexpected");

@@ -137,10 +137,15 @@ inline io::dtype safetensors_dtype(const std::string& code, const std::string& w
 /// Lengths, places and dtypes of all tensors against each other and the file.
 inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const input_file>& file,
                                                      std::vector<safetensors_item> items, std::uint64_t start) {
-  for (const auto& item : items)
+  for (const auto& item : items) {
+    if (item.name.empty() ||
+        !std::all_of(item.name.begin(), item.name.end(), [](char c) { return c > ' ' && c <= '~'; }))
+      throw format_error("[safetensors] " + file->name() + ": expected tensor names of plain ASCII characters, got \"" +
+                         item.name + '"');
     if (item.offsets.size() != 2 || item.offsets[0] > item.offsets[1])
       throw format_error("[safetensors] " + file->name() + ": " + item.name +
                          ": expected data_offsets [begin, end] with begin <= end");
+  }
   std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
   std::vector<io::raw_tensor> tensors;
   std::uint64_t expected = 0;

@@ -181,7 +181,7 @@ class zip_directory {
       return local == central || (streamed && local == 0);
     };
     if (name_of(bytes.first(name_size)) != entry.name || zip_field<std::uint16_t>(fixed, 8) != method ||
-        (zip_field<std::uint16_t>(fixed, 6) & 9) != (flags & 9) || !agree(crc, entry.crc) || !agree(size, entry.size) ||
+        zip_field<std::uint16_t>(fixed, 6) != flags || !agree(crc, entry.crc) || !agree(size, entry.size) ||
         !agree(compressed, entry.compressed_size))
       fail(entry.name + ": its local header and the central directory disagree");
     entry.data_offset = entry.header_offset + sizeof fixed + name_size + extra_size;
