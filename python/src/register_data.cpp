@@ -56,7 +56,10 @@ data::interpolation parse_interpolation(const std::string& text) {
 }
 
 data::resampling parse_resampling(const std::string& text) {
-  return choose<data::resampling>("resampling", text, {{"pillow", data::resampling::pillow}, {"tf", data::resampling::tf}});
+  return choose<data::resampling>("resampling", text,
+                                  {{"pillow", data::resampling::pillow},
+                                   {"pillow12", data::resampling::pillow12},
+                                   {"tf", data::resampling::tf}});
 }
 
 data::preprocess_spec make_spec(std::size_t height, std::size_t width, const std::string& mode, double crop_pct,
@@ -154,17 +157,19 @@ void register_transforms(py::module_& m) {
       py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
   m.def(
       "resize_image",
-      [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width, const std::string& interpolation) {
+      [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width, const std::string& interpolation,
+         const std::string& resampling) {
         const auto pixels = view_of(image);
         const auto filter = parse_interpolation(interpolation);
+        const auto method = parse_resampling(resampling);
         bit::rgb_image result;
         {
           const py::gil_scoped_release release;
-          result = data::resize(pixels, height, width, filter);
+          result = data::resize(pixels, height, width, filter, method);
         }
         return to_array(std::move(result));
       },
-      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"));
+      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"), py::arg("resampling"));
   m.def(
       "resize_float_image",
       [](const pixel_array<float>& image, std::size_t height, std::size_t width, const std::string& interpolation,

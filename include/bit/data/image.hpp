@@ -59,7 +59,7 @@ struct image_info {
 };
 
 /// Decodes one image to (h,w,3), 0..255. Grey is repeated, alpha dropped, palettes looked up, 16-bit samples keep
-/// their high byte (Pillow clips 16-bit grey to 255 instead, which whitens most images), CMYK and YCCK follow Adobe's
+/// their high byte (Pillow clips 16-bit grey at 255 instead, which turns most of it white), CMYK and YCCK follow Adobe's
 /// inverted convention. `name` stands in messages. Throws format_error for anything truncated, damaged, unknown or too
 /// large, config_error if this build lacks the decoder. Thread-safe.
 BIT_FUNC rgb_image decode(std::span<const std::byte> bytes, const decode_options& options = {},

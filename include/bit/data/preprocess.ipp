@@ -89,7 +89,7 @@ BIT_FUNC void preprocess(rgb_view image, const preprocess_spec& spec, std::span<
   }
   std::array<float, 256> values;
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
-  detail::write_pixels(detail::resize_pillow(image, window, spec.filter), spec.order, out.data(),
+  detail::write_pixels(detail::resize_pillow(image, window, spec.filter, spec.method), spec.order, out.data(),
                        [&](std::uint8_t x) { return values[x]; });
 }
 
@@ -97,7 +97,7 @@ BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, s
   detail::check_output(spec, out);
   const auto window = detail::plan_window(spec, image.height, image.width);
   const float_image resized = spec.method == resampling::tf ? detail::resize_tf(image, window)
-                                                            : detail::resize_pillow(image, window, spec.filter);
+                                                            : detail::resize_pillow(image, window, spec.filter, spec.method);
   detail::write_pixels(resized, spec.order, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
 }
 
