@@ -43,7 +43,7 @@ inline image_format recognise(const encoded_image& input) {
   if (head.starts_with("\xff\xd8\xff"sv)) return image_format::jpeg;
   if (head.starts_with("\x89PNG\r\n\x1a\n"sv)) return image_format::png;
   if (head.starts_with("BM"sv)) return image_format::bmp;
-  if (head.starts_with("RIFF"sv) && head.substr(8).starts_with("WEBP"sv)) return image_format::webp;
+  if (head.starts_with("RIFF"sv) && head.size() >= 12 && head.substr(8, 4) == "WEBP"sv) return image_format::webp;
   const auto is = [&](std::string_view magic) { return head.starts_with(magic); };
   const char* seen = head.empty()                                    ? "the file is empty"
                      : is("GIF8")                                    ? "this is a GIF"

@@ -47,7 +47,6 @@ double deviation(const Image& image, const Image& resized, interpolation filter)
         double exact = 0;
         for (std::size_t i = 0; i < rows.size(); ++i)
           for (std::size_t j = 0; j < columns.size(); ++j) exact += rows[i] * columns[j] * image(i, j, c);
-        if (sizeof(image(0, 0, 0)) == 1) exact = std::clamp(exact, 0.0, 255.0);
         largest = std::max(largest, std::abs(exact - resized(y, x, c)));
       }
     }
@@ -66,7 +65,9 @@ TEST_CASE("resized images follow the antialiased filter") {
       for (auto method : {resampling::pillow, resampling::pillow12}) {
         CAPTURE(h);
         CAPTURE(to_h);
-        const auto image = noise(h, w);
+        // Levels 64..191: Pillow clips between the passes too, which the plain filter does not.
+        bit::rgb_image image = noise(h, w);
+        for (std::uint8_t& level : image) level = static_cast<std::uint8_t>(64 + level / 2);
         // Two roundings to whole levels, the first times the second filter's gain (bicubic: at most 1.25).
         CHECK(deviation(image, resize(image, to_h, to_w, filter, method), filter) <= 0.5 + 0.5 * 1.25 + 1e-3);
         const auto values = to_float(image);
