@@ -79,7 +79,7 @@ class PreprocessSpec:
 
     def sizes(self) -> tuple[int, int]:
         """Height and width of the result."""
-        sizes = (self.size, self.size) if isinstance(self.size, (int, np.integer)) else tuple(self.size)
+        sizes = self.size if isinstance(self.size, (tuple, list)) else (self.size, self.size)
         if len(sizes) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             raise ValueError(f"[preprocess] expected size as a positive int or (height, width), got {self.size!r}")
         return int(sizes[0]), int(sizes[1])
@@ -104,6 +104,12 @@ class Skipped(NamedTuple):
     reason: str
     position: int
     """Among the inputs."""
+
+
+def _load(source: Source, spec: PreprocessSpec, core_spec: _core.PreprocessSpec) -> NDArray[np.float32]:
+    out = np.empty(spec.shape(1)[1:], np.float32)
+    fill(source, core_spec, out)
+    return out
 
 
 class BatchIterator(Iterator[Batch]):
@@ -156,11 +162,13 @@ class BatchIterator(Iterator[Batch]):
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_bar"):
-            self.close()
+        # Garbage may be collected in one of the threads, which must not wait for itself.
+        pool: ThreadPoolExecutor | None = getattr(self, "_pool", None)
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Ends the threads; images not handed out yet are dropped."""
+        """Ends the threads and waits for them; images not handed out yet are dropped."""
         self._taken = self._started = self.total
         self._waiting.clear()
         if self._pool is not None:
@@ -177,18 +185,14 @@ class BatchIterator(Iterator[Batch]):
             try:
                 # PIL images are read here: one may stand in the list twice, and PIL's loading is not thread-safe.
                 value = prepare(source)
+                # The threads must not hold this iterator, or dropping it could not end them.
                 if self._pool is None:
-                    future.set_result(self._load(value))
+                    future.set_result(_load(value, self._spec, self._core_spec))
                 else:
-                    future = self._pool.submit(self._load, value)
+                    future = self._pool.submit(_load, value, self._spec, self._core_spec)
             except Exception as error:
                 future.set_exception(error)
             self._waiting.append(future)
-
-    def _load(self, source: Source) -> NDArray[np.float32]:
-        out = np.empty(self._spec.shape(1)[1:], np.float32)
-        fill(source, self._core_spec, out)
-        return out
 
     def _next(self) -> Batch:
         images: list[NDArray[np.float32]] = []

@@ -1,6 +1,6 @@
 """Writes the small images in corpus/image/: seeds of fuzz_image and fixtures of tests/cpp/data.
 
-Run with Pillow installed: `python tests/fuzz/make_image_corpus.py`. The pattern is the one of tests/cpp/data/pattern.hpp.
+Run with Pillow installed: `python tests/fuzz/make_image_corpus.py`. tests/cpp/data/pattern.hpp knows the same pattern.
 A `<name>.jpg.bmp` beside a `<name>.jpg` holds what Pillow decodes.
 """
 

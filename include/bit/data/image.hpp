@@ -68,8 +68,7 @@ BIT_FUNC rgb_image decode(std::span<const std::byte> bytes, const decode_options
 /// Reads and decodes a file, as decode(); throws also io_error if the file cannot be read. Thread-safe.
 BIT_FUNC rgb_image read_image(const std::filesystem::path& path, const decode_options& options = {});
 
-/// Format, size and orientation of an encoded image without decoding its pixels. PNG: an orientation that stands after
-/// the pixels is not seen. Throws as decode(). Thread-safe.
+/// Format, size and orientation of an encoded image without decoding its pixels. Throws as decode(). Thread-safe.
 BIT_FUNC image_info probe(std::span<const std::byte> bytes, const decode_options& options = {},
                           const std::string& name = "image data");
 
