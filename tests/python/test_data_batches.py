@@ -6,11 +6,9 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
-from PIL import Image
-
 import pybit.data
+import pytest
+from PIL import Image
 from pybit.data import PreprocessSpec, iterate_batches, preprocess
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "image"
@@ -97,7 +95,18 @@ def test_case_25_strided_reversed_and_read_only_arrays_are_read_right():
     for same in (frozen, image[::-1].copy()[::-1], np.asfortranarray(image), big[::2, ::2, ::2]):
         np.testing.assert_array_equal(preprocess(same, 8), expected)
     np.testing.assert_array_equal(preprocess(image[::-1, :, ::-1], 8), preprocess(image[::-1, :, ::-1].copy(), 8))
-    np.testing.assert_array_equal(preprocess(torch.from_numpy(image), 8), expected)
+
+
+def test_tensors_of_other_libraries_are_read_through_dlpack_or_array():
+    image = noise(24, 30, 3)
+
+    class Tensor:
+        __dlpack__ = staticmethod(image.__dlpack__)
+        __dlpack_device__ = staticmethod(image.__dlpack_device__)
+
+    np.testing.assert_array_equal(preprocess(Tensor(), 8), preprocess(image, 8))
+    torch = pytest.importorskip("torch", reason="make test-oracle installs it")
+    np.testing.assert_array_equal(preprocess(torch.from_numpy(image), 8), preprocess(image, 8))
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pybit._core
 import pytest
 import skimage
 from PIL import Image, ImageOps
-from sklearn.datasets import load_sample_images
-
-import pybit._core
 from pybit.data import list_images, list_labelled_images, read_image, read_image_info
+from sklearn.datasets import load_sample_images
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus" / "image"
 SKIMAGE = sorted(p for p in (Path(skimage.__file__).parent / "data").glob("*") if p.suffix in (".png", ".jpg"))

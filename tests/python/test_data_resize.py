@@ -1,16 +1,14 @@
-"""Resizing and preprocessing against Pillow, torch and TensorFlow's rule written out."""
+"""Resizing and preprocessing against Pillow, and against TensorFlow's rule written out."""
 
 from __future__ import annotations
 
 import numpy as np
 import PIL
+import pybit.data
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
-import pybit.data
 from pybit.data import preprocess, resize
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -104,6 +102,12 @@ def test_tf_bound_catches_corner_aligned_positions():
     assert np.abs(resize(image, 20, resampling="tf") - shifted).max() > 1
 
 
+def normalised(image: np.ndarray) -> np.ndarray:
+    """ToTensor and Normalize(0.5, 0.5) of torchvision: float32 operations in this order, (3,h,w)."""
+    half = np.float32(0.5)
+    return ((image.astype(np.float32) / np.float32(255) - half) / half).transpose(2, 0, 1)
+
+
 def reference_center_crop(image: np.ndarray, size: int, crop_pct: float, interpolation: str) -> np.ndarray:
     """timm's evaluation transform as torchvision does it: Resize(shortest), CenterCrop, ToTensor, Normalize."""
     edge = int(np.floor(size / crop_pct))
@@ -111,8 +115,7 @@ def reference_center_crop(image: np.ndarray, size: int, crop_pct: float, interpo
     to_h, to_w = (edge, int(edge * w / h)) if h <= w else (int(edge * h / w), edge)
     resized = with_pillow(image, to_h, to_w, interpolation)
     top, left = int(round((to_h - size) / 2.0)), int(round((to_w - size) / 2.0))
-    tensor = torch.from_numpy(resized[top : top + size, left : left + size].copy()).permute(2, 0, 1)
-    return (tensor.to(torch.float32).div(255)).sub_(0.5).div_(0.5).numpy()
+    return normalised(resized[top : top + size, left : left + size])
 
 
 @given(
@@ -130,12 +133,20 @@ def test_center_crop_equals_timms_transform_to_the_bit(h, w, size, crop_pct, int
 @settings(max_examples=100, deadline=None)
 def test_squash_equals_the_references_transform_to_the_bit(h, w, to_h, to_w, interpolation):
     image = noise(h, w, h * 131 + w)
-    tensor = torch.from_numpy(with_pillow(image, to_h, to_w, interpolation).copy()).permute(2, 0, 1)
-    expected = tensor.to(torch.float32).div(255).sub_(0.5).div_(0.5).numpy()
+    expected = normalised(with_pillow(image, to_h, to_w, interpolation))
     ours = preprocess(image, (to_h, to_w), "squash", interpolation, resampling=HERE)
     np.testing.assert_array_equal(ours[0], expected)
     nhwc = preprocess(image, (to_h, to_w), "squash", interpolation, resampling=HERE, layout="nhwc")
     np.testing.assert_array_equal(nhwc[0].transpose(2, 0, 1), expected)
+
+
+def test_normalisation_equals_torchs_operations():
+    torch = pytest.importorskip("torch", reason="make test-oracle installs it")
+    levels = np.arange(256 * 3, dtype=np.uint32).reshape(16, 16, 3).astype(np.uint8)
+    tensor = torch.from_numpy(levels.transpose(2, 0, 1).copy())
+    expected = tensor.to(torch.float32).div(255).sub_(0.5).div_(0.5).numpy()
+    np.testing.assert_array_equal(normalised(levels), expected)
+    np.testing.assert_array_equal(preprocess(levels, 16)[0], expected)
 
 
 def test_tf_preprocessing_normalises_unrounded_values():

@@ -50,7 +50,8 @@ inline bit::rgb_image noise(std::size_t height, std::size_t width, std::uint32_t
 /// A folder of one test, removed at its end.
 struct scratch_folder {
   std::filesystem::path path;
-  explicit scratch_folder(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bit_test_" + name)) {
+  explicit scratch_folder(const std::string& name)
+      : path(std::filesystem::temp_directory_path() / ("bit_test_" + name)) {
     std::filesystem::remove_all(path);
     std::filesystem::create_directories(path);
   }

@@ -1,7 +1,7 @@
+#include <doctest/doctest.h>
 #include <algorithm>
 #include <bit/data/codec/exif.hpp>
 #include <bit/data/image.hpp>
-#include <doctest/doctest.h>
 #include <functional>
 #include <string>
 
@@ -108,8 +108,14 @@ TEST_CASE("each EXIF orientation moves the corners where the standard says") {
     int orientation;
     std::size_t y, x, next_y, next_x;
   };
-  for (const auto& e : {expectation{1, 0, 0, 0, 1}, {2, 0, 5, 0, 4}, {3, 3, 5, 3, 4}, {4, 3, 0, 3, 1}, {5, 0, 0, 1, 0},
-                        {6, 3, 0, 2, 0}, {7, 3, 5, 2, 5}, {8, 0, 5, 1, 5}}) {
+  for (const auto& e : {expectation{1, 0, 0, 0, 1},
+                        {2, 0, 5, 0, 4},
+                        {3, 3, 5, 3, 4},
+                        {4, 3, 0, 3, 1},
+                        {5, 0, 0, 1, 0},
+                        {6, 3, 0, 2, 0},
+                        {7, 3, 5, 2, 5},
+                        {8, 0, 5, 1, 5}}) {
     CAPTURE(e.orientation);
     const auto upright = detail::apply_orientation(image, e.orientation);
     CHECK(upright.shape(0) == (e.orientation >= 5 ? 6 : 4));

@@ -1,6 +1,6 @@
+#include <doctest/doctest.h>
 #include <bit/data/folder.hpp>
 #include <bit/error.hpp>
-#include <doctest/doctest.h>
 #include <fstream>
 
 #include "pattern.hpp"

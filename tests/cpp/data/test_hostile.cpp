@@ -1,9 +1,9 @@
 // Case 24 of the field survey: truncated, oversized, many-scan and otherwise hostile images are errors that name the
 // file, found before anything large is allocated.
-#include <bit/data/image.hpp>
-#include <bit/error.hpp>
 #include <doctest/doctest.h>
 #include <algorithm>
+#include <bit/data/image.hpp>
+#include <bit/error.hpp>
 #include <cstring>
 #include <initializer_list>
 #include <string>

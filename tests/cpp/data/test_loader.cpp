@@ -1,6 +1,6 @@
+#include <doctest/doctest.h>
 #include <bit/data/loader.hpp>
 #include <bit/error.hpp>
-#include <doctest/doctest.h>
 
 #include "pattern.hpp"
 
@@ -22,7 +22,8 @@ std::vector<std::filesystem::path> some_paths(std::size_t count) {
 TEST_CASE("batches come in order and hold what preprocess gives, for any number of threads and any prefetch") {
   const auto paths = some_paths(23);
   std::vector<float> expected(23 * 192);
-  for (std::size_t i = 0; i < 23; ++i) preprocess(read_image(paths[i]), small, std::span(expected).subspan(192 * i, 192));
+  for (std::size_t i = 0; i < 23; ++i)
+    preprocess(read_image(paths[i]), small, std::span(expected).subspan(192 * i, 192));
   for (std::size_t threads : {1u, 2u, 5u, 40u}) {
     for (std::size_t prefetch : {1u, 3u, 1000u}) {
       image_loader loader(paths, small, {.batch_size = 4, .threads = threads, .prefetch = prefetch});
@@ -31,7 +32,8 @@ TEST_CASE("batches come in order and hold what preprocess gives, for any number 
       while (const auto batch = loader.next()) {
         REQUIRE(batch->images.shape(0) == batch->indices.size());
         CHECK(batch->indices.size() == (seen == 20 ? 3 : 4));
-        CHECK(std::equal(batch->images.data(), batch->images.data() + batch->images.size(), expected.data() + 192 * seen));
+        CHECK(std::equal(batch->images.data(), batch->images.data() + batch->images.size(),
+                         expected.data() + 192 * seen));
         for (std::size_t index : batch->indices) CHECK(index == seen++);
       }
       CHECK(seen == 23);
@@ -55,7 +57,8 @@ TEST_CASE("a corrupt file throws when its turn comes and ends the walk") {
 
   image_loader tolerant(paths, small, {.batch_size = 4, .threads = 3, .skip_corrupt = true});
   std::vector<std::size_t> indices;
-  while (const auto batch = tolerant.next()) indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
+  while (const auto batch = tolerant.next())
+    indices.insert(indices.end(), batch->indices.begin(), batch->indices.end());
   CHECK(indices == std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 7, 8, 10, 11});
   REQUIRE(tolerant.skipped().size() == 2);
   CHECK(tolerant.skipped()[0].index == 6);

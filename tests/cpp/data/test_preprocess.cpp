@@ -1,6 +1,6 @@
+#include <doctest/doctest.h>
 #include <bit/data/preprocess.hpp>
 #include <bit/error.hpp>
-#include <doctest/doctest.h>
 #include <limits>
 #include <vector>
 
@@ -44,7 +44,8 @@ TEST_CASE("both layouts hold the same values") {
 
 TEST_CASE("centre crop rounds as torchvision's Resize and CenterCrop") {
   const auto plan = [](std::size_t size, double crop_pct, std::size_t h, std::size_t w) {
-    return detail::plan_window({.height = size, .width = size, .mode = crop_mode::center_crop, .crop_pct = crop_pct}, h, w);
+    return detail::plan_window({.height = size, .width = size, .mode = crop_mode::center_crop, .crop_pct = crop_pct}, h,
+                               w);
   };
   // 480 x 640 at 224 / 0.875 = 256: long edge int(256 * 640 / 480) = 341, left int(round(58.5)) = 58 (half to even).
   auto window = plan(224, 0.875, 480, 640);
@@ -62,8 +63,8 @@ TEST_CASE("centre crop rounds as torchvision's Resize and CenterCrop") {
 }
 
 TEST_CASE("centre crop to other shapes keeps the aspect as timm's ResizeKeepRatio") {
-  const auto window = detail::plan_window(
-      {.height = 100, .width = 200, .mode = crop_mode::center_crop, .crop_pct = 1.0}, 300, 500);
+  const auto window =
+      detail::plan_window({.height = 100, .width = 200, .mode = crop_mode::center_crop, .crop_pct = 1.0}, 300, 500);
   // ratio min(3, 2.5) = 2.5: 120 x 200.
   CHECK(window.full_height == 120);
   CHECK(window.full_width == 200);

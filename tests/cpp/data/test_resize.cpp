@@ -1,7 +1,7 @@
+#include <doctest/doctest.h>
 #include <bit/data/resize.hpp>
 #include <bit/error.hpp>
 #include <cmath>
-#include <doctest/doctest.h>
 
 #include "pattern.hpp"
 
@@ -54,7 +54,7 @@ double deviation(const Image& image, const Image& resized, interpolation filter)
   return largest;
 }
 
-constexpr std::size_t sizes[][4] = {{1, 1, 1, 1}, {1, 1, 5, 7}, {9, 13, 1, 1}, {9, 13, 4, 20},
+constexpr std::size_t sizes[][4] = {{1, 1, 1, 1},  {1, 1, 5, 7},   {9, 13, 1, 1},   {9, 13, 4, 20},
                                     {31, 7, 5, 3}, {7, 31, 16, 8}, {12, 12, 12, 5}, {12, 12, 5, 12}};
 
 }  // namespace

@@ -50,7 +50,8 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
   session.left = size;
   if (setjmp(session.escape) != 0) return false;
   // Warnings concern metadata that is not used here: data behind critical chunks is guarded by checksums.
-  session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
+  session.png =
+      png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
   if (session.png != nullptr) session.info = png_create_info_struct(session.png);
   if (session.info == nullptr) {
     std::snprintf(session.message, sizeof session.message, "decoder ran out of memory");
@@ -102,7 +103,8 @@ inline image_info png_header(png_session& session, const encoded_image& input) {
   const image_info info{image_format::png, png_get_image_height(session.png, session.info),
                         png_get_image_width(session.png, session.info), png_orientation(input)};
   // Deflate makes at most 1032 bytes of one (zlib's technical notes); a byte holds up to eight one-bit pixels.
-  const auto bits = std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);
+  const auto bits =
+      std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);
   input.check_size(info, 1032 * 8 / bits);
   return info;
 }
