@@ -16,30 +16,9 @@
 
 namespace bit::inline v0::data {
 
-BIT_FUNC const char* to_string(image_format format) {
-  switch (format) {
-    case image_format::jpeg:
-      return "JPEG";
-    case image_format::png:
-      return "PNG";
-    case image_format::bmp:
-      return "BMP";
-    default:
-      return "WebP";
-  }
-}
-
 BIT_FUNC bool can_decode(image_format format) {
-  switch (format) {
-    case image_format::jpeg:
-      return BIT_HAS_JPEG != 0;
-    case image_format::png:
-      return BIT_HAS_PNG != 0;
-    case image_format::bmp:
-      return true;
-    default:
-      return BIT_HAS_WEBP != 0;
-  }
+  constexpr bool linked[] = {BIT_HAS_JPEG != 0, BIT_HAS_PNG != 0, true, BIT_HAS_WEBP != 0};
+  return linked[static_cast<std::size_t>(format)];
 }
 
 namespace detail {
@@ -53,14 +32,22 @@ inline image_format recognise(const encoded_image& input) {
   if (head.starts_with("\x89PNG\r\n\x1a\n"sv)) return image_format::png;
   if (head.starts_with("BM"sv)) return image_format::bmp;
   if (head.starts_with("RIFF"sv) && head.size() >= 12 && head.substr(8, 4) == "WEBP"sv) return image_format::webp;
-  const auto is = [&](std::string_view magic) { return head.starts_with(magic); };
-  const char* seen = head.empty()                                       ? "the file is empty"
-                     : is("GIF8")                                       ? "this is a GIF"
-                     : is("II*\0"sv) || is("MM\0*"sv)                   ? "this is a TIFF"
-                     : head.size() >= 12 && head.substr(4, 4) == "ftyp" ? "this is an AVIF, HEIF or MP4 file"
-                     : is("<")                ? "this is an HTML or XML page, perhaps an error page"
-                     : is("version https://") ? "this is a Git LFS pointer, not the file itself"
-                                              : "the first bytes are none of these";
+  struct lookalike {
+    std::size_t at;
+    std::string_view magic;
+    const char* what;
+  };
+  constexpr lookalike lookalikes[] = {
+      {0, "GIF8"sv, "this is a GIF"},
+      {0, "II*\0"sv, "this is a TIFF"},
+      {0, "MM\0*"sv, "this is a TIFF"},
+      {4, "ftyp"sv, "this is an AVIF, HEIF or MP4 file"},
+      {0, "<"sv, "this is an HTML or XML page, perhaps an error page"},
+      {0, "version https://"sv, "this is a Git LFS pointer, not the file itself"},
+  };
+  const char* seen = head.empty() ? "the file is empty" : "the first bytes are none of these";
+  for (const lookalike& other : lookalikes)
+    if (head.size() > other.at && head.substr(other.at).starts_with(other.magic)) seen = other.what;
   throw format_error("[image] " + input.name + ": expected a JPEG, PNG, BMP or WebP image, but " + seen);
 }
 

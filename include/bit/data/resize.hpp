@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include <bit/config.hpp>
-#include <bit/data/image.hpp>
+#include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
 namespace bit::inline v0::data {

@@ -7,6 +7,7 @@
 #include <bit/data/codec/exif.hpp>
 
 #if BIT_HAS_JPEG
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE and size_t declared before it
 #include <cstring>
