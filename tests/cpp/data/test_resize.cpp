@@ -60,11 +60,12 @@ constexpr std::size_t sizes[][4] = {{1, 1, 1, 1},  {1, 1, 5, 7},   {9, 13, 1, 1}
 }  // namespace
 
 TEST_CASE("resized images follow the antialiased filter") {
-  for (const auto& [h, w, to_h, to_w] : sizes) {
+  for (const auto& size : sizes) {
+    const std::size_t h = size[0], w = size[1], to_h = size[2], to_w = size[3];
     for (auto filter : {interpolation::bilinear, interpolation::bicubic}) {
       for (auto method : {resampling::pillow, resampling::pillow12}) {
-        CAPTURE(h);
-        CAPTURE(to_h);
+        CAPTURE(size[0]);
+        CAPTURE(size[2]);
         // Levels 64..191: Pillow clips between the passes too, which the plain filter does not.
         bit::rgb_image image = noise(h, w);
         for (std::uint8_t& level : image) level = static_cast<std::uint8_t>(64 + level / 2);
