@@ -41,7 +41,8 @@ std::span<float> span_of(pixel_array<float>& out) {
 }
 
 template <class Value>
-Value choose(const std::string& option, const std::string& text, std::initializer_list<std::pair<const char*, Value>> known) {
+Value choose(const std::string& option, const std::string& text,
+             std::initializer_list<std::pair<const char*, Value>> known) {
   std::string names;
   for (const auto& [name, value] : known) {
     if (text == name) return value;
@@ -56,7 +57,9 @@ data::interpolation parse_interpolation(const std::string& text) {
 }
 
 data::resampling parse_resampling(const std::string& text) {
-  return choose<data::resampling>("resampling", text, {{"pillow", data::resampling::pillow}, {"tf", data::resampling::tf}});
+  return choose<data::resampling>(
+      "resampling", text,
+      {{"pillow", data::resampling::pillow}, {"pillow12", data::resampling::pillow12}, {"tf", data::resampling::tf}});
 }
 
 data::preprocess_spec make_spec(std::size_t height, std::size_t width, const std::string& mode, double crop_pct,
@@ -115,11 +118,13 @@ void register_decoders(py::module_& m) {
         return to_array(std::move(image));
       },
       py::arg("path"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels);
-  m.def("read_image_info", [](const std::filesystem::path& path) { return to_dict(data::read_image_info(path)); },
-        py::arg("path"));
+  m.def(
+      "read_image_info", [](const std::filesystem::path& path) { return to_dict(data::read_image_info(path)); },
+      py::arg("path"));
   m.def("image_formats", [] {
     py::list names;
-    for (auto format : {data::image_format::jpeg, data::image_format::png, data::image_format::bmp, data::image_format::webp})
+    for (auto format :
+         {data::image_format::jpeg, data::image_format::png, data::image_format::bmp, data::image_format::webp})
       if (data::can_decode(format)) names.append(data::to_string(format));
     return names;
   });
@@ -154,17 +159,20 @@ void register_transforms(py::module_& m) {
       py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
   m.def(
       "resize_image",
-      [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width, const std::string& interpolation) {
+      [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width,
+         const std::string& interpolation, const std::string& resampling) {
         const auto pixels = view_of(image);
         const auto filter = parse_interpolation(interpolation);
+        const auto method = parse_resampling(resampling);
         bit::rgb_image result;
         {
           const py::gil_scoped_release release;
-          result = data::resize(pixels, height, width, filter);
+          result = data::resize(pixels, height, width, filter, method);
         }
         return to_array(std::move(result));
       },
-      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"));
+      py::arg("image").noconvert(), py::arg("height"), py::arg("width"), py::arg("interpolation"),
+      py::arg("resampling"));
   m.def(
       "resize_float_image",
       [](const pixel_array<float>& image, std::size_t height, std::size_t width, const std::string& interpolation,
@@ -189,8 +197,9 @@ void register_folders(py::module_& m) {
       "list_labelled_images",
       [](const std::filesystem::path& folder, const std::string& order) {
         auto images = data::list_labelled_images(
-            folder, choose<data::class_order>(
-                        "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
+            folder,
+            choose<data::class_order>(
+                "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
         return py::make_tuple(images.paths, images.labels, images.classes);
       },
       py::arg("folder"), py::arg("order"));

@@ -47,19 +47,16 @@ BIT_FUNC bool has_image_suffix(const std::filesystem::path& path) {
 
 BIT_FUNC bool natural_less(std::string_view a, std::string_view b) {
   std::size_t i = 0, j = 0;
+  // The run of digits at `at`, without leading zeros; moves `at` behind it.
   const auto number = [](std::string_view s, std::size_t& at) {
-    std::size_t end = at;
-    while (end < s.size() && detail::is_digit(s[end])) ++end;
-    while (at + 1 < end && s[at] == '0') ++at;
-    return s.substr(std::exchange(at, end), end - at);
+    std::size_t begin = at;
+    while (at < s.size() && detail::is_digit(s[at])) ++at;
+    while (begin + 1 < at && s[begin] == '0') ++begin;
+    return s.substr(begin, at - begin);
   };
   while (i < a.size() && j < b.size()) {
     if (detail::is_digit(a[i]) && detail::is_digit(b[j])) {
-      const std::size_t from_a = i, from_b = j;
-      std::size_t end_a = from_a, end_b = from_b;
-      const std::string_view digits_a = number(a, end_a), digits_b = number(b, end_b);
-      i = end_a;
-      j = end_b;
+      const std::string_view digits_a = number(a, i), digits_b = number(b, j);
       if (digits_a.size() != digits_b.size()) return digits_a.size() < digits_b.size();
       if (digits_a != digits_b) return digits_a < digits_b;
       continue;

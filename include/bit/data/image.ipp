@@ -16,22 +16,9 @@
 
 namespace bit::inline v0::data {
 
-BIT_FUNC const char* to_string(image_format format) {
-  switch (format) {
-    case image_format::jpeg: return "JPEG";
-    case image_format::png: return "PNG";
-    case image_format::bmp: return "BMP";
-    default: return "WebP";
-  }
-}
-
 BIT_FUNC bool can_decode(image_format format) {
-  switch (format) {
-    case image_format::jpeg: return BIT_HAS_JPEG != 0;
-    case image_format::png: return BIT_HAS_PNG != 0;
-    case image_format::bmp: return true;
-    default: return BIT_HAS_WEBP != 0;
-  }
+  constexpr bool linked[] = {BIT_HAS_JPEG != 0, BIT_HAS_PNG != 0, true, BIT_HAS_WEBP != 0};
+  return linked[static_cast<std::size_t>(format)];
 }
 
 namespace detail {
@@ -39,19 +26,28 @@ namespace detail {
 /// The format by its first bytes; otherwise throws a format_error that says what the bytes look like.
 inline image_format recognise(const encoded_image& input) {
   using namespace std::string_view_literals;
-  const std::string_view head(reinterpret_cast<const char*>(input.data()), std::min<std::size_t>(input.bytes.size(), 16));
+  const std::string_view head(reinterpret_cast<const char*>(input.data()),
+                              std::min<std::size_t>(input.bytes.size(), 16));
   if (head.starts_with("\xff\xd8\xff"sv)) return image_format::jpeg;
   if (head.starts_with("\x89PNG\r\n\x1a\n"sv)) return image_format::png;
   if (head.starts_with("BM"sv)) return image_format::bmp;
-  if (head.starts_with("RIFF"sv) && head.substr(8).starts_with("WEBP"sv)) return image_format::webp;
-  const auto is = [&](std::string_view magic) { return head.starts_with(magic); };
-  const char* seen = head.empty()                                    ? "the file is empty"
-                     : is("GIF8")                                    ? "this is a GIF"
-                     : is("II*\0"sv) || is("MM\0*"sv)                ? "this is a TIFF"
-                     : head.size() >= 12 && head.substr(4, 4) == "ftyp" ? "this is an AVIF, HEIF or MP4 file"
-                     : is("<")                                       ? "this is an HTML or XML page, perhaps an error page"
-                     : is("version https://")                        ? "this is a Git LFS pointer, not the file itself"
-                                                                     : "the first bytes are none of these";
+  if (head.starts_with("RIFF"sv) && head.size() >= 12 && head.substr(8, 4) == "WEBP"sv) return image_format::webp;
+  struct lookalike {
+    std::size_t at;
+    std::string_view magic;
+    const char* what;
+  };
+  constexpr lookalike lookalikes[] = {
+      {0, "GIF8"sv, "this is a GIF"},
+      {0, "II*\0"sv, "this is a TIFF"},
+      {0, "MM\0*"sv, "this is a TIFF"},
+      {4, "ftyp"sv, "this is an AVIF, HEIF or MP4 file"},
+      {0, "<"sv, "this is an HTML or XML page, perhaps an error page"},
+      {0, "version https://"sv, "this is a Git LFS pointer, not the file itself"},
+  };
+  const char* seen = head.empty() ? "the file is empty" : "the first bytes are none of these";
+  for (const lookalike& other : lookalikes)
+    if (head.size() > other.at && head.substr(other.at).starts_with(other.magic)) seen = other.what;
   throw format_error("[image] " + input.name + ": expected a JPEG, PNG, BMP or WebP image, but " + seen);
 }
 
@@ -83,10 +79,18 @@ BIT_FUNC rgb_image decode(std::span<const std::byte> bytes, const decode_options
   image_info info;
   rgb_image image;
   switch (detail::recognise(input)) {
-    case image_format::jpeg: image = detail::decode_jpeg(input, info); break;
-    case image_format::png: image = detail::decode_png(input, info); break;
-    case image_format::bmp: image = detail::decode_bmp(input, info); break;
-    case image_format::webp: image = detail::decode_webp(input, info); break;
+    case image_format::jpeg:
+      image = detail::decode_jpeg(input, info);
+      break;
+    case image_format::png:
+      image = detail::decode_png(input, info);
+      break;
+    case image_format::bmp:
+      image = detail::decode_bmp(input, info);
+      break;
+    case image_format::webp:
+      image = detail::decode_webp(input, info);
+      break;
   }
   return options.apply_orientation ? detail::apply_orientation(std::move(image), info.orientation) : image;
 }
@@ -94,10 +98,14 @@ BIT_FUNC rgb_image decode(std::span<const std::byte> bytes, const decode_options
 BIT_FUNC image_info probe(std::span<const std::byte> bytes, const decode_options& options, const std::string& name) {
   const detail::encoded_image input{bytes, name, options};
   switch (detail::recognise(input)) {
-    case image_format::jpeg: return detail::probe_jpeg(input);
-    case image_format::png: return detail::probe_png(input);
-    case image_format::bmp: return detail::probe_bmp(input);
-    default: return detail::probe_webp(input);
+    case image_format::jpeg:
+      return detail::probe_jpeg(input);
+    case image_format::png:
+      return detail::probe_png(input);
+    case image_format::bmp:
+      return detail::probe_bmp(input);
+    default:
+      return detail::probe_webp(input);
   }
 }
 

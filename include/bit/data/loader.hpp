@@ -20,9 +20,9 @@ namespace bit::inline v0::data {
 
 struct loader_options {
   std::size_t batch_size = 32;
-  std::size_t threads = 0;     ///< that decode; 0: as many as the machine has processors, at most 8
-  std::size_t prefetch = 2;    ///< batches that may be ready or in work beyond the one handed out; at least 1
-  bool skip_corrupt = false;   ///< leave out files that cannot be read or decoded and list them in skipped()
+  std::size_t threads = 0;    ///< that decode; 0: as many as the machine has processors, at most 8
+  std::size_t prefetch = 2;   ///< batches that may be ready or in work beyond the one handed out; at least 1
+  bool skip_corrupt = false;  ///< leave out files that cannot be read or decoded and list them in skipped()
   decode_options decode = {};
 };
 

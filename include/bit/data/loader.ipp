@@ -19,7 +19,8 @@ BIT_FUNC image_loader::image_loader(std::vector<std::filesystem::path> paths, co
   const std::size_t processors = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
   const std::size_t threads = std::min(options_.threads != 0 ? options_.threads : processors, paths_.size());
   const std::size_t batches = paths_.size() / options_.batch_size + (paths_.size() % options_.batch_size != 0 ? 1 : 0);
-  slots_.resize(std::min(paths_.size(), std::min(options_.prefetch, batches) * std::min(options_.batch_size, paths_.size())));
+  slots_.resize(
+      std::min(paths_.size(), std::min(options_.prefetch, batches) * std::min(options_.batch_size, paths_.size())));
   try {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   } catch (...) {  // the system has no more threads: those that started must not outlive this object
@@ -83,7 +84,8 @@ BIT_FUNC void image_loader::skip_or_throw(std::size_t index, const std::exceptio
   try {
     std::rethrow_exception(failure);
   } catch (const error& e) {
-    const bool of_the_file = dynamic_cast<const format_error*>(&e) != nullptr || dynamic_cast<const io_error*>(&e) != nullptr;
+    const bool of_the_file =
+        dynamic_cast<const format_error*>(&e) != nullptr || dynamic_cast<const io_error*>(&e) != nullptr;
     if (options_.skip_corrupt && of_the_file) {
       skipped_.push_back({index, paths_[index], e.what()});
       return;

@@ -5,8 +5,8 @@
 #include <span>
 
 #include <bit/config.hpp>
-#include <bit/data/image.hpp>
 #include <bit/data/resize.hpp>
+#include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
 namespace bit::inline v0::data {

@@ -33,7 +33,9 @@ BIT_FUNC resize_window plan_window(const preprocess_spec& spec, std::size_t heig
     full_h = height <= width ? edge : edge * height / width;
     full_w = height <= width ? edge * width / height : edge;
   } else {
-    const auto down = [](std::size_t in, std::size_t out) { return static_cast<double>(in) / static_cast<double>(out); };
+    const auto down = [](std::size_t in, std::size_t out) {
+      return static_cast<double>(in) / static_cast<double>(out);
+    };
     const double ratio = std::min(down(height, full_h), down(width, full_w));
     // nearbyint rounds halves to even, as Python's round.
     full_h = std::max(h, static_cast<std::size_t>(std::nearbyint(static_cast<double>(height) / ratio)));
@@ -89,15 +91,16 @@ BIT_FUNC void preprocess(rgb_view image, const preprocess_spec& spec, std::span<
   }
   std::array<float, 256> values;
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
-  detail::write_pixels(detail::resize_pillow(image, window, spec.filter), spec.order, out.data(),
+  detail::write_pixels(detail::resize_pillow(image, window, spec.filter, spec.method), spec.order, out.data(),
                        [&](std::uint8_t x) { return values[x]; });
 }
 
 BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, std::span<float> out) {
   detail::check_output(spec, out);
   const auto window = detail::plan_window(spec, image.height, image.width);
-  const float_image resized = spec.method == resampling::tf ? detail::resize_tf(image, window)
-                                                            : detail::resize_pillow(image, window, spec.filter);
+  const float_image resized = spec.method == resampling::tf
+                                  ? detail::resize_tf(image, window)
+                                  : detail::resize_pillow(image, window, spec.filter, spec.method);
   detail::write_pixels(resized, spec.order, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
 }
 

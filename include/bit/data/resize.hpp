@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include <bit/config.hpp>
-#include <bit/data/image.hpp>
+#include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
 namespace bit::inline v0::data {
@@ -14,17 +14,21 @@ enum class interpolation {
   bicubic,   ///< cubic convolution of radius 2 with a = -0.5 (Keys 1981)
 };
 
+/// `pillow` and `pillow12` widen the filter with the reduction (antialiasing), as bit_pytorch and timm do. They differ
+/// only in which pass comes first, hence in what is rounded between them: up to a few grey levels.
 enum class resampling {
-  pillow,  ///< the filter widens with the reduction: Image.resize of Pillow; bit_pytorch, timm
-  tf,      ///< two neighbours only: tf.image.resize(antialias=False) of TensorFlow 2; bit_tf2, bit_jax
+  pillow,    ///< Image.resize of Pillow 13 and later: vertical first where the height shrinks by over twice the width
+  pillow12,  ///< Image.resize of Pillow up to 12: always horizontal first (12.2 and 12.3: unless h > 100 w)
+  tf,        ///< two neighbours only: tf.image.resize(antialias=False) of TensorFlow 2; bit_tf2, bit_jax
 };
 
 /// Resizes (h,w,3) to (height,width,3) exactly as Pillow's Image.resize in mode "RGB" does, its fixed-point arithmetic
-/// and its rounding between the two passes included. Throws shape_error if a size is zero. Thread-safe.
+/// and its rounding between the two passes included. Throws shape_error if a size is zero, config_error for tf, whose
+/// results are not 8-bit (resize_tf). Thread-safe.
 BIT_FUNC rgb_image resize(rgb_view image, std::size_t height, std::size_t width,
-                          interpolation filter = interpolation::bilinear);
+                          interpolation filter = interpolation::bilinear, resampling method = resampling::pillow);
 
-/// Resizes float pixels of any range, nothing is clipped: `pillow` as Image.resize in mode "F" on each channel, `tf` as
+/// Resizes float pixels of any range, nothing is clipped: as Pillow's Image.resize in mode "F" on each channel, or as
 /// tf.image.resize. Throws shape_error if a size is zero, config_error for bicubic with tf. Thread-safe.
 BIT_FUNC float_image resize(pixel_view<float> image, std::size_t height, std::size_t width, interpolation filter,
                             resampling method);
@@ -40,8 +44,9 @@ struct resize_window {
   std::size_t full_height, full_width, top, left, height, width;
 };
 
-BIT_FUNC rgb_image resize_pillow(rgb_view image, const resize_window& window, interpolation filter);
-BIT_FUNC float_image resize_pillow(pixel_view<float> image, const resize_window& window, interpolation filter);
+BIT_FUNC rgb_image resize_pillow(rgb_view image, const resize_window& window, interpolation filter, resampling method);
+BIT_FUNC float_image resize_pillow(pixel_view<float> image, const resize_window& window, interpolation filter,
+                                   resampling method);
 BIT_FUNC float_image resize_tf(rgb_view image, const resize_window& window);
 BIT_FUNC float_image resize_tf(pixel_view<float> image, const resize_window& window);
 

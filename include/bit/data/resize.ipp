@@ -1,12 +1,10 @@
 // Bodies of data/resize.hpp. Pillow's rules are those of its Resample.c: coefficients in double, for 8-bit images
-// rounded to 22 fractional bits; the horizontal pass first, its result stored in the pixel type.
+// rounded to 22 fractional bits; two passes, the first one's result stored in the pixel type.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 #include <vector>
 
 #include <bit/data/resize.hpp>
@@ -77,34 +75,43 @@ filter_taps<typename resample_sum<T>::type> make_taps(std::size_t in, std::size_
   return taps;
 }
 
+/// Filters rows: pixel `start` of the taps is the input's pixel start - first.
 template <class T, class Weight>
-void resample_row(const T* in, T* out, const filter_taps<Weight>& taps) {
+void resample_rows(const T* in, std::size_t row_stride, std::size_t first, std::size_t rows,
+                   const filter_taps<Weight>& taps, T* out) {
   using sum = resample_sum<T>;
-  for (std::size_t x = 0; x < taps.start.size(); ++x) {
-    const T* pixel = in + 3 * taps.start[x];
-    const Weight* weight = taps.weights.data() + taps.stride * x;
-    Weight r = sum::start, g = sum::start, b = sum::start;
-    for (std::size_t k = 0; k < taps.count[x]; ++k) {
-      r += pixel[3 * k] * weight[k];
-      g += pixel[3 * k + 1] * weight[k];
-      b += pixel[3 * k + 2] * weight[k];
+  for (std::size_t y = 0; y < rows; ++y, in += row_stride) {
+    for (std::size_t x = 0; x < taps.start.size(); ++x, out += 3) {
+      const T* pixel = in + 3 * (taps.start[x] - first);
+      const Weight* weight = taps.weights.data() + taps.stride * x;
+      Weight r = sum::start, g = sum::start, b = sum::start;
+      for (std::size_t k = 0; k < taps.count[x]; ++k) {
+        r += pixel[3 * k] * weight[k];
+        g += pixel[3 * k + 1] * weight[k];
+        b += pixel[3 * k + 2] * weight[k];
+      }
+      out[0] = sum::pixel(r);
+      out[1] = sum::pixel(g);
+      out[2] = sum::pixel(b);
     }
-    out[3 * x] = sum::pixel(r);
-    out[3 * x + 1] = sum::pixel(g);
-    out[3 * x + 2] = sum::pixel(b);
   }
 }
 
-/// `out` = weighted sum of `count` rows of `length` samples; `sums` is scratch of one row.
+/// Filters columns of rows with `length` samples: row `start` of the taps is the input's row start - first.
 template <class T, class Weight>
-void resample_column(const T* in, T* out, std::size_t length, const Weight* weights, std::size_t count, Weight* sums) {
+void resample_columns(const T* in, std::size_t row_stride, std::size_t first, std::size_t length,
+                      const filter_taps<Weight>& taps, T* out) {
   using sum = resample_sum<T>;
-  std::fill_n(sums, length, Weight{sum::start});
-  for (std::size_t k = 0; k < count; ++k, in += length) {
-    const Weight weight = weights[k];
-    for (std::size_t i = 0; i < length; ++i) sums[i] += in[i] * weight;
+  std::vector<Weight> sums(length);
+  for (std::size_t y = 0; y < taps.start.size(); ++y, out += length) {
+    std::ranges::fill(sums, Weight{sum::start});
+    for (std::size_t k = 0; k < taps.count[y]; ++k) {
+      const Weight weight = taps.weights[taps.stride * y + k];
+      const T* row = in + row_stride * (taps.start[y] - first + k);
+      for (std::size_t i = 0; i < length; ++i) sums[i] += row[i] * weight;
+    }
+    for (std::size_t i = 0; i < length; ++i) out[i] = sum::pixel(sums[i]);
   }
-  for (std::size_t i = 0; i < length; ++i) out[i] = sum::pixel(sums[i]);
 }
 
 inline void check_window(std::size_t in_height, std::size_t in_width, const resize_window& w) {
@@ -115,29 +122,33 @@ inline void check_window(std::size_t in_height, std::size_t in_width, const resi
 }
 
 template <class T>
-xt::xtensor<T, 3> resample(pixel_view<T> image, const resize_window& window, interpolation filter) {
+xt::xtensor<T, 3> resample(pixel_view<T> image, const resize_window& window, interpolation filter, resampling method) {
   check_window(image.height, image.width, window);
+  auto out = xt::xtensor<T, 3>::from_shape({window.height, window.width, std::size_t{3}});
+  if (out.size() == 0) return out;
   const auto columns = make_taps<T>(image.width, window.full_width, window.left, window.width, filter);
   const auto rows = make_taps<T>(image.height, window.full_height, window.top, window.height, filter);
-  const std::size_t length = 3 * window.width;
-  auto out = xt::xtensor<T, 3>::from_shape({window.height, window.width, std::size_t{3}});
-  if (window.height == 0 || window.width == 0) return out;
+  const std::size_t stride = 3 * image.width;
+  std::vector<T> between;
 
-  // Only the rows that the vertical pass reads are resampled, and none if the width stays.
-  const std::size_t first = rows.start.front(), last = rows.start.back() + rows.count.back();
-  const bool same_width = window.full_width == image.width && window.width == image.width;
-  std::vector<T> narrow;
-  const T* source = image.data + 3 * image.width * first;
-  if (!same_width) {
-    narrow.resize(length * (last - first));
-    for (std::size_t y = first; y < last; ++y)
-      resample_row(image.data + 3 * image.width * y, narrow.data() + length * (y - first), columns);
-    source = narrow.data();
+  // Pillow 13 runs the vertical pass first if it removes over twice as many rows as the other removes columns; the rule
+  // was found by comparing both orders with its results on 20,000 sizes.
+  const auto shrink = [](std::size_t from, std::size_t to) {
+    return static_cast<std::int64_t>(from) - static_cast<std::int64_t>(to);
+  };
+  const std::int64_t fewer_rows = shrink(image.height, window.full_height);
+  const std::int64_t fewer_columns = shrink(image.width, window.full_width);
+  if (method == resampling::pillow && fewer_rows > 0 && fewer_rows > 2 * fewer_columns) {
+    const std::size_t first = columns.start.front(), length = columns.start.back() + columns.count.back() - first;
+    between.resize(3 * length * window.height);
+    resample_columns(image.data + 3 * first, stride, 0, 3 * length, rows, between.data());
+    resample_rows(between.data(), 3 * length, first, window.height, columns, out.data());
+  } else {
+    const std::size_t first = rows.start.front(), length = rows.start.back() + rows.count.back() - first;
+    between.resize(3 * length * window.width);
+    resample_rows(image.data + stride * first, stride, 0, length, columns, between.data());
+    resample_columns(between.data(), 3 * window.width, first, 3 * window.width, rows, out.data());
   }
-  std::vector<typename resample_sum<T>::type> sums(length);
-  for (std::size_t y = 0; y < window.height; ++y)
-    resample_column(source + length * (rows.start[y] - first), out.data() + length * y, length,
-                    rows.weights.data() + rows.stride * y, rows.count[y], sums.data());
   return out;
 }
 
@@ -183,11 +194,12 @@ float_image resample_tf(pixel_view<T> image, const resize_window& window) {
   return result;
 }
 
-BIT_FUNC rgb_image resize_pillow(rgb_view image, const resize_window& window, interpolation filter) {
-  return resample(image, window, filter);
+BIT_FUNC rgb_image resize_pillow(rgb_view image, const resize_window& window, interpolation filter, resampling method) {
+  return resample(image, window, filter, method);
 }
-BIT_FUNC float_image resize_pillow(pixel_view<float> image, const resize_window& window, interpolation filter) {
-  return resample(image, window, filter);
+BIT_FUNC float_image resize_pillow(pixel_view<float> image, const resize_window& window, interpolation filter,
+                                   resampling method) {
+  return resample(image, window, filter, method);
 }
 BIT_FUNC float_image resize_tf(rgb_view image, const resize_window& window) { return resample_tf(image, window); }
 BIT_FUNC float_image resize_tf(pixel_view<float> image, const resize_window& window) {
@@ -196,14 +208,17 @@ BIT_FUNC float_image resize_tf(pixel_view<float> image, const resize_window& win
 
 }  // namespace detail
 
-BIT_FUNC rgb_image resize(rgb_view image, std::size_t height, std::size_t width, interpolation filter) {
-  return detail::resize_pillow(image, {height, width, 0, 0, height, width}, filter);
+BIT_FUNC rgb_image resize(rgb_view image, std::size_t height, std::size_t width, interpolation filter,
+                          resampling method) {
+  if (method == resampling::tf)
+    throw config_error("[resize] expected resampling pillow or pillow12 for an 8-bit result, got tf: use resize_tf");
+  return detail::resize_pillow(image, {height, width, 0, 0, height, width}, filter, method);
 }
 
 BIT_FUNC float_image resize(pixel_view<float> image, std::size_t height, std::size_t width, interpolation filter,
                             resampling method) {
   const detail::resize_window window{height, width, 0, 0, height, width};
-  if (method == resampling::pillow) return detail::resize_pillow(image, window, filter);
+  if (method != resampling::tf) return detail::resize_pillow(image, window, filter, method);
   if (filter != interpolation::bilinear)
     throw config_error("[resize] expected bilinear with resampling tf, got bicubic: use resampling pillow");
   return detail::resize_tf(image, window);

@@ -14,9 +14,9 @@ namespace bit::inline v0::data::detail {
 struct bmp_header {
   image_info info{image_format::bmp};
   bool top_down = false;
-  std::size_t bits = 0;                // per pixel
-  std::size_t stride = 0;              // bytes per row, a multiple of 4
-  std::size_t pixels = 0;              // offset of the first row
+  std::size_t bits = 0;                  // per pixel
+  std::size_t stride = 0;                // bytes per row, a multiple of 4
+  std::size_t pixels = 0;                // offset of the first row
   std::array<std::uint32_t, 3> masks{};  // red, green, blue of 16- and 32-bit pixels
   std::vector<std::array<std::uint8_t, 3>> palette;
 };
@@ -37,7 +37,8 @@ inline bmp_header bmp_read_header(const encoded_image& input) {
   require(size >= 26, "is truncated inside its header");
   const std::size_t length = bmp_number(data + 14, 4);
   const bool core = length == 12;
-  require(core || (length >= 40 && length <= 124), "header has an unknown length of " + std::to_string(length) + " bytes");
+  require(core || (length >= 40 && length <= 124),
+          "header has an unknown length of " + std::to_string(length) + " bytes");
   require(size >= 14 + length, "is truncated inside its header");
 
   bmp_header header;
@@ -54,8 +55,9 @@ inline bmp_header bmp_read_header(const encoded_image& input) {
           "has " + std::to_string(bits) + " bits per pixel: expected 1, 4, 8, 16, 24 or 32");
   require(compression != 1 && compression != 2, "is run-length coded, which is not supported: save it uncompressed");
   const bool masked = compression == 3 || compression == 6;
-  require(compression == 0 || (masked && (bits == 16 || bits == 32)),
-          "has compression " + std::to_string(compression) + ": expected 0 (none), or 3 (colour masks) with 16 or 32 bits");
+  require(
+      compression == 0 || (masked && (bits == 16 || bits == 32)),
+      "has compression " + std::to_string(compression) + ": expected 0 (none), or 3 (colour masks) with 16 or 32 bits");
   input.check_size(header.info, 8);
 
   // Colour masks follow the 40-byte header or are its next fields: the same place.
@@ -71,7 +73,8 @@ inline bmp_header bmp_read_header(const encoded_image& input) {
   }
   header.pixels = bmp_number(data + 10, 4);
   header.stride = (header.info.width * bits + 31) / 32 * 4;
-  require(header.pixels <= size && header.info.height <= (size - header.pixels) / header.stride, "is truncated inside its pixels");
+  require(header.pixels <= size && header.info.height <= (size - header.pixels) / header.stride,
+          "is truncated inside its pixels");
   if (bits > 8) return header;
 
   const std::size_t start = 14 + length, entry = core ? 3 : 4;

@@ -4,12 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 
 #include <bit/config.hpp>
-#include <bit/data/image.hpp>
+#include <bit/data/types.hpp>
 #include <bit/error.hpp>
 #include <bit/tensor.hpp>
 

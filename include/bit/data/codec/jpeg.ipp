@@ -7,6 +7,7 @@
 #include <bit/data/codec/exif.hpp>
 
 #if BIT_HAS_JPEG
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE and size_t declared before it
 #include <cstring>
@@ -47,8 +48,8 @@ inline jpeg_session& jpeg_session_of(j_common_ptr info) { return *static_cast<jp
 /// Warnings mean lost pixels and end the decoding, but for four that all pixels survive: Pillow reads such files too.
 inline void jpeg_on_message(j_common_ptr info, int level) {
   const int code = info->err->msg_code;
-  const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_TOO_MUCH_DATA || code == JWRN_JFIF_MAJOR ||
-                        code == JWRN_ADOBE_XFORM;
+  const bool harmless =
+      code == JWRN_EXTRANEOUS_DATA || code == JWRN_TOO_MUCH_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
   if (level < 0 && !harmless) jpeg_on_error(info);
 }
 
@@ -58,7 +59,9 @@ inline void jpeg_on_message(j_common_ptr info, int level) {
   std::longjmp(session.escape, 1);
 }
 
-inline boolean jpeg_at_end(j_decompress_ptr info) { jpeg_stop(info, "is truncated: its end-of-image marker is missing"); }
+inline boolean jpeg_at_end(j_decompress_ptr info) {
+  jpeg_stop(info, "is truncated: its end-of-image marker is missing");
+}
 
 inline void jpeg_skip(j_decompress_ptr info, long count) {
   if (count <= 0) return;

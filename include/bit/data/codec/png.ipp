@@ -50,16 +50,17 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
   session.left = size;
   if (setjmp(session.escape) != 0) return false;
   // Warnings concern metadata that is not used here: data behind critical chunks is guarded by checksums.
-  session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
+  session.png =
+      png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
   if (session.png != nullptr) session.info = png_create_info_struct(session.png);
   if (session.info == nullptr) {
     std::snprintf(session.message, sizeof session.message, "decoder ran out of memory");
     return false;
   }
 #ifdef PNG_HANDLE_AS_UNKNOWN_SUPPORTED
-  // Text, profiles and histograms are skipped unread: they can only cost memory.
-  const png_byte skipped[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT\0hIST\0pCAL\0sCAL\0bKGD";
-  png_set_keep_unknown_chunks(session.png, PNG_HANDLE_CHUNK_NEVER, skipped, 9);
+  // -1: all but IHDR, PLTE, tRNS, IDAT and IEND are skipped unread. They change no pixel, and libpng would allocate what
+  // their headers claim.
+  png_set_keep_unknown_chunks(session.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
 #endif
   png_set_user_limits(session.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() judges
   png_set_read_fn(session.png, &session, &png_read_bytes);
@@ -67,7 +68,7 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
   return true;
 }
 
-/// Decodes all rows into (h,w,3) and reads to the end, where an EXIF chunk may stand.
+/// Decodes all rows into (h,w,3) and reads to the end, so that a missing one is seen.
 inline bool png_read_pixels(png_session& session, unsigned char* out, std::size_t height, std::size_t width) {
   if (setjmp(session.escape) != 0) return false;
   png_set_palette_to_rgb(session.png);
@@ -84,21 +85,26 @@ inline bool png_read_pixels(png_session& session, unsigned char* out, std::size_
   return true;
 }
 
-inline int png_orientation(png_session& session) {
-#ifdef PNG_eXIf_SUPPORTED
-  png_uint_32 size = 0;
-  png_bytep exif = nullptr;
-  if (png_get_eXIf_1(session.png, session.info, &size, &exif) != 0) return exif_orientation({exif, size});
-#endif
+/// Orientation in the file's eXIf chunk, before or after the pixels.
+inline int png_orientation(const encoded_image& input) {
+  const unsigned char* data = input.data();
+  const std::size_t size = input.bytes.size();
+  for (std::size_t at = 8; at + 12 <= size;) {
+    const std::size_t length = png_get_uint_32(data + at);
+    if (length > size - at - 12) return 1;
+    if (std::memcmp(data + at + 4, "eXIf", 4) == 0) return exif_orientation({data + at + 8, length});
+    at += 12 + length;
+  }
   return 1;
 }
 
 inline image_info png_header(png_session& session, const encoded_image& input) {
   if (!png_open(session, input.data(), input.bytes.size())) input.fail(image_format::png, session.message);
   const image_info info{image_format::png, png_get_image_height(session.png, session.info),
-                        png_get_image_width(session.png, session.info), png_orientation(session)};
+                        png_get_image_width(session.png, session.info), png_orientation(input)};
   // Deflate makes at most 1032 bytes of one (zlib's technical notes); a byte holds up to eight one-bit pixels.
-  const auto bits = std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);
+  const auto bits =
+      std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);
   input.check_size(info, 1032 * 8 / bits);
   return info;
 }
@@ -113,7 +119,6 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info& info) {
   info = png_header(session, input);
   rgb_image image = make_image(info);
   if (!png_read_pixels(session, image.data(), info.height, info.width)) input.fail(image_format::png, session.message);
-  info.orientation = png_orientation(session);
   return image;
 }
 

@@ -42,7 +42,8 @@ BIT_FUNC image_info probe_webp(const encoded_image& input) {
     input.fail(image_format::webp, "has a damaged header");
   if (features.has_animation != 0)
     input.fail(image_format::webp, "is an animation: expected a still image; extract a frame first");
-  image_info info{image_format::webp, static_cast<std::size_t>(features.height), static_cast<std::size_t>(features.width),
+  image_info info{image_format::webp, static_cast<std::size_t>(features.height),
+                  static_cast<std::size_t>(features.width),
                   webp_orientation(input.data(), webp_number(input.data() + 4) + 8)};
   // A lossless file can describe any number of equal pixels in a few bytes: only max_pixels bounds it.
   input.check_size(info, std::uint64_t{1} << 32);

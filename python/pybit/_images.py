@@ -1,0 +1,173 @@
+"""What counts as an image: inputs of every kind to uint8 or float32 arrays (H,W,3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_ACCEPTED = "a path, a folder, encoded bytes, a PIL image, or a uint8 or float array of shape (H,W,3)"
+
+
+class Source(NamedTuple):
+    """One image that is not read yet: a path, bytes, a PIL image or a checked array (H,W,3)."""
+
+    name: str
+    value: Any
+
+
+def collect(inputs: Any) -> list[Source]:
+    """The images that `inputs` stands for; checks the types, shapes and ranges of arrays, opens no file."""
+    found: list[Any] = []
+    _flatten(inputs, found)
+    return [Source(os.fspath(v) if _is_path(v) else f"image {i}", v) for i, v in enumerate(found)]
+
+
+def prepare(source: Source) -> Source:
+    """The source with a PIL image turned into an array."""
+    if _is_pil(source.value):
+        return Source(source.name, _from_pil(source.value))
+    return source
+
+
+def fill(source: Source, spec: _core.PreprocessSpec, out: NDArray[np.float32]) -> None:
+    """Preprocesses one prepared source into `out`."""
+    value = source.value
+    if _is_path(value):
+        try:
+            _core.preprocess_file(value, spec, out)
+            return
+        except (_core.FormatError, _core.ConfigError) as error:
+            value = _with_pillow(value, error, True)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        value = load_rgb(value, True, _core.MAX_IMAGE_PIXELS, source.name)
+    _core.preprocess_array(value, spec, out)
+
+
+def load_rgb(source: Any, apply_orientation: bool, max_pixels: int, name: str = "image data") -> NDArray[np.uint8]:
+    """Decodes a path or bytes to uint8 (H,W,3)."""
+    try:
+        if _is_path(source):
+            return _core.read_image(source, apply_orientation, max_pixels)
+        return _core.decode_image(source, apply_orientation, max_pixels, name)
+    except (_core.FormatError, _core.ConfigError) as error:
+        return _with_pillow(source, error, apply_orientation)
+
+
+def _flatten(value: Any, found: list[Any]) -> None:
+    if _is_path(value):
+        if os.path.isdir(value):
+            images = _core.list_images(value)
+            if not images:
+                raise ValueError(f"[image] expected image files in folder {os.fspath(value)}, found none")
+            found.extend(images)
+        else:
+            found.append(value)
+    elif isinstance(value, (bytes, bytearray, memoryview)) or _is_pil(value):
+        found.append(value)
+    elif hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+        array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
+        found.extend(_from_array(array))
+    elif isinstance(value, Iterable):
+        for item in value:
+            _flatten(item, found)
+    else:
+        raise ValueError(f"[image] expected {_ACCEPTED}, or several of these, got {type(value).__name__}")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike))
+
+
+def _is_pil(value: Any) -> bool:
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(value, module.Image)
+
+
+def _from_array(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Checks an image (H,W[,C]) or a batch (N,H,W,C) and brings it to contiguous uint8 or float32 (H,W,3)."""
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        hint = "; 16-bit samples: pass (a >> 8).astype(np.uint8)" if array.dtype == np.uint16 else ""
+        raise ValueError(f"[image] expected dtype uint8 (0..255) or float ([0,1]), got {array.dtype}{hint}")
+    shape = array.shape
+    if array.ndim not in (2, 3, 4) or (array.ndim > 2 and shape[-1] not in (1, 3, 4)):
+        hint = "; move the channels to the last axis" if array.ndim > 2 and shape[-3] in (1, 3, 4) else ""
+        raise ValueError(
+            f"[image] expected shape (H,W), (H,W,C) or (N,H,W,C) with 1, 3 or 4 channels C, got {shape}{hint}"
+        )
+    batch = array if array.ndim == 4 else array[None] if array.ndim == 3 else array[None, :, :, None]
+    if 0 in batch.shape[1:]:
+        raise ValueError(f"[image] expected images of at least 1 x 1 pixels, got shape {shape}")
+    if batch.shape[-1] == 1:
+        batch = np.broadcast_to(batch, (*batch.shape[:3], 3))
+    images = [np.ascontiguousarray(image[..., :3]) for image in batch]
+    return images if array.dtype == np.uint8 else [_checked_float(image) for image in images]
+
+
+def _checked_float(image: NDArray[Any]) -> NDArray[np.float32]:
+    low, high = float(image.min()), float(image.max())
+    # Half a step of bfloat16 at 1 is rounding, not another range; NaN fails the comparison.
+    if not (low >= -0.002 and high <= 1.002):
+        raise ValueError(
+            f"[image] expected float pixels in [0,1], got {low:g}..{high:g}: divide by 255 or pass uint8; "
+            "images that are already normalised go to the model itself"
+        )
+    return image.astype(np.float32)
+
+
+def _from_pil(image: Image) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    return _rgb_of(ImageOps.exif_transpose(image))
+
+
+def _rgb_of(image: Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I"):  # 16-bit grey, in some modes kept in 32 bits
+        samples = np.asarray(image)
+        if samples.min() < 0 or samples.max() > 65535:
+            raise ValueError(f"[image] expected samples in 0..65535 in PIL mode {image.mode}: convert it to L first")
+        grey = (samples >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise ValueError("[image] PIL mode F has no fixed range: pass np.asarray(image) scaled to [0,1]")
+    with warnings.catch_warnings():
+        # The advice to keep a palette's transparency does not apply: alpha is dropped.
+        warnings.filterwarnings("ignore", message="Palette images with Transparency")
+        return np.asarray(image.convert("RGB"))
+
+
+def _with_pillow(source: Any, error: ValueError, apply_orientation: bool) -> NDArray[np.uint8]:
+    """Decodes what this build cannot, if Pillow can; otherwise raises `error`."""
+    if isinstance(error, _core.FormatError) and not _only_pillow_reads(source):
+        raise error
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ImportError:
+        raise type(error)(f"{error}; pip install big-transfer[images] for Pillow, which reads more formats") from None
+    import io
+
+    try:
+        with Image.open(source if _is_path(source) else io.BytesIO(source)) as image:
+            return _rgb_of(ImageOps.exif_transpose(image) if apply_orientation else image)
+    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as problem:
+        raise _core.FormatError(f"{error}; Pillow: {problem}") from None
+
+
+def _only_pillow_reads(source: Any) -> bool:
+    """True for GIF, TIFF and the ISO container of AVIF; anything else that we refuse is damaged."""
+    if _is_path(source):
+        with open(source, "rb") as file:
+            head = file.read(12)
+    else:
+        head = bytes(source[:12])
+    return head.startswith((b"GIF8", b"II*\0", b"MM\0*")) or head[4:8] == b"ftyp"
