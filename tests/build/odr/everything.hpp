@@ -3,7 +3,10 @@
 
 #include <bit>
 
-#include <bit/model/config.hpp>
+#include <bit/data.hpp>
+#include <bit/io.hpp>
+#include <bit/reference.hpp>
+#include <bit/resnet.hpp>
 
 namespace odr {
 
