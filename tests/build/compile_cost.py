@@ -15,9 +15,17 @@ from pathlib import Path
 
 from check_headers import MODES, include_line
 
-# What a small program does; each line adds to the one before.
+# A program that only includes the library, and one that makes a model and runs it.
 PROGRAMS = {
-    "#include <bit/resnet.hpp>": "#include <bit/resnet.hpp>\nint main() {}\n",
+    "include only": "#include <bit/resnet.hpp>\nint main() {}\n",
+    "freeze and run": """
+#include <bit/resnet.hpp>
+int main() {
+  const auto model = bit::resnet_v2<>(bit::resnet_config{}).freeze();
+  const bit::tensor4<float> images = xt::zeros<float>({1, 3, 224, 224});
+  return model(images).size() == 1000 ? 0 : 1;
+}
+""",
 }
 
 

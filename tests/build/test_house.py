@@ -59,7 +59,7 @@ def test_a_file_that_could_hide_a_standard_header_is_reported(tmp_path: Path) ->
         ("io/npz.ipp", "// std::cout << printf(\n/* #define\nxt::view */ int a;"),
         ("io/npz.ipp", 'std::snprintf(buffer, size, "%d", n);'),
         ("backend/cpu/isa/avx2.hpp", "#pragma once\n#include <immintrin.h>\n#define LANES 8"),
-        ("resnet.hpp", "#pragma once\n#include <bit/io/npz.hpp>\n#include <bit/data/image.hpp>"),
+        ("resnet.hpp", "#pragma once\n#include <bit/io/npz.hpp>\n#include <bit/data.hpp>"),
         ("io/npz.hpp", "#pragma once\n#include <bit/model/config.hpp>\n#include <sys/mman.hpp>"),
     ],
 )

@@ -24,11 +24,16 @@ class stem_operation {
     work_range pooled, conv;
     std::size_t image_rows;
   };
+  /// A thread's scratch, in floats and as addresses.
+  struct scratch_sizes {
+    std::size_t staged, tile, conv_rows;
+  };
   struct scratch_places {
     float *image_rows, *tile, *conv_rows;
   };
 
   extent extent_of(work_range pooled) const;
+  scratch_sizes sizes() const;
   scratch_places places(std::byte* scratch) const;
   void stage_image_rows(float* to, const image_view<float>& image, std::size_t n, const extent& e) const;
   void convolve_row(float* out, const float* staged, std::size_t row_in_chunk, float* tile) const;

@@ -36,21 +36,23 @@ BIT_FUNC stem_operation::extent stem_operation::extent_of(work_range pooled) con
   return e;
 }
 
-BIT_FUNC stem_operation::scratch_places stem_operation::places(std::byte* scratch) const {
+BIT_FUNC stem_operation::scratch_sizes stem_operation::sizes() const {
   // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
   const std::size_t conv_rows = chunk_rows_ * stem_pool.stride + 1;
   const std::size_t image_rows = (conv_rows - 1) * window_.stride + window_.reach();
-  const std::size_t staged = blocks_of(image_rows * staged_columns_) * block;
-  float* first = reinterpret_cast<float*>(scratch);
-  float* tile = first + staged;
-  return {first, tile, tile + k_blocks_ * kernels_->tile_rows * block};
+  return {blocks_of(image_rows * staged_columns_) * block, k_blocks_ * kernels_->tile_rows * block,
+          conv_rows * y_.blocks * conv_width_ * block};
+}
+
+BIT_FUNC stem_operation::scratch_places stem_operation::places(std::byte* scratch) const {
+  const scratch_sizes size = sizes();
+  float* staged = reinterpret_cast<float*>(scratch);
+  return {staged, staged + size.staged, staged + size.staged + size.tile};
 }
 
 BIT_FUNC std::size_t stem_operation::scratch_bytes() const {
-  const std::size_t conv_rows = chunk_rows_ * stem_pool.stride + 1;
-  const scratch_places p = places(nullptr);
-  return static_cast<std::size_t>(p.conv_rows - static_cast<float*>(nullptr)) * sizeof(float) +
-         conv_rows * y_.blocks * conv_width_ * block * sizeof(float);
+  const scratch_sizes size = sizes();
+  return (size.staged + size.tile + size.conv_rows) * sizeof(float);
 }
 
 BIT_FUNC void stem_operation::run(const run_context& run) const noexcept {
