@@ -78,7 +78,8 @@ def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
 def test_case_12_bfloat16_is_exact_as_numpy_and_safetensors_store_it(tmp_path: Path, tensors: Tensors) -> None:
     bits = {n: to_bfloat16(a) for n, a in tensors.items()}
     exact = {n: (b.astype(np.uint32) << 16).view(np.float32) for n, b in bits.items()}
-    np.savez(tmp_path / "a.npz", **{n: b.view("V2") for n, b in bits.items()})
+    stored: Tensors = {n: b.view("V2") for n, b in bits.items()}
+    np.savez(tmp_path / "a.npz", **stored)
     assert_holds(_core.open_checkpoint(tmp_path / "a.npz"), exact)
     assert_holds(_core.recognise([(n, b.view("V2")) for n, b in bits.items()], "memory"), exact)
     offset, entries = 0, []

@@ -94,8 +94,8 @@ BIT_FUNC output_file::output_file(const std::filesystem::path& path) : target_(p
   }
   // Temporary names must differ between writers of one target: O_EXCL decides, the number moves on.
   for (int attempt = 0; descriptor_ < 0 && (attempt == 0 || (errno == EEXIST && attempt < 1000)); ++attempt) {
-    temporary_ = target_.parent_path() / (std::string(".") + target_.filename().string() + "." + std::to_string(::getpid()) + "." +
-                                          std::to_string(attempt) + ".tmp");
+    temporary_ = target_.parent_path() / (std::string(".") + target_.filename().string() + "." +
+                                          std::to_string(::getpid()) + "." + std::to_string(attempt) + ".tmp");
     descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   }
   if (descriptor_ < 0) fail("create");

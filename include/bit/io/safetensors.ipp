@@ -146,7 +146,7 @@ inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const
       throw format_error("[safetensors] " + file->name() + ": " + item.name +
                          ": expected data_offsets [begin, end] with begin <= end");
   }
-  std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
+  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
   std::vector<io::raw_tensor> tensors;
   std::uint64_t expected = 0;
   for (auto& item : items) {
@@ -197,28 +197,51 @@ BIT_FUNC safetensors_content read_safetensors(const std::shared_ptr<const input_
   return {place_safetensors(file, std::move(sax.items), 8 + length), std::move(sax.metadata)};
 }
 
+/// `text` as a JSON string. Written here because nlohmann's serialiser would cost every including program a second of
+/// compilation.
+inline std::string json_string(const std::string& text) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string quoted(1, '"');
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (static_cast<unsigned char>(c) >= ' ') {
+      quoted += c;
+    } else {
+      quoted += "\\u00";
+      quoted += digits[c >> 4];
+      quoted += digits[c & 15];
+    }
+  }
+  return quoted += '"';
+}
+
 BIT_FUNC std::string make_safetensors_header(
     const std::vector<std::pair<std::string, std::vector<std::size_t>>>& tensors,
     const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::string text(1, '{');
+  if (!metadata.empty()) {
+    text += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata) text += json_string(key) + ':' + json_string(value) + ',';
+    text.back() = '}';
+    text += ',';
+  }
   std::uint64_t offset = 0;
   for (const auto& [name, shape] : tensors) {
     const std::uint64_t end = offset + *io::byte_count(shape, io::dtype::float32);
-    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    text += json_string(name) + ":{\"dtype\":\"F32\",\"shape\":[";
+    for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? "," : "") + std::to_string(shape[i]);
+    text += "],\"data_offsets\":[" + std::to_string(offset) + ',' + std::to_string(end) + "]},";
     offset = end;
   }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw config_error("[safetensors] expected metadata in UTF-8");
-  }
+  if (text.size() == 1) text += ',';
+  text.back() = '}';
   text.append((8 - text.size() % 8) % 8, ' ');
+  if (safetensors_sax sax; !nlohmann::json::sax_parse(text, &sax))  // what we would refuse to read is not written
+    throw config_error("[safetensors] expected metadata in UTF-8; the header " + sax.problem);
   if (text.size() > max_safetensors_header)
     throw config_error("[safetensors] the header with its metadata would take " + std::to_string(text.size()) +
                        " bytes; at most " + std::to_string(max_safetensors_header) + " are allowed");
-  std::uint64_t length = text.size();
+  const std::uint64_t length = text.size();
   std::string result(sizeof length, '\0');
   std::memcpy(result.data(), &length, sizeof length);
   return result + text;

@@ -87,7 +87,8 @@ TEST_CASE("case 05: duplicate names in a zip, in whatever form, are refused") {
 }
 
 TEST_CASE("case 06: a local header that disagrees with the central directory is refused") {
-  for (const std::size_t field : {4, 6, 8, 14, 18, 22, 26, 30}) {  // version, flags, method, CRC, sizes, lengths, name
+  for (const std::size_t field :
+       std::vector<std::size_t>{4, 6, 8, 14, 18, 22, 26, 30}) {  // version, flags, method, CRC, sizes, lengths, name
     auto zip = two_members();
     zip.bytes[zip.local[1] + field] = static_cast<char>(zip.bytes[zip.local[1] + field] ^ 1);
     INFO(field);
@@ -99,7 +100,8 @@ TEST_CASE("case 06: a local header that disagrees with the central directory is 
   zip = two_members();
   put(zip.bytes, zip.central[0] + 42, std::uint32_t{3});
   CHECK(contains(refusal(zip.bytes), "expected a local header where the directory points"));
-  for (const std::size_t field : {4, 6, 8, 10, 12, 16, 20}) {  // disks, counts, size, offset, comment
+  for (const std::size_t field :
+       std::vector<std::size_t>{4, 6, 8, 10, 12, 16, 20}) {  // disks, counts, size, offset, comment
     zip = two_members();
     zip.bytes[zip.end + field] = static_cast<char>(zip.bytes[zip.end + field] ^ 1);
     INFO(field);
@@ -204,7 +206,7 @@ TEST_CASE("members written to a stream may leave their sizes to the data descrip
   auto zip = two_members();
   for (const std::size_t at : {zip.local[0], zip.local[1]}) {
     put(zip.bytes, at + 6, std::uint16_t{8});
-    for (const std::size_t field : {14, 18, 22}) put(zip.bytes, at + field, std::uint32_t{0});
+    for (const std::size_t field : std::vector<std::size_t>{14, 18, 22}) put(zip.bytes, at + field, std::uint32_t{0});
   }
   for (const std::size_t at : zip.central) put(zip.bytes, at + 8, std::uint16_t{8});
   CHECK(refusal(zip.bytes).empty());
