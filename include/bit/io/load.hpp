@@ -12,9 +12,12 @@ namespace bit::inline v0 {
 /// What load() may change about the network in the file.
 struct load_options {
   io::head head = io::head::keep();  ///< keep, drop, zero or fresh
-  std::size_t output_stride = 32;    ///< 32, 16 or 8: resolution of the last maps
-  std::optional<double> weight_eps = {};  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
+  std::optional<std::size_t> output_stride =
+      {};                                 ///< 32, 16 or 8: resolution of the last maps; unset: the file's, or 32
+  std::optional<double> weight_eps = {};  ///< unset: the file's, or the release's 1e-10; timm trains with 1e-8
   io::open_options open = {};
+};  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
+io::open_options open = {};
 };
 
 /// The model in an npz or safetensors file under official, bit_pytorch, timm or transformers names; architecture,
@@ -23,7 +26,7 @@ struct load_options {
 template <backend Backend = cpu<float>>
 resnet_v2<Backend> load(const std::filesystem::path& path, const load_options& options = {}) {
   io::checkpoint from = io::adapt_head(io::open_checkpoint(path, options.open), options.head);
-  from.config.output_stride = options.output_stride;
+  if (options.output_stride) from.config.output_stride = *options.output_stride;
   if (options.weight_eps) from.config.weight_eps = *options.weight_eps;
   return {from.config, from.tensors};
 }
