@@ -11,13 +11,10 @@ namespace bit::inline v0 {
 
 /// What load() may change about the network in the file.
 struct load_options {
-  io::head head = io::head::keep();  ///< keep, drop, zero or fresh
-  std::optional<std::size_t> output_stride =
-      {};                                 ///< 32, 16 or 8: resolution of the last maps; unset: the file's, or 32
-  std::optional<double> weight_eps = {};  ///< unset: the file's, or the release's 1e-10; timm trains with 1e-8
+  io::head head = io::head::keep();               ///< keep, drop, zero or fresh
+  std::optional<std::size_t> output_stride = {};  ///< 32, 16 or 8: resolution of the last maps; unset: the file's or 32
+  std::optional<double> weight_eps = {};          ///< unset: the file's or the release's 1e-10; timm trains with 1e-8
   io::open_options open = {};
-};  ///< 1e-10 as the release computes; 1e-8 reproduces timm's and transformers' outputs
-io::open_options open = {};
 };
 
 /// The model in an npz or safetensors file under official, bit_pytorch, timm or transformers names; architecture,
