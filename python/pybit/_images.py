@@ -173,6 +173,8 @@ def _with_pillow(source: Any, error: ValueError, apply_orientation: bool, max_pi
 def _only_pillow_reads(source: Any) -> bool:
     """True for GIF, TIFF, AVIF, animated WebP and run-length coded bitmaps; all else that we refuse is damaged."""
     if _is_path(source):
+        if not os.path.isfile(source):  # a pipe can be read once only
+            return False
         with open(source, "rb") as file:
             head = file.read(34)
     else:
