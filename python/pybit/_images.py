@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,7 +47,7 @@ def fill(source: Source, spec: _core.PreprocessSpec, out: NDArray[np.float32]) -
             _core.preprocess_file(value, spec, out)
             return
         except (_core.FormatError, _core.ConfigError) as error:
-            value = _with_pillow(value, error, True)
+            value = _with_pillow(value, error, True, _core.MAX_IMAGE_PIXELS)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         value = load_rgb(value, True, _core.MAX_IMAGE_PIXELS, source.name)
     _core.preprocess_array(value, spec, out)
@@ -61,7 +60,7 @@ def load_rgb(source: Any, apply_orientation: bool, max_pixels: int, name: str = 
             return _core.read_image(source, apply_orientation, max_pixels)
         return _core.decode_image(source, apply_orientation, max_pixels, name)
     except (_core.FormatError, _core.ConfigError) as error:
-        return _with_pillow(source, error, apply_orientation)
+        return _with_pillow(source, error, apply_orientation, max_pixels)
 
 
 def _flatten(value: Any, found: list[Any]) -> None:
@@ -77,7 +76,10 @@ def _flatten(value: Any, found: list[Any]) -> None:
         found.append(value)
     elif hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
         array = np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
-        found.extend(_from_array(array))
+        if array.ndim == 1 and array.dtype.kind in "UO":  # an array or a table's column of paths or images
+            _flatten(array.tolist(), found)
+        else:
+            found.extend(_from_array(array))
     elif isinstance(value, Iterable):
         for item in value:
             _flatten(item, found)
@@ -140,13 +142,14 @@ def _rgb_of(image: Image) -> NDArray[np.uint8]:
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode == "F":
         raise ValueError("[image] PIL mode F has no fixed range: pass np.asarray(image) scaled to [0,1]")
-    with warnings.catch_warnings():
-        # The advice to keep a palette's transparency does not apply: alpha is dropped.
-        warnings.filterwarnings("ignore", message="Palette images with Transparency")
-        return np.asarray(image.convert("RGB"))
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        # Pillow would warn that the palette's transparency is lost: alpha is dropped on purpose.
+        image = image.copy()
+        del image.info["transparency"]
+    return np.asarray(image.convert("RGB"))
 
 
-def _with_pillow(source: Any, error: ValueError, apply_orientation: bool) -> NDArray[np.uint8]:
+def _with_pillow(source: Any, error: ValueError, apply_orientation: bool, max_pixels: int) -> NDArray[np.uint8]:
     """Decodes what this build cannot, if Pillow can; otherwise raises `error`."""
     if isinstance(error, _core.FormatError) and not _only_pillow_reads(source):
         raise error
@@ -158,16 +161,27 @@ def _with_pillow(source: Any, error: ValueError, apply_orientation: bool) -> NDA
 
     try:
         with Image.open(source if _is_path(source) else io.BytesIO(source)) as image:
+            if image.width * image.height > max_pixels:
+                raise _core.FormatError(
+                    f"[image] {image.width} x {image.height} pixels exceed max_pixels = {max_pixels}"
+                )
             return _rgb_of(ImageOps.exif_transpose(image) if apply_orientation else image)
     except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as problem:
         raise _core.FormatError(f"{error}; Pillow: {problem}") from None
 
 
 def _only_pillow_reads(source: Any) -> bool:
-    """True for GIF, TIFF and the ISO container of AVIF; anything else that we refuse is damaged."""
+    """True for GIF, TIFF, AVIF, animated WebP and run-length coded bitmaps; all else that we refuse is damaged."""
     if _is_path(source):
+        if not os.path.isfile(source):  # a pipe can be read once only
+            return False
         with open(source, "rb") as file:
-            head = file.read(12)
+            head = file.read(34)
     else:
-        head = bytes(source[:12])
-    return head.startswith((b"GIF8", b"II*\0", b"MM\0*")) or head[4:8] == b"ftyp"
+        head = bytes(source[:34])
+    return (
+        head.startswith((b"GIF8", b"II*\0", b"MM\0*"))
+        or head[4:8] == b"ftyp"
+        or (head[8:16] == b"WEBPVP8X" and len(head) > 20 and head[20] & 2 != 0)
+        or (head[:2] == b"BM" and head[30:31] in (b"\1", b"\2"))
+    )

@@ -2,7 +2,7 @@
 
 An image is, in every function of this module:
 
-- a path (JPEG, PNG, BMP or WebP; GIF, TIFF and others through Pillow if it is installed) or the file's bytes;
+- a path (JPEG, PNG, BMP or WebP; GIF, TIFF, AVIF and rarer kinds through Pillow if it is there) or the file as bytes;
 - a PIL image of any mode;
 - an array: uint8 in 0..255 or float in [0,1], shape (H,W), (H,W,1), (H,W,3) or (H,W,4), alpha is dropped.
 
@@ -80,8 +80,16 @@ def iterate_batches(
         raise ValueError(f"[preprocess] expected batch_size of at least 1, got {batch_size}")
     if threads is not None and threads < 1:
         raise ValueError(f"[preprocess] expected threads of at least 1, got {threads}")
-    count = threads if threads is not None else min(8, len(os.sched_getaffinity(0)))
-    return BatchIterator(collect(inputs), spec, batch_size, count, skip_corrupt, progress, description)
+    return BatchIterator(
+        collect(inputs), spec, batch_size, threads or min(8, _processors()), skip_corrupt, progress, description
+    )
+
+
+def _processors() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
 
 
 def preprocess(

@@ -60,6 +60,8 @@ def test_pil_images_of_any_mode_are_converted_as_files_are():
         np.testing.assert_array_equal(preprocess(converted, 10), expected)
     wide = np.arange(600, dtype=np.uint16).reshape(20, 30) * 109
     np.testing.assert_array_equal(preprocess(Image.fromarray(wide), 10), preprocess((wide >> 8).astype(np.uint8), 10))
+    palette = Image.open(CORPUS / "palette2.png")  # its transparency must cause no warning
+    np.testing.assert_array_equal(preprocess(palette, 10), preprocess(CORPUS / "palette2.png", 10))
     turned = Image.open(CORPUS / "orientation6.jpg")
     np.testing.assert_array_equal(preprocess(turned, 10), preprocess(CORPUS / "orientation6.jpg", 10))
     with pytest.raises(ValueError, match="mode F"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,18 @@ def test_other_formats_go_through_pillow(photo, tmp_path):
     for name, kind in (("a.gif", "GIF"), ("a.tif", "TIFF")):
         (tmp_path / name).write_bytes(encoded(small, kind))
         np.testing.assert_array_equal(read_image(tmp_path / name), with_pillow((tmp_path / name).read_bytes()))
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    animated = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    np.testing.assert_array_equal(read_image(animated), np.asarray(frames[0]))
+    with pytest.raises(ValueError, match="30 x 20 pixels exceed max_pixels = 599"):
+        read_image(tmp_path / "a.gif", max_pixels=599)
+
+
+def test_without_pillow_other_formats_are_refused_with_the_extra_to_install(photo, monkeypatch):
+    data = encoded(photo.resize((30, 20)), "GIF")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ValueError, match=r"this is a GIF; pip install big-transfer\[images\]"):
+        read_image(data)
 
 
 def test_info_reads_the_header_only(tmp_path):

@@ -88,6 +88,7 @@ BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::p
   }
   std::ranges::sort(found, natural_less, [](const auto& image) -> std::string_view { return image.first; });
   std::vector<std::filesystem::path> paths;
+  paths.reserve(found.size());
   for (auto& image : found) paths.push_back(std::move(image.second));
   return paths;
 }

@@ -51,11 +51,13 @@ inline image_format recognise(const encoded_image& input) {
   throw format_error("[image] " + input.name + ": expected a JPEG, PNG, BMP or WebP image, but " + seen);
 }
 
-inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+/// A whole file, if its first bytes are those of an image: devices and large files of other kinds are refused early.
+inline std::vector<std::byte> read_file(const std::filesystem::path& path, const decode_options& options) {
+  const std::string name = path.string();
   const auto check = [&](bool holds) {
     if (holds) return;
     const int code = errno;
-    throw io_error("[image] cannot read " + path.string() + ": " + std::strerror(code), code);
+    throw io_error("[image] cannot read " + name + ": " + std::strerror(code), code);
   };
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
   check(file != nullptr);
@@ -64,9 +66,10 @@ inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
   for (std::size_t size = 0, step = std::size_t{1} << 16;; step = std::max(step, size)) {
     bytes.resize(size + step);
     const std::size_t got = std::fread(bytes.data() + size, 1, step, file.get());
+    if (got < step) check(std::ferror(file.get()) == 0);
+    if (size == 0) recognise({{bytes.data(), got}, name, options});
     size += got;
     if (got == step) continue;
-    check(std::ferror(file.get()) == 0);
     bytes.resize(size);
     return bytes;
   }
@@ -110,11 +113,11 @@ BIT_FUNC image_info probe(std::span<const std::byte> bytes, const decode_options
 }
 
 BIT_FUNC rgb_image read_image(const std::filesystem::path& path, const decode_options& options) {
-  return decode(detail::read_file(path), options, path.string());
+  return decode(detail::read_file(path, options), options, path.string());
 }
 
 BIT_FUNC image_info read_image_info(const std::filesystem::path& path, const decode_options& options) {
-  return probe(detail::read_file(path), options, path.string());
+  return probe(detail::read_file(path, options), options, path.string());
 }
 
 }  // namespace bit::inline v0::data

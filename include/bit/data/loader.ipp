@@ -68,7 +68,7 @@ BIT_FUNC std::exception_ptr image_loader::take(float* out) {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [&] { return source.ready; });
   }
-  const std::exception_ptr failure = std::exchange(source.failure, nullptr);
+  std::exception_ptr failure = std::exchange(source.failure, nullptr);
   if (!failure) std::ranges::copy(source.pixels, out);
   {
     const std::lock_guard lock(mutex_);

@@ -44,7 +44,9 @@ struct resample_sum<std::uint8_t> {
   using type = std::int32_t;
   static constexpr int fraction_bits = 32 - 8 - 2;
   static constexpr type start = 1 << (fraction_bits - 1);
-  static type weight(double w) { return static_cast<type>(w * (1 << fraction_bits) + (w < 0 ? -0.5 : 0.5)); }
+  static type weight(double w) {
+    return static_cast<type>(std::trunc(w * (1 << fraction_bits) + std::copysign(0.5, w)));
+  }
   static std::uint8_t pixel(type sum) { return static_cast<std::uint8_t>(std::clamp(sum >> fraction_bits, 0, 255)); }
 };
 
@@ -60,8 +62,8 @@ filter_taps<typename resample_sum<T>::type> make_taps(std::size_t in, std::size_
   std::vector<double> exact(taps.stride);
   for (std::size_t i = 0; i < wanted; ++i) {
     const double centre = (static_cast<double>(first + i) + 0.5) * scale;
-    const auto begin = static_cast<std::size_t>(std::max(centre - support + 0.5, 0.0));
-    const auto end = std::min(static_cast<std::size_t>(centre + support + 0.5), in);
+    const auto begin = static_cast<std::size_t>(std::floor(std::max(centre - support + 0.5, 0.0)));
+    const auto end = std::min(static_cast<std::size_t>(std::floor(centre + support + 0.5)), in);
     double total = 0;
     for (std::size_t x = begin; x < end; ++x) {
       exact[x - begin] = filter_weight(filter, (static_cast<double>(x) - centre + 0.5) * (1.0 / widening));

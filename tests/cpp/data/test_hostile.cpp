@@ -140,6 +140,10 @@ TEST_CASE("files that are no images say what they look like") {
   CHECK(text("random bytes").find("expected a JPEG, PNG, BMP or WebP image") != std::string::npos);
 }
 
+TEST_CASE("a device without end is refused by its first bytes") {
+  if (std::filesystem::exists("/dev/zero")) CHECK_THROWS_AS(read_image("/dev/zero"), bit::format_error);
+}
+
 TEST_CASE("a file that cannot be read is an io_error with errno") {
   try {
     read_image("/nowhere/cat.jpg");
