@@ -1,4 +1,4 @@
-"""Builds the sdist and from it the wheel, installs that into a clean environment and checks what a user gets.
+"""Builds the source archive and the wheel, installs that into a clean environment and checks what a user gets.
 
 Usage: check_wheel.py FOLDER. Leaves FOLDER/dist and the environment FOLDER/venv. Prints sizes and import time.
 """
@@ -32,18 +32,20 @@ def run(*command: str | Path, **options: str) -> str:
 
 
 def build(folder: Path) -> Path:
-    """The wheel, built from the unpacked sdist; the same paths each time, so that ccache knows the objects."""
-    dist, source = folder / "dist", folder / "source"
-    for old in (dist, source):
-        shutil.rmtree(old, ignore_errors=True)
+    """The source archive, which must hold all that the wheel is made of, and the wheel as `pip install .` makes it."""
+    dist = folder / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
     run(sys.executable, "-m", "build", "--sdist", "--outdir", dist, ROOT)
     archive = next(dist.glob("*.tar.gz"))
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    (folder / archive.name.removesuffix(".tar.gz")).rename(source)
+        packed = {name.partition("/")[2] for name in tar.getnames()}
+    tracked = run("git", "-C", ROOT, "ls-files", "CMakeLists.txt", "cmake", "include", "src", "python").splitlines()
+    if missing := sorted(set(tracked) - packed):
+        raise SystemExit(f"{archive.name} lacks {missing}")
     launcher = {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
-    options = ["-C", f"build-dir={folder / 'objects'}"]
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", dist, *options, source, **launcher)
+    # Warnings as in the development build, so that ccache knows the library's objects.
+    options = ["-C", f"build-dir={folder / 'objects'}", "-C", "cmake.define.BIT_WARNINGS_AS_ERRORS=ON"]
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", dist, *options, ROOT, **launcher)
     wheel = next(dist.glob("*.whl"))
     print(f"{archive.name}: {archive.stat().st_size / 1e6:.2f} MB, {wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB")
     return wheel
