@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from pybit import _core
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -129,7 +128,9 @@ def test_the_bounds_notice_another_eps_and_one_changed_gamma(checkpoints: Any) -
     other_eps = _core.Network.from_checkpoint(checkpoint, config=_core.Config(**fields, group_norm_eps=1e-3))
     assert relative_error(other_eps.run(x, "nchw", ["logits"])["logits"], golden["logits"]) > float32_bound(1)
     tensors = {name: checkpoint.read(name) for name, _, _ in checkpoint.tensors}
-    tensors["resnet/block4/unit03/c/group_norm/gamma"] = tensors["resnet/block4/unit03/c/group_norm/gamma"] + np.float32(1e-3)
+    tensors["resnet/block4/unit03/c/group_norm/gamma"] = tensors[
+        "resnet/block4/unit03/c/group_norm/gamma"
+    ] + np.float32(1e-3)
     changed = _core.Network.from_checkpoint(_core.recognise(list(tensors.items()), "changed"))
     assert relative_error(changed.run(x, "nchw", ["logits"])["logits"], golden["logits"]) > float32_bound(1)
 

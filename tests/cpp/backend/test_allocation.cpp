@@ -1,8 +1,8 @@
 // A frozen model allocates for a new shape, and never again.
+#include <doctest/doctest.h>
 #include <atomic>
 #include <bit/resnet.hpp>
 #include <cstdlib>
-#include <doctest/doctest.h>
 #include <new>
 
 #include "random_data.hpp"

@@ -89,15 +89,15 @@ inline void tile(const segment* segments, std::size_t count, const tile_output& 
       if (out.residual) column[m] += *reinterpret_cast<const vec*>(out.residual + at + m * 16);
       *reinterpret_cast<vec*>(out.y + at + m * 16) = column[m];
     }
-    if (out.statistics)
-      add_statistics(out.statistics + channel_block * 32 + v % block_vectors * lanes, column, rows);
+    if (out.statistics) add_statistics(out.statistics + channel_block * 32 + v % block_vectors * lanes, column, rows);
   }
 }
 
 inline void normalise(float* y, const float* x, std::size_t pixels, std::size_t stride, const float* scale,
                       const float* shift) {
   for (int v = 0; v < block_vectors; ++v) {
-    const vec a = *reinterpret_cast<const vec*>(scale + v * lanes), b = *reinterpret_cast<const vec*>(shift + v * lanes);
+    const vec a = *reinterpret_cast<const vec*>(scale + v * lanes),
+              b = *reinterpret_cast<const vec*>(shift + v * lanes);
     for (std::size_t p = 0; p < pixels; ++p) {
       const vec z = a * *reinterpret_cast<const vec*>(x + p * stride * 16 + v * lanes) + b;
       *reinterpret_cast<vec*>(y + p * 16 + v * lanes) = z < 0.0f ? vec{} : z;
@@ -107,7 +107,8 @@ inline void normalise(float* y, const float* x, std::size_t pixels, std::size_t 
 
 inline void normalised_sum(double* sum, const float* x, std::size_t pixels, const float* scale, const float* shift) {
   for (int v = 0; v < block_vectors; ++v) {
-    const vec a = *reinterpret_cast<const vec*>(scale + v * lanes), b = *reinterpret_cast<const vec*>(shift + v * lanes);
+    const vec a = *reinterpret_cast<const vec*>(scale + v * lanes),
+              b = *reinterpret_cast<const vec*>(shift + v * lanes);
     dvec total = {};
     for (std::size_t p = 0; p < pixels; ++p) {
       const vec z = a * *reinterpret_cast<const vec*>(x + p * 16 + v * lanes) + b;
@@ -194,6 +195,6 @@ inline void scale_columns(float* y, const std::byte* x, std::size_t stride, std:
 
 template <int... m>
 inline constexpr kernel_table make_table(const char* name, std::integer_sequence<int, m...>) {
-  return {name, tile_rows, tile_columns, {tile<m + 1>...}, normalise, normalised_sum, max_pool_row,
-          accumulate_statistics, column_sums, scale_columns};
+  return {name,           tile_rows,    tile_columns,          {tile<m + 1>...}, normalise,
+          normalised_sum, max_pool_row, accumulate_statistics, column_sums,      scale_columns};
 }

@@ -24,11 +24,11 @@ struct segment {
 
 /// Where a tile of m pixels times `tile_columns` output channels goes.
 struct tile_output {
-  float* y;                ///< pixel 0 of the first block
-  std::size_t y_stride;    ///< floats between blocks
-  const float* residual;   ///< added, same strides as y, may be y; or null
-  double* statistics;      ///< [block][2][16]: sum and sum of squares, added to; or null
-  std::size_t blocks;      ///< blocks that exist (the weights' last panel may reach beyond)
+  float* y;               ///< pixel 0 of the first block
+  std::size_t y_stride;   ///< floats between blocks
+  const float* residual;  ///< added, same strides as y, may be y; or null
+  double* statistics;     ///< [block][2][16]: sum and sum of squares, added to; or null
+  std::size_t blocks;     ///< blocks that exist (the weights' last panel may reach beyond)
 };
 
 /// Functions of one instruction set; all noexcept, none allocates, pointers 64-byte aligned where not said otherwise.
