@@ -468,15 +468,11 @@ def test_a_module_or_program_saved_by_torch_is_refused(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_state_dict_of_transformers_is_recognised_and_converted(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    config = transformers.BitConfig(
-        embedding_size=32,
-        hidden_sizes=[128, 256, 512, 1024],
-        depths=[1, 1, 1, 1],
-        layer_type="preactivation",
-        num_labels=7,
-    )
-    state = transformers.BitForImageClassification(config).state_dict()
+    pytest.importorskip("transformers")
+    from transformers.models.bit import configuration_bit, modeling_bit
+
+    sizes: Any = {"embedding_size": 32, "hidden_sizes": [128, 256, 512, 1024], "depths": [1, 1, 1, 1], "num_labels": 7}
+    state = modeling_bit.BitForImageClassification(configuration_bit.BitConfig(**sizes)).state_dict()
     torch.save(state, tmp_path / "pytorch_model.bin")
     checkpoint = formats.open_any(tmp_path)  # a folder as the hub gives it
     assert checkpoint.naming == "transformers" and checkpoint.config.num_classes == 7
