@@ -1,7 +1,7 @@
-"""Every checkpoint format that BiT weights come in: h5, TFHub and torch files here, npz and safetensors in the C++ library.
+"""Every checkpoint format that BiT weights come in: h5, TFHub, torch here; npz, safetensors in the C++ library.
 
-`open_any` is the one door: it looks at the content, never at the file's name, and returns the recognised checkpoint that
-`pybit.load` builds a network from. `read_tensors` gives the tensors of the first three as the file names them.
+`open_any` is the one door: it looks at the content, never at the file's name, and returns the recognised checkpoint
+that `pybit.load` builds a network from. `read_tensors` gives the tensors of the first three before they are recognised.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from pybit import _core
 from pybit.formats.h5 import SIGNATURE, read_h5
@@ -16,20 +19,28 @@ from pybit.formats.raw import RawCheckpoint, fail
 from pybit.formats.tfhub import find_prefix, read_tfhub
 from pybit.formats.torch_pickle import read_torch
 
-__all__ = ["RawCheckpoint", "detect", "open_any", "read_tensors"]
+__all__ = ["RawCheckpoint", "detect", "is_bundle", "open_any", "read_tensors"]
 
 _NETWORK_FILES = ("model.safetensors", "pytorch_model.bin")  # what a folder from the Hugging Face hub holds
 
 
-def detect(path: str | os.PathLike[str]) -> str:
-    """"h5", "tfhub" or "torch" by content; "native" for all that the C++ library reads or explains (npz, safetensors, others).
+def is_bundle(path: str | os.PathLike[str]) -> bool:
+    """Whether this is a TFHub or SavedModel folder, or a file of its variables."""
+    return find_prefix(Path(path)) is not None
 
-    Throws OSError if the path cannot be read, FormatError for pickles that are no torch files and for folders without a bundle.
+
+def detect(path: str | os.PathLike[str]) -> str:
+    """The format by content: "h5", "tfhub", "torch", or "native" for what the C++ library reads or explains.
+
+    Throws OSError if the path cannot be read, FormatError for pickles that are no torch files and for folders
+    without a bundle.
     """
     place = Path(path)
     if place.is_dir():
         if find_prefix(place) is None:
             fail(place, "expected a file, or a TFHub folder with variables/variables.index in it")
+        return "tfhub"
+    if find_prefix(place) is not None:  # first, since a bundle's data file may begin with any bytes
         return "tfhub"
     with place.open("rb") as file:
         head = file.read(512)
@@ -47,10 +58,11 @@ def detect(path: str | os.PathLike[str]) -> str:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "torch"
     if head[257:262] == b"ustar":
-        fail(place, "a tar archive; torch files of before 2017 are tars and must be saved again with a newer torch, "
-                    "other archives must be unpacked first")
-    if find_prefix(place) is not None:
-        return "tfhub"
+        fail(
+            place,
+            "a tar archive; torch files of before 2017 are tars and must be saved again with a newer torch, "
+            "other archives must be unpacked first",
+        )
     return "native"
 
 
@@ -65,7 +77,7 @@ def _has_pickle(path: Path) -> bool:
 
 
 def read_tensors(path: str | os.PathLike[str]) -> RawCheckpoint:
-    """Tensors of an h5, TFHub or torch checkpoint under the file's own names (h5: the release's names, since Keras has none).
+    """Tensors of an h5, TFHub or torch checkpoint: the first two under the release's names, torch's under its own.
 
     Throws FormatError for damaged files, for content of another kind and for torch files that ask to execute something;
     OSError if the path cannot be read; ImportError if h5py is needed and missing.
@@ -80,11 +92,22 @@ def read_tensors(path: str | os.PathLike[str]) -> RawCheckpoint:
     fail(path, "not an h5, TFHub or torch checkpoint; npz and safetensors are read by pybit.formats.open_any")
 
 
-def open_any(path: str | os.PathLike[str]) -> _core.Checkpoint:
-    """Opens a checkpoint of any supported format and recognises its architecture, width, classes and head from the tensors.
+def open_any(
+    path: str | os.PathLike[str],
+    *,
+    mode: Literal["map", "copy"] = "map",
+    allow_extra_tensors: bool = False,
+    allow_name_mismatch: bool = False,
+    check_values: bool = False,
+) -> _core.Checkpoint:
+    """Opens a checkpoint of any supported format and recognises architecture, width, classes and head from its tensors.
 
-    A folder may be a TFHub module or hold one `model.safetensors` or `pytorch_model.bin`. Throws as `read_tensors` does, and
-    FormatError if the tensors are not those of a BiT network or contradict the file's name.
+    A folder may be a TFHub module or hold one `model.safetensors` or `pytorch_model.bin`. With mode "map" values are
+    read from the mapped file when they are used, so the file must not shrink meanwhile; "copy" maps nothing: h5, TFHub
+    and torch files are read into memory at once, npz and safetensors when their values are used. `allow_extra_tensors`
+    and `allow_name_mismatch` turn an error into an entry of the checkpoint's `problems`: tensors that are no BiT
+    parameter, a file name that contradicts the content. `check_values` reads everything and refuses NaN and infinite
+    values. Throws as `read_tensors` does, and FormatError if the tensors are not those of one BiT network.
     """
     place = Path(path)
     if place.is_dir() and find_prefix(place) is None:
@@ -92,6 +115,19 @@ def open_any(path: str | os.PathLike[str]) -> _core.Checkpoint:
         if inside:
             place = inside[0]
     if detect(place) == "native":
-        return _core.open_checkpoint(place)
+        return _core.open_checkpoint(
+            place,
+            mode=mode,
+            allow_extra_tensors=allow_extra_tensors,
+            allow_name_mismatch=allow_name_mismatch,
+            check_values=check_values,
+        )
     raw = read_tensors(place)
-    return _core.recognise(raw.tensors, raw.path)
+    tensors = [(name, np.array(array)) for name, array in raw.tensors] if mode == "copy" else raw.tensors
+    return _core.recognise(
+        tensors,
+        raw.path,
+        allow_extra_tensors=allow_extra_tensors,
+        allow_name_mismatch=allow_name_mismatch,
+        check_values=check_values,
+    )

@@ -1,7 +1,7 @@
 """CRC-32C (Castagnoli polynomial, RFC 3720 appendix B.4), fast enough in NumPy for checkpoints of gigabytes.
 
-A CRC without its initial and final inversion is linear, so the data are cut into lanes of equal length, all lanes advance
-together eight bytes at a time through tables of 16-bit slices, and neighbouring lanes are then joined pairwise.
+A CRC without its initial and final inversion is linear, so the data are cut into lanes of equal length, all lanes
+advance together eight bytes at a time through tables of 16-bit slices, and neighbouring lanes are then joined pairwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ _CHUNK_BYTES = 8 << 20  # what is transposed at a time
 _SMALL = 4096  # below this a plain loop is quicker than filling lanes
 
 _U32 = npt.NDArray[np.uint32]
-_TAKE_MODE = "wrap"  # indices come from uint16 and cannot leave the table; "wrap" skips the bounds check of "raise"
 
 
 @functools.cache
@@ -84,13 +83,14 @@ def _raw_lanes(data: npt.NDArray[np.uint8]) -> int:
     slices = np.ascontiguousarray(padded.view("<u2").reshape(lanes, _LANE_BYTES // 8, 4).transpose(1, 2, 0))
     t0, t1, t2, t3 = _slice_tables()
     register = np.zeros(lanes, np.uint32)
+    # The indices are uint16 and cannot leave the tables; "wrap" only saves the bounds check of "raise".
     for w0, w1, w2, w3 in slices:
         low = w0 ^ register.astype(np.uint16)
         high = w1 ^ (register >> np.uint32(16)).astype(np.uint16)
-        register = t0.take(low, mode=_TAKE_MODE)
-        register ^= t1.take(high, mode=_TAKE_MODE)
-        register ^= t2.take(w2, mode=_TAKE_MODE)
-        register ^= t3.take(w3, mode=_TAKE_MODE)
+        register = t0.take(low, mode="wrap")
+        register ^= t1.take(high, mode="wrap")
+        register ^= t2.take(w2, mode="wrap")
+        register ^= t3.take(w3, mode="wrap")
     length = _LANE_BYTES
     while register.size > 1:
         left, right = register[0::2], register[1::2]

@@ -1,8 +1,8 @@
 """Reads weights that Keras saved in HDF5 (the release's .h5 files for TensorFlow 2); needs h5py.
 
-Keras lists the layers in the attribute `layer_names` of the root (or of the group `model_weights` in a whole saved model) and
-each layer's variables in `weight_names`; attributes above 64 KiB are cut into `layer_names0`, `layer_names1`, ...
-(keras/saving/legacy/hdf5_format.py).
+Keras lists the layers in the attribute `layer_names` of the root (or of the group `model_weights` in a whole saved
+model) and each layer's variables in `weight_names`; attributes above 64 KiB are cut into `layer_names0`,
+`layer_names1`, ... (keras/saving/legacy/hdf5_format.py).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MAX_WEIGHTS = 100_000
 def read_h5(path: str | os.PathLike[str]) -> RawCheckpoint:
     """Reads a Keras weight file and names its variables as the release's npz files do.
 
-    Plain uncompressed variables stay in the mapped file. Throws ImportError without h5py, FormatError if the file is damaged,
-    refers to other files or is no BiT network, OSError if it cannot be read.
+    Plain uncompressed variables stay in the mapped file. Throws ImportError without h5py, FormatError if the file is
+    damaged, refers to other files or is no BiT network, OSError if it cannot be read.
     """
     try:
-        import h5py
+        import h5py  # type: ignore[import-untyped, unused-ignore]
     except ImportError as error:
         raise ImportError("reading .h5 files needs h5py: pip install 'big-transfer[formats]'") from error
     place = os.fspath(path)
@@ -41,12 +41,12 @@ def read_h5(path: str | os.PathLike[str]) -> RawCheckpoint:
     with file:
         try:
             raw = _variables(h5py, file, place, size)
+            metadata = {name: _text(file.attrs[name]) for name in ("backend", "keras_version") if name in file.attrs}
         except FormatError:
             raise
         except (KeyError, RuntimeError, OSError, TypeError, AttributeError, ValueError) as error:
             # h5py reports broken structures by many types; none of them says which file.
             fail(place, f"damaged HDF5 file, download it again ({type(error).__name__}: {error})")
-        metadata = {name: _text(file.attrs[name]) for name in ("backend", "keras_version") if name in file.attrs}
     return RawCheckpoint(place, "h5", official_tensors(place, raw), metadata)
 
 
@@ -58,7 +58,7 @@ def _names(attributes: Any, key: str) -> list[str] | None:
     if key in attributes:
         values = attributes[key]
     elif key + "0" in attributes:
-        parts = []
+        parts: list[Any] = []
         while f"{key}{len(parts)}" in attributes:
             parts.append(attributes[f"{key}{len(parts)}"])
         values = np.concatenate(parts)
@@ -107,10 +107,16 @@ def _read(h5py: Any, dataset: Any, name: str, path: str, size: int, budget: int)
     if dataset.dtype.kind not in "fiub" or dataset.shape is None:
         fail(path, f"variable '{name}' has type {dataset.dtype}, expected numbers")
     if dataset.nbytes > budget:
-        fail(path, f"variable '{name}' of shape {dataset.shape} takes {dataset.nbytes} bytes, more than a file of {size} can hold")
+        fail(
+            path,
+            f"variable '{name}' of shape {dataset.shape} takes {dataset.nbytes} bytes, more than a file of {size} "
+            "can hold",
+        )
     offset = dataset.id.get_offset()
     if offset is None or dataset.nbytes == 0:  # chunked or compressed; nothing to map
         return np.asarray(dataset[()])
     if offset + dataset.nbytes > size:
-        fail(path, f"variable '{name}' ends at byte {offset + dataset.nbytes}, but the file has {size}; it is truncated")
+        fail(
+            path, f"variable '{name}' ends at byte {offset + dataset.nbytes}, but the file has {size}; it is truncated"
+        )
     return np.memmap(path, dataset.dtype, "r", offset, dataset.shape)

@@ -1,8 +1,9 @@
 """Gives TensorFlow's variables the names and layout of the release's npz files.
 
-Three ways, tried in this order: the variable's own path ("block1/unit01/a/group_norm/gamma:0", with or without prefixes); the
-attribute path of a Keras object graph ("_blocks/0/layer_with_weights-0/_unit_a/..."; attributes of bit_tf2/models.py); the
-order of creation together with the shapes, which is how Keras itself loads the official h5 files.
+Three ways, tried in this order: the variable's own path ("block1/unit01/a/group_norm/gamma:0", with or without
+prefixes); the attribute path of a Keras object graph ("_blocks/0/layer_with_weights-0/_unit_a/..."; attributes of
+bit_tf2/models.py); the order of creation together with the shapes, which is how Keras itself loads the official h5
+files.
 """
 
 from __future__ import annotations
@@ -12,29 +13,44 @@ import re
 from pybit.formats.raw import Array, fail
 
 _OWN_NAMES = (
-    (re.compile(r"block(\d)/unit(\d\d)/([abc])/(proj/)?standardized_conv2d(?:_\d+)?/kernel$"),
-     r"resnet/block\1/unit\2/\3/\4standardized_conv2d/kernel"),
-    (re.compile(r"block(\d)/unit(\d\d)/([abc])/group_norm(?:_\d+)?/(gamma|beta)$"),
-     r"resnet/block\1/unit\2/\3/group_norm/\4"),
-    (re.compile(r"(?:^|/)root_block/standardized_conv2d(?:_\d+)?/kernel$"),
-     "resnet/root_block/standardized_conv2d/kernel"),
+    (
+        re.compile(r"block(\d)/unit(\d\d)/([abc])/(proj/)?standardized_conv2d(?:_\d+)?/kernel$"),
+        r"resnet/block\1/unit\2/\3/\4standardized_conv2d/kernel",
+    ),
+    (
+        re.compile(r"block(\d)/unit(\d\d)/([abc])/group_norm(?:_\d+)?/(gamma|beta)$"),
+        r"resnet/block\1/unit\2/\3/group_norm/\4",
+    ),
+    (
+        re.compile(r"(?:^|/)root_block/standardized_conv2d(?:_\d+)?/kernel$"),
+        "resnet/root_block/standardized_conv2d/kernel",
+    ),
     (re.compile(r"^(?:(?!block\d|unit\d).)*?group_norm(?:_\d+)?/(gamma|beta)$"), r"resnet/group_norm/\1"),
     (re.compile(r"(?:^|/)head/(?:conv2d|dense)(?:_\d+)?/(kernel|bias)$"), r"resnet/head/conv2d/\1"),
 )
 _GRAPH_NAMES = (
     (re.compile(r"(?:^|/)_root/layer_with_weights-0/kernel$"), "resnet/root_block/standardized_conv2d/kernel"),
-    (re.compile(r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_unit_([abc])/layer_with_weights-0/_(gamma|beta)$"),
-     r"resnet/block{0}/unit{1}/\3/group_norm/\4"),
-    (re.compile(r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_unit_([abc])(?:_conv|/layer_with_weights-1)/kernel$"),
-     r"resnet/block{0}/unit{1}/\3/standardized_conv2d/kernel"),
-    (re.compile(r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_proj/kernel$"),
-     r"resnet/block{0}/unit{1}/a/proj/standardized_conv2d/kernel"),
+    (
+        re.compile(r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_unit_([abc])/layer_with_weights-0/_(gamma|beta)$"),
+        r"resnet/block{0}/unit{1}/\3/group_norm/\4",
+    ),
+    (
+        re.compile(
+            r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_unit_([abc])(?:_conv|/layer_with_weights-1)/kernel$"
+        ),
+        r"resnet/block{0}/unit{1}/\3/standardized_conv2d/kernel",
+    ),
+    (
+        re.compile(r"(?:^|/)_blocks/(\d)/layer_with_weights-(\d+)/_proj/kernel$"),
+        r"resnet/block{0}/unit{1}/a/proj/standardized_conv2d/kernel",
+    ),
     (re.compile(r"(?:^|/)_pre_head/0/_(gamma|beta)$"), r"resnet/group_norm/\1"),
     (re.compile(r"(?:^|/)_head/(kernel|bias)$"), r"resnet/head/conv2d/\1"),
 )
 # What training leaves in a file beside the network.
 _NOT_THE_NETWORK = re.compile(
-    r"(?:^|/)(?:global_step|save_counter|keras_api|optimizer|\.?OPTIMIZER_SLOT|(?:SGD|Adam|training)\b.*|Momentum)(?:/|$)", re.I
+    r"(?:^|/)(?:global_step|save_counter|keras_api|optimizer|\.?OPTIMIZER_SLOT|(?:SGD|Adam|training)\b.*|Momentum)(?:/|$)",
+    re.I,
 )
 
 
@@ -43,8 +59,11 @@ def official_tensors(path: object, tensors: list[tuple[str, Array]]) -> list[tup
 
     Names are without Keras's ":0". Throws FormatError saying where names and order stop to fit a BiT network.
     """
-    network = [(name.removesuffix(":0"), array) for name, array in tensors
-               if array.dtype.kind == "f" and not _NOT_THE_NETWORK.search(name)]
+    network = [
+        (name.removesuffix(":0"), array)
+        for name, array in tensors
+        if array.dtype.kind == "f" and not _NOT_THE_NETWORK.search(name)
+    ]
     found = _by_pattern(network, _OWN_NAMES) or _by_pattern(network, _GRAPH_NAMES) or _ByOrder(path, network).parse()
     return [(name, _official_layout(name, array)) for name, array in found]
 
@@ -57,7 +76,9 @@ def _official_layout(name: str, array: Array) -> Array:
     return array
 
 
-def _by_pattern(tensors: list[tuple[str, Array]], patterns: tuple[tuple[re.Pattern[str], str], ...]) -> list[tuple[str, Array]]:
+def _by_pattern(
+    tensors: list[tuple[str, Array]], patterns: tuple[tuple[re.Pattern[str], str], ...]
+) -> list[tuple[str, Array]]:
     """All tensors renamed, or nothing if one of them does not fit a pattern or two get the same name."""
     result: dict[str, Array] = {}
     for name, array in tensors:

@@ -1,9 +1,9 @@
 """Runs the pickle instructions that torch.save writes, without Python's pickle module: nothing can be executed.
 
-Instructions are those of pickletools. A global becomes an inert `Symbol`, a call becomes an inert `Call` that only the caller
-interprets; there is no path from the file to an import, a function or an attribute. Globals outside the caller's list are
-refused by name. Memory stays within a small multiple of the file: counts are checked against the bytes that are left, and the
-memo is a dict, so a large index costs nothing.
+Instructions are those of pickletools. A global becomes an inert `Symbol`, a call becomes an inert `Call` that only
+the caller interprets; there is no path from the file to an import, a function or an attribute. Globals outside the
+caller's list are refused by name. Memory stays within a small multiple of the file: counts are checked against the
+bytes that are left, and the memo is a dict, so a large index costs nothing.
 """
 
 from __future__ import annotations
@@ -48,16 +48,31 @@ class PersistentId:
 _MARK = object()
 _FIXED = {b"K": "<B", b"M": "<H", b"J": "<i", b"G": ">d"}
 # opcode: (width of the length, is text)
-_COUNTED = {b"X": (4, True), b"\x8c": (1, True), b"\x8d": (8, True), b"T": (4, False), b"U": (1, False), b"B": (4, False),
-            b"C": (1, False), b"\x8e": (8, False)}
-_CONSTANTS: dict[bytes, Callable[[], Any]] = {b"N": lambda: None, b"\x88": lambda: True, b"\x89": lambda: False,
-                                              b"]": list, b"}": dict, b")": tuple, b"\x8f": set}
+_COUNTED = {
+    b"X": (4, True),
+    b"\x8c": (1, True),
+    b"\x8d": (8, True),
+    b"T": (4, False),
+    b"U": (1, False),
+    b"B": (4, False),
+    b"C": (1, False),
+    b"\x8e": (8, False),
+}
+_CONSTANTS: dict[bytes, Callable[[], Any]] = {
+    b"N": lambda: None,
+    b"\x88": lambda: True,
+    b"\x89": lambda: False,
+    b"]": list,
+    b"}": dict,
+    b")": tuple,
+    b"\x8f": set,
+}
 # A state dict of R152x4 with its optimiser takes 100,000 instructions. One byte can make an empty list of 56.
 _MAX_STEPS = 2_000_000
 
 
 class Machine:
-    """Reads one pickle of `data` from `at`; `end` is where it stopped. Throws FormatError for whatever is not in the list above."""
+    """Reads one pickle of `data` from `at`; `end` is where it stopped. FormatError for all other instructions."""
 
     def __init__(self, data: bytes, path: object, allowed: Callable[[Symbol], bool], at: int = 0) -> None:
         self._data, self._path, self._allowed, self.end = data, path, allowed, at
@@ -65,13 +80,16 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """The object that the pickle describes, made of Python's own containers, numbers, texts, Symbol, Call, PersistentId."""
+        """What the pickle describes, made of Python's containers, numbers, texts, Symbol, Call and PersistentId."""
         for _ in range(_MAX_STEPS):
             code = self._take(1)
             if code == b".":
                 return self._pop()
             if not (self._scalar(code) or self._container(code) or self._reference(code)):
-                fail(self._path, f"damaged pickle: instruction {code!r} at byte {self.end - 1} is not one that torch.save writes")
+                fail(
+                    self._path,
+                    f"damaged pickle: instruction {code!r} at byte {self.end - 1} is not one that torch.save writes",
+                )
         fail(self._path, f"the pickle takes more than {_MAX_STEPS} instructions; expected a checkpoint")
 
     def _take(self, count: int) -> bytes:
@@ -223,6 +241,9 @@ class Machine:
     def _symbol(self, module: str, name: str) -> None:
         symbol = Symbol(module, name)
         if not self._allowed(symbol):
-            fail(self._path, f"the pickle refers to '{symbol}', which a state dict does not need; nothing was executed. "
-                             "If you trust the file, save model.state_dict() alone with the program that wrote it")
+            fail(
+                self._path,
+                f"the pickle refers to '{symbol}', which a state dict does not need; nothing was executed. "
+                "If you trust the file, save model.state_dict() alone with the program that wrote it",
+            )
         self._stack.append(symbol)

@@ -49,4 +49,5 @@ def checked_count(path: object, name: str, shape: tuple[int, ...], limit: int) -
 
 def bfloat16_to_float32(bits: Array) -> Array:
     """Widens bfloat16 (the upper half of a float32) exactly; NumPy has no such type of its own."""
-    return (bits.astype(np.uint32, order="C") << np.uint32(16)).view(np.float32)
+    widened: Array = (bits.astype(np.uint32, order="C") << np.uint32(16)).view(np.float32)
+    return widened

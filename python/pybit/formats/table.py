@@ -1,10 +1,10 @@
 """Reads the sorted string table in which TensorFlow keeps the index of a tensor bundle.
 
-Format (LevelDB's, described in tsl/lib/io/table_format.txt and format.cc): data blocks, a meta index block, an index block,
-then a 48-byte footer: two block handles (varint offset, varint size), padding to 40 bytes, the magic number
-0xdb4775248b80fb57. A block is followed by one byte of compression (0 none, 1 Snappy) and the masked CRC-32C of both. Inside a
-block each entry is (shared, unshared, value length) as varints, the unshared end of the key, the value; at the end stand the
-restart offsets and their count. Values of the index block are the handles of the data blocks.
+Format (LevelDB's, described in tsl/lib/io/table_format.txt and format.cc): data blocks, a meta index block, an index
+block, then a 48-byte footer: two block handles (varint offset, varint size), padding to 40 bytes, the magic number
+0xdb4775248b80fb57. A block is followed by one byte of compression (0 none, 1 Snappy) and the masked CRC-32C of both.
+Inside a block each entry is (shared, unshared, value length) as varints, the unshared end of the key, the value; at
+the end stand the restart offsets and their count. Values of the index block are the handles of the data blocks.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from pybit.formats.wire import WireError, varint
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
-# The index of R152x4 takes 50 kilobytes for some 500 keys. Prefix compression lets a hostile one name keys of any length at
-# four bytes each, so both their length and their number are capped.
+# The index of R152x4 takes 50 kilobytes for some 500 keys. Prefix compression lets a hostile one name keys of any
+# length at four bytes each, so both their length and their number are capped.
 _MAX_BLOCK = 16 << 20
 _MAX_ENTRIES = 100_000
 _MAX_KEY = 1024
 
 
 def read_table(data: bytes, path: object) -> dict[bytes, bytes]:
-    """All keys and values of a table file's content. Throws FormatError if a checksum, length or order does not hold."""
+    """All keys and values of a table's content. Throws FormatError if a checksum, length or order does not hold."""
     if len(data) < _FOOTER or data[-8:] != MAGIC:
-        fail(path, "expected the magic number of a TensorFlow table in the last 8 bytes; the file is truncated or not one")
+        fail(
+            path,
+            "expected the magic number of a TensorFlow table in the last 8 bytes; the file is truncated or not one",
+        )
     try:
         return _entries(data, path)
     except WireError as error:
@@ -34,7 +37,10 @@ def read_table(data: bytes, path: object) -> dict[bytes, bytes]:
 
 def _entries(data: bytes, path: object) -> dict[bytes, bytes]:
     footer = len(data) - _FOOTER
-    _, _, at = _handle(data[footer:-8], 0)
+    meta_offset, meta_size, at = _handle(data[footer:-8], 0)
+    _block(
+        data, meta_offset, meta_size, footer, path
+    )  # nothing in it is used; its checksum is one more witness of damage
     index_offset, index_size, _ = _handle(data[footer:-8], at)
     result: dict[bytes, bytes] = {}
     last: bytes | None = None
@@ -42,7 +48,10 @@ def _entries(data: bytes, path: object) -> dict[bytes, bytes]:
     for _, value in _block(data, index_offset, index_size, footer, path):
         offset, size, _ = _handle(value, 0)
         if offset < previous_end:
-            fail(path, f"damaged table: the data block at {offset} overlaps the one before it, which ends at {previous_end}")
+            fail(
+                path,
+                f"damaged table: the data block at {offset} overlaps the one before it, which ends at {previous_end}",
+            )
         previous_end = offset + size
         for key, content in _block(data, offset, size, footer, path):
             if len(result) >= _MAX_ENTRIES:
@@ -98,7 +107,10 @@ def _block(data: bytes, offset: int, size: int, end: int, path: object) -> list[
 
 def snappy(data: bytes, path: object) -> bytes:
     """Decompresses one raw Snappy block (google/snappy, format_description.txt); stops at the declared size."""
-    size, at = varint(data, 0)
+    try:
+        size, at = varint(data, 0)
+    except WireError as error:
+        fail(path, f"damaged table: Snappy data without a size ({error})")
     # A two-byte element copies at most 64 bytes, so an honest block cannot grow more than this.
     if size > min(_MAX_BLOCK, 64 * len(data)):
         fail(path, f"damaged table: {len(data)} bytes of Snappy data claim to hold {size}")

@@ -1,24 +1,25 @@
 """Reads TensorFlow's tensor bundles (TFHub modules, SavedModel folders, checkpoints) without TensorFlow.
 
 Format (tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, tensorflow/core/protobuf/tensor_bundle.proto): a table
-`<prefix>.index` maps the empty key to a BundleHeaderProto {1: num_shards, 2: endianness (0 little, 1 big)} and each tensor's
-name to a BundleEntryProto {1: dtype, 2: shape, 3: shard_id, 4: offset, 5: size, 6: crc32c (fixed32, masked), 7: slices}. The
-bytes lie in `<prefix>.data-SSSSS-of-NNNNN`; the BiT release calls the only shard of its fine-tuned modules
-`variables.data@1`. Strings are stored as all lengths (varints), a masked CRC-32C of the lengths, then the characters.
-Keras models are saved as object graphs: keys end in `/.ATTRIBUTES/VARIABLE_VALUE`, and the string tensor
-`_CHECKPOINTABLE_OBJECT_GRAPH` (trackable_object_graph.proto) gives each variable's own name.
+`<prefix>.index` maps the empty key to a BundleHeaderProto {1: num_shards, 2: endianness (0 little, 1 big)} and each
+tensor's name to a BundleEntryProto {1: dtype, 2: shape, 3: shard_id, 4: offset, 5: size, 6: crc32c (fixed32,
+masked), 7: slices}. The bytes lie in `<prefix>.data-SSSSS-of-NNNNN`; the BiT release calls the only shard of its
+fine-tuned modules `variables.data@1`. Strings are stored as all lengths (varints), a masked CRC-32C of the lengths,
+then the characters. Keras models are saved as object graphs: keys end in `/.ATTRIBUTES/VARIABLE_VALUE`, and the
+string tensor `_CHECKPOINTABLE_OBJECT_GRAPH` (trackable_object_graph.proto) gives each variable's own name.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pybit.formats.crc32c import crc32c, unmask
+from pybit.formats.keras_names import official_tensors
 from pybit.formats.raw import Array, RawCheckpoint, bfloat16_to_float32, checked_count, fail
 from pybit.formats.table import read_table
 from pybit.formats.wire import WireError, fields, integer, message, signed, varint
@@ -27,7 +28,21 @@ _GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _STRING = 7
 # tensorflow/core/framework/types.proto; None: bfloat16, which NumPy lacks.
-_DTYPES = {1: "f4", 2: "f8", 3: "i4", 4: "u1", 5: "i2", 6: "i1", 9: "i8", 10: "?", 14: None, 17: "u2", 19: "f2", 22: "u4", 23: "u8"}
+_DTYPES = {
+    1: "f4",
+    2: "f8",
+    3: "i4",
+    4: "u1",
+    5: "i2",
+    6: "i1",
+    9: "i8",
+    10: "?",
+    14: None,
+    17: "u2",
+    19: "f2",
+    22: "u4",
+    23: "u8",
+}
 _MAX_INDEX = 16 << 20
 _MAX_STRINGS = 16 << 20
 
@@ -56,10 +71,18 @@ def find_prefix(path: Path) -> Path | None:
 
 
 def read_tfhub(path: str | os.PathLike[str], verify: bool = True) -> RawCheckpoint:
-    """Reads all numeric tensors of a bundle; float32 data stay in the mapped file, in their stored layout.
+    """The BiT network of a bundle under the release's names; `read_bundle` says how it is read and what it throws."""
+    raw = read_bundle(path, verify)
+    return replace(raw, tensors=official_tensors(raw.path, raw.tensors))
 
-    Object-graph keys are replaced by the variables' own names where the file tells them. With `verify` the CRC-32C of every
-    tensor is checked. Throws FormatError if a rule of the format does not hold, OSError if a file cannot be read.
+
+def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> RawCheckpoint:
+    """Reads all numeric tensors of a bundle, of any model; float32 data stay in the mapped file, in their stored
+    layout.
+
+    Object-graph keys are replaced by the variables' own names where the file tells them. With `verify` the CRC-32C
+    of every tensor is checked. Throws FormatError if a rule of the format does not hold, OSError if a file cannot be
+    read.
     """
     place = Path(path)
     prefix = find_prefix(place)
@@ -118,7 +141,9 @@ def _parse_entry(data: bytes) -> _Entry:
             sliced = True
         elif number in (1, 3, 4, 5, 6):
             values[("dtype", "", "shard", "offset", "size", "crc")[number - 1]] = signed(integer(value))
-    return _Entry(values["dtype"], tuple(shape), values["shard"], values["offset"], values["size"], values["crc"], sliced)
+    return _Entry(
+        values["dtype"], tuple(shape), values["shard"], values["offset"], values["size"], values["crc"], sliced
+    )
 
 
 def _dimension(data: bytes) -> int:
@@ -149,26 +174,38 @@ class _Bundle:
             fail(index, f"tensor '{name}' lies in shard {entry.shard}, but there are {self._shards}")
         data = self._shard(entry.shard)
         if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > data.size:
-            fail(index, f"tensor '{name}' takes bytes {entry.offset} to {entry.offset + entry.size}, but its data file has "
-                        f"{data.size}; the data file is truncated or belongs to another index")
+            fail(
+                index,
+                f"tensor '{name}' takes bytes {entry.offset} to {entry.offset + entry.size}, but its data file has "
+                f"{data.size}; the data file is truncated or belongs to another index",
+            )
         return data[entry.offset : entry.offset + entry.size]
 
     def _check(self, name: str, found: int, entry: _Entry) -> None:
         stored = unmask(entry.crc & 0xFFFFFFFF)
         if found != stored:
-            fail(f"{self._prefix}.index", f"tensor '{name}': CRC-32C of its data is {found:#010x}, the index says "
-                                          f"{stored:#010x}; the data file is damaged, download it again")
+            fail(
+                f"{self._prefix}.index",
+                f"tensor '{name}': CRC-32C of its data is {found:#010x}, the index says "
+                f"{stored:#010x}; the data file is damaged, download it again",
+            )
 
     def tensor(self, name: str, entry: _Entry) -> Array:
         """The values of one numeric tensor; bfloat16 comes as float32."""
         if entry.dtype not in _DTYPES:
-            fail(f"{self._prefix}.index", f"tensor '{name}' has TensorFlow type {entry.dtype}, which no network here needs")
+            fail(
+                f"{self._prefix}.index",
+                f"tensor '{name}' has TensorFlow type {entry.dtype}, which no network here needs",
+            )
         stored = np.dtype(_DTYPES[entry.dtype] or "u2").newbyteorder("<")
         data = self._bytes(name, entry)
         count = checked_count(f"{self._prefix}.index", name, entry.shape, data.size // stored.itemsize)
         if count * stored.itemsize != entry.size:
-            fail(f"{self._prefix}.index", f"tensor '{name}': shape {entry.shape} of {stored} needs "
-                                          f"{count * stored.itemsize} bytes, the index gives it {entry.size}")
+            fail(
+                f"{self._prefix}.index",
+                f"tensor '{name}': shape {entry.shape} of {stored} needs "
+                f"{count * stored.itemsize} bytes, the index gives it {entry.size}",
+            )
         if self._verify:
             self._check(name, crc32c(data), entry)
         values = data.view(stored) if data.ctypes.data % stored.itemsize == 0 else np.frombuffer(data.tobytes(), stored)
@@ -184,7 +221,9 @@ class _Bundle:
                 continue
             for tag, attribute in fields(message(node)):
                 if tag == 2:
-                    texts = {n: message(v).decode(errors="replace") for n, v in fields(message(attribute)) if n in (1, 2, 3)}
+                    texts = {
+                        n: message(v).decode(errors="replace") for n, v in fields(message(attribute)) if n in (1, 2, 3)
+                    }
                     if texts.get(2) and texts.get(3):
                         names[texts[3]] = texts[2]
         # A name that several variables share says nothing; their keys do.
@@ -197,7 +236,10 @@ class _Bundle:
         data = self._bytes(name, entry).tobytes()
         length, at = varint(data, 0)
         if at + 4 + length != len(data):
-            fail(f"{self._prefix}.index", f"'{name}': expected a string of {len(data) - at - 4} bytes, got length {length}")
+            fail(
+                f"{self._prefix}.index",
+                f"'{name}': expected a string of {len(data) - at - 4} bytes, got length {length}",
+            )
         # The writer's CRC runs over the length as a fixed-width number, not over its varint.
         width = 4 if length < 1 << 32 else 8
         found = crc32c(data[at:], crc32c(length.to_bytes(width, "little")))
