@@ -44,11 +44,11 @@ def find_model(weights: str | None, offline: bool) -> tuple[pybit.Model, bool]:
     if weights:
         return pybit.load(weights), True
     try:
-        path = pybit.hub.download(MODEL, offline=offline or None, timeout=5, attempts=1)
+        path = pybit.hub.download(MODEL, offline=offline or None, transfer=pybit.hub.Transfer(timeout=5, retries=0))
         return pybit.load(path), True
     except (OSError, pybit.BitError) as e:
-        reason = str(e).splitlines()[0]
-    print(f"No released weights here ({reason}).\n"
+        reason = "this process is offline" if offline else str(e).splitlines()[0][:100]
+    print(f"No released weights in the cache, and none could be downloaded: {reason}.\n"
           "The network below is UNTRAINED: seeded random weights. Its features are random features, nothing more;\n"
           "the numbers show that the program works on real images, not what BiT can do. For that:\n"
           f"    pybit download {MODEL}    or    python examples/demo.py --weights {MODEL}.npz\n")
@@ -69,16 +69,16 @@ def print_table(reports: dict[str, probe.FewShotReport]) -> None:
     shots = list(dict.fromkeys(r.shots for r in first.results))
     print(f"\nAccuracy in % on {first.num_test} held-out digits; mean ± standard deviation over {first.seeds} draws\n")
     columns = [(name, method) for name in reports for method in ("linear", "knn")]
-    print(f"{'shots per class':>15}" + "".join(f"{name + ', ' + method:>20}" for name, method in columns))
+    print(f"{'shots per class':>15}" + "".join(f"{name + ', ' + method:>25}" for name, method in columns))
     for shot in shots:
         cells = []
         for name, method in columns:
             r = reports[name].get(shot, method)
             cells.append(f"{100 * r.mean:.1f}" + ("       " if r.std is None else f" ± {100 * r.std:4.1f}"))
-        print(f"{shot!s:>15}" + "".join(f"{c:>20}" for c in cells))
+        print(f"{shot!s:>15}" + "".join(f"{c:>25}" for c in cells))
 
 
-def plot_accuracy(reports: dict[str, probe.FewShotReport], full: int, title: str, path: Path) -> None:
+def plot_accuracy(reports: dict[str, probe.FewShotReport], full: int, note: str, path: Path) -> None:
     """Accuracy of the linear probes against examples per class; bands are one standard deviation over the draws."""
     import matplotlib
 
@@ -95,7 +95,7 @@ def plot_accuracy(reports: dict[str, probe.FewShotReport], full: int, title: str
         axes.fill_between(x, mean - std, np.minimum(mean + std, 100), color=colour, alpha=0.18, linewidth=0)
         axes.plot(x, mean, "o-", color=colour, markersize=4.5, linewidth=1.8)
         ends.append((mean[-1], f"{name}\n{mean[-1]:.1f} %", colour))
-    gap = 7.0  # keeps the two labels of the right edge apart
+    gap = 12.0  # keeps the two labels of the right edge apart
     ends.sort(key=lambda e: e[0])
     middle = np.mean([e[0] for e in ends])
     spread = max(gap, ends[-1][0] - ends[0][0])
@@ -111,7 +111,8 @@ def plot_accuracy(reports: dict[str, probe.FewShotReport], full: int, title: str
     axes.set_ylim(0, 101)
     axes.set_xlabel("training examples per class")
     axes.set_ylabel("accuracy on held-out digits, %")
-    axes.set_title(title, loc="left", fontsize=10.5)
+    axes.set_title("How far few labels go: linear probes on real handwritten digits", loc="left", fontsize=11, pad=32)
+    axes.text(0, 1.03, note, transform=axes.transAxes, fontsize=8.5, color=INK)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -138,8 +139,9 @@ def contact_sheet(images: list[np.ndarray], truth: np.ndarray, found: np.ndarray
                        fontweight="bold" if wrong else "normal")
         if wrong:
             cell.add_patch(plt.Rectangle((-0.5, -0.5), image.shape[1], image.shape[0], fill=False, color=RED, linewidth=2.5))
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.25 / (0.78 * rows + 0.55)), w_pad=0.3, h_pad=0.3)
+    height = 0.78 * rows + 0.55
+    figure.suptitle(title, x=0.01, y=1 - 0.1 / height, ha="left", va="top", fontsize=10)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.1 / height), w_pad=0.3, h_pad=0.3)
     figure.savefig(path)
     plt.close(figure)
 
@@ -179,11 +181,12 @@ def main(argv: list[str] | None = None) -> int:
     found = probe.fit_linear(features[train], labels[train]).predict(features[test])
     right = int(np.sum(found == labels[test]))
     full = round(len(train) / len(np.unique(labels)))
-    kind = "trained weights" if trained else "UNTRAINED, random weights"
-    plot_accuracy(reports, full, f"Linear probes on real handwritten digits: {name} ({kind})", args.out / "accuracy.png")
+    weights = f"weights: {model.origin}" if trained else "seeded random weights, so random features, nothing more"
+    plot_accuracy(reports, full, f"{name}: {weights}\nbands: ±1 standard deviation over {args.seeds} draws",
+                  args.out / "accuracy.png")
     show = np.sort(np.random.default_rng(0).permutation(len(test))[:120])
     contact_sheet([images[i] for i in test[show]], labels[test[show]], found[show],
-                  f"{len(show)} of {len(test)} held-out digits, linear probe on {name} ({kind}): {right} of {len(test)} right",
+                  f"{right} of {len(test)} held-out digits right, {len(show)} of them below; linear probe on {name}\n{weights}",
                   args.out / "contact_sheet.png")
     results = {"model": repr(model), "trained": trained, "input_size": args.size, "embedding_seconds": seconds,
                "reports": {n: r.as_dict() for n, r in reports.items()}}
