@@ -1,6 +1,6 @@
 """Classify images in four lines.
 
-    python examples/classify.py BiT-M-R50x1-ILSVRC2012.npz cat.jpg
+python examples/classify.py BiT-M-R50x1-ILSVRC2012.npz cat.jpg
 """
 
 import sys

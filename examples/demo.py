@@ -29,8 +29,12 @@ BLUE, GREY, RED, INK = "#1f5fa8", "#8a8f98", "#c0392b", "#222222"
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", metavar="FILE", default=os.environ.get("PYBIT_DEMO_WEIGHTS"),
-                        help=f"a {MODEL} or {PHOTO_MODEL} checkpoint; also the environment variable PYBIT_DEMO_WEIGHTS")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        default=os.environ.get("PYBIT_DEMO_WEIGHTS"),
+        help=f"a {MODEL} or {PHOTO_MODEL} checkpoint; also the environment variable PYBIT_DEMO_WEIGHTS",
+    )
     parser.add_argument("--offline", action="store_true", help="do not try to download weights")
     parser.add_argument("--out", type=Path, default=Path("demo_out"), help="folder to write to (default: demo_out)")
     parser.add_argument("--size", type=int, default=64, help="side that the 8x8 digits are enlarged to (default: 64)")
@@ -48,10 +52,12 @@ def find_model(weights: str | None, offline: bool) -> tuple[pybit.Model, bool]:
         return pybit.load(path), True
     except (OSError, pybit.BitError) as e:
         reason = "this process is offline" if offline else str(e).splitlines()[0][:100]
-    print(f"No released weights in the cache, and none could be downloaded: {reason}.\n"
-          "The network below is UNTRAINED: seeded random weights. Its features are random features, nothing more;\n"
-          "the numbers show that the program works on real images, not what BiT can do. For that:\n"
-          f"    pybit download {MODEL}    or    python examples/demo.py --weights {MODEL}.npz\n")
+    print(
+        f"No released weights in the cache, and none could be downloaded: {reason}.\n"
+        "The network below is UNTRAINED: seeded random weights. Its features are random features, nothing more;\n"
+        "the numbers show that the program works on real images, not what BiT can do. For that:\n"
+        f"    pybit download {MODEL}    or    python examples/demo.py --weights {MODEL}.npz\n"
+    )
     return pybit.create_model(MODEL, num_classes=0, seed=0), False
 
 
@@ -100,8 +106,16 @@ def plot_accuracy(reports: dict[str, probe.FewShotReport], full: int, note: str,
     middle = np.mean([e[0] for e in ends])
     spread = max(gap, ends[-1][0] - ends[0][0])
     for (_, text, colour), y in zip(ends, (middle - spread / 2, middle + spread / 2), strict=True):
-        axes.annotate(text, (full, y), (10, 0), textcoords="offset points", va="center", color=colour, fontsize=9,
-                      annotation_clip=False)
+        axes.annotate(
+            text,
+            (full, y),
+            (10, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=9,
+            annotation_clip=False,
+        )
     axes.axhline(10, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
     axes.annotate("chance", (1, 10), (0, 4), textcoords="offset points", fontsize=8, color=INK)
     ticks = [s for s in SHOTS if s != "full" and s < 0.8 * full]
@@ -135,10 +149,17 @@ def contact_sheet(images: list[np.ndarray], truth: np.ndarray, found: np.ndarray
     for cell, image, y, p in zip(grid.flat, images, truth, found, strict=False):
         cell.imshow(255 - image, interpolation="nearest")
         wrong = y != p
-        cell.set_title(f"{p} (is {y})" if wrong else f"{p}", fontsize=7.5, pad=2, color=RED if wrong else INK,
-                       fontweight="bold" if wrong else "normal")
+        cell.set_title(
+            f"{p} (is {y})" if wrong else f"{p}",
+            fontsize=7.5,
+            pad=2,
+            color=RED if wrong else INK,
+            fontweight="bold" if wrong else "normal",
+        )
         if wrong:
-            cell.add_patch(plt.Rectangle((-0.5, -0.5), image.shape[1], image.shape[0], fill=False, color=RED, linewidth=2.5))
+            cell.add_patch(
+                plt.Rectangle((-0.5, -0.5), image.shape[1], image.shape[0], fill=False, color=RED, linewidth=2.5)
+            )
     height = 0.78 * rows + 0.55
     figure.suptitle(title, x=0.01, y=1 - 0.1 / height, ha="left", va="top", fontsize=10)
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.1 / height), w_pad=0.3, h_pad=0.3)
@@ -164,38 +185,59 @@ def main(argv: list[str] | None = None) -> int:
     model, trained = find_model(args.weights, args.offline)
     print(model)
     images, pixels, labels = load_digits(args.digits)
-    print(f"embedding {len(images)} handwritten digits (UCI, from scikit-learn), enlarged from 8x8 to {args.size}x{args.size} ...")
+    print(
+        f"embedding {len(images)} handwritten digits (UCI, from scikit-learn), enlarged from 8x8 to {args.size}x{args.size} ..."
+    )
     spec = dataclasses.replace(model.preprocessing, size=args.size, mode="squash")
     began = time.monotonic()
     features = np.asarray(model.embed(images, batch_size=32, preprocessing=spec))
     seconds = time.monotonic() - began
-    print(f"{features.shape[0]} x {features.shape[1]} features in {seconds:.1f} s ({len(images) / seconds:.0f} images/s)")
+    print(
+        f"{features.shape[0]} x {features.shape[1]} features in {seconds:.1f} s ({len(images) / seconds:.0f} images/s)"
+    )
 
     train, test = probe.split(labels)
     shots = [s for s in SHOTS if s == "full" or s <= int(np.bincount(labels[train]).min())]
     name = "BiT R50x1" if trained else "untrained R50x1"
-    reports = {name: probe.few_shot(features, labels, shots=shots, seeds=args.seeds),
-               "raw pixels": probe.few_shot(pixels, labels, shots=shots, seeds=args.seeds)}
+    reports = {
+        name: probe.few_shot(features, labels, shots=shots, seeds=args.seeds),
+        "raw pixels": probe.few_shot(pixels, labels, shots=shots, seeds=args.seeds),
+    }
     print_table(reports)
 
     found = probe.fit_linear(features[train], labels[train]).predict(features[test])
     right = int(np.sum(found == labels[test]))
     full = round(len(train) / len(np.unique(labels)))
     weights = f"weights: {model.origin}" if trained else "seeded random weights, so random features, nothing more"
-    plot_accuracy(reports, full, f"{name}: {weights}\nbands: ±1 standard deviation over {args.seeds} draws",
-                  args.out / "accuracy.png")
+    plot_accuracy(
+        reports,
+        full,
+        f"{name}: {weights}\nbands: ±1 standard deviation over {args.seeds} draws",
+        args.out / "accuracy.png",
+    )
     show = np.sort(np.random.default_rng(0).permutation(len(test))[:120])
-    contact_sheet([images[i] for i in test[show]], labels[test[show]], found[show],
-                  f"{right} of {len(test)} held-out digits right, {len(show)} of them below; linear probe on {name}\n{weights}",
-                  args.out / "contact_sheet.png")
-    results = {"model": repr(model), "trained": trained, "input_size": args.size, "embedding_seconds": seconds,
-               "reports": {n: r.as_dict() for n, r in reports.items()}}
+    contact_sheet(
+        [images[i] for i in test[show]],
+        labels[test[show]],
+        found[show],
+        f"{right} of {len(test)} held-out digits right, {len(show)} of them below; linear probe on {name}\n{weights}",
+        args.out / "contact_sheet.png",
+    )
+    results = {
+        "model": repr(model),
+        "trained": trained,
+        "input_size": args.size,
+        "embedding_seconds": seconds,
+        "reports": {n: r.as_dict() for n, r in reports.items()},
+    }
     (args.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     if trained and model.num_classes == 1000:
         classify_photo(model)
     elif trained:
         print(f"\nno photograph is classified: {model.name} has no ImageNet-1k head; try --weights {PHOTO_MODEL}.npz")
-    print(f"\nwrote {args.out}/accuracy.png, contact_sheet.png and results.json; {time.monotonic() - start:.0f} s in all")
+    print(
+        f"\nwrote {args.out}/accuracy.png, contact_sheet.png and results.json; {time.monotonic() - start:.0f} s in all"
+    )
     return 0
 
 

@@ -1,6 +1,6 @@
 """Embed a folder with one folder per class, and see how far a few labels go.
 
-    python examples/embed.py BiT-M-R50x1.npz photos/ features.npz
+python examples/embed.py BiT-M-R50x1.npz photos/ features.npz
 """
 
 import sys

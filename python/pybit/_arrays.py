@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pybit.errors import ShapeError
+from pybit.errors import ConfigError, ShapeError
 
 Array = npt.NDArray[Any]
 Restore = Callable[[Array], Any]
@@ -25,7 +24,9 @@ def _from_torch(x: Any) -> Array:
     if x.device.type != "cpu":
         raise ShapeError(f"expected a tensor in main memory, got one on {x.device}; call x.cpu() first")
     if x.requires_grad and sys.modules["torch"].is_grad_enabled():
-        raise ShapeError("gradients do not flow through pybit: expected a tensor without requires_grad; call x.detach()")
+        raise ShapeError(
+            "gradients do not flow through pybit: expected a tensor without requires_grad; call x.detach()"
+        )
     x = x.detach()
     if str(x.dtype) == "torch.bfloat16":  # NumPy has no bfloat16; widening is exact
         x = x.float()
@@ -76,30 +77,14 @@ def check_floating(a: Array, what: str) -> None:
         raise ShapeError(f"{what}: expected an array of floats, got dtype {a.dtype} of shape {a.shape}")
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A batch as the extension wants it, and how results go back to the caller."""
+def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> tuple[Array, Restore]:
+    """A batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", in the network's number format, and the way back.
 
-    values: Array  # C-contiguous, the network's number format
-    layout: str  # of `values`: "nchw" or "nhwc"
-    transposed: bool  # the caller's layout is the other one; `values` is a view with the axes moved
-    restore: Restore  # NumPy -> the caller's array family
-
-    def give_back(self, a: Array) -> Any:
-        """A result of the extension in the caller's layout (maps only) and array family."""
-        if self.transposed and a.ndim == 4:
-            a = a.transpose(0, 3, 1, 2) if self.layout == "nhwc" else a.transpose(0, 2, 3, 1)
-        return self.restore(a)
-
-
-def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> Batch:
-    """Check a batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", and bring it into the network's number format.
-
-    A batch whose memory lies in the other order (torch.channels_last, a transposed decoded image) is used in place.
-    Raises ValueError with the shape for anything that is no such batch.
+    Views of any strides are used in place; only another number format costs a copy. Raises ValueError with the shape
+    for anything that is no such batch.
     """
     if layout not in ("nchw", "nhwc"):
-        raise ShapeError(f'expected layout "nchw" or "nhwc", got {layout!r}')
+        raise ConfigError(f'expected layout "nchw" or "nhwc", got {layout!r}')
     a, restore = to_numpy(x)
     check_floating(a, what)
     order = "(N, C, H, W)" if layout == "nchw" else "(N, H, W, C)"
@@ -111,11 +96,8 @@ def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> Ba
         hint = f'; pass layout="{other}"?' if a.shape[3 if layout == "nchw" else 1] == channels else ""
         raise ShapeError(f"{what}: expected shape {order} with C = {channels}, got {a.shape}{hint}")
     target = np.dtype(np.float64 if dtype == "float64" else np.float32)
-    if a.dtype == target and not a.flags.c_contiguous:
-        moved = a.transpose(0, 2, 3, 1) if layout == "nchw" else a.transpose(0, 3, 1, 2)
-        if moved.flags.c_contiguous:
-            return Batch(moved, "nhwc" if layout == "nchw" else "nchw", True, restore)
-    return Batch(np.ascontiguousarray(a, dtype=target), layout, False, restore)
+    strided = a.flags.aligned and all(stride % a.itemsize == 0 for stride in a.strides)
+    return (a if a.dtype == target and strided else np.ascontiguousarray(a, dtype=target)), restore
 
 
 def range_problem(a: Array) -> str | None:

@@ -66,8 +66,9 @@ def _require_same(found: _core.Config, wanted: _core.Config, finder: str, wanter
 
 
 # ---- heads
-def adapt_head(checkpoint: _core.Checkpoint, num_classes: int | None, head: str | None,
-               seed: int) -> tuple[_core.Checkpoint, str]:  # fmt: skip
+def adapt_head(
+    checkpoint: _core.Checkpoint, num_classes: int | None, head: str | None, seed: int
+) -> tuple[_core.Checkpoint, str]:
     """The checkpoint with the head that was asked for, and what was done to it in words ("" if nothing).
 
     `head`: "keep" (an error if the class counts differ), "zero", "new" (seeded random), "drop", or None: keep it if
@@ -86,15 +87,20 @@ def adapt_head(checkpoint: _core.Checkpoint, num_classes: int | None, head: str 
     if classes == held and head in (None, "keep"):
         return checkpoint, ""
     if head == "keep":
-        raise ConfigError(f'{checkpoint.source} has a head of {held} classes, but num_classes={classes} was asked for; '
-                          'pass head="zero" or head="new" to replace it')  # fmt: skip
+        raise ConfigError(
+            f"{checkpoint.source} has a head of {held} classes, but num_classes={classes} was asked for; "
+            'pass head="zero" or head="new" to replace it'
+        )
     if classes == 0:
         raise ConfigError(f"{checkpoint.source} has no head: expected num_classes with head={head!r}")
     if head is None:
         has = f"a head of {held} classes" if held else "no head"
-        warnings.warn(f"{checkpoint.source} has {has}: the head for {classes} classes starts as zeros and every logit "
-                      'is 0 until it is trained; pass head="zero" or head="new" to say what you want',
-                      UserWarning, stacklevel=5)  # fmt: skip
+        warnings.warn(
+            f"{checkpoint.source} has {has}: the head for {classes} classes starts as zeros and every logit "
+            'is 0 until it is trained; pass head="zero" or head="new" to say what you want',
+            UserWarning,
+            stacklevel=5,
+        )
     kind = head or "zero"
     adapted = checkpoint.adapt_head(kind, classes, seed)
     return adapted, "head of zeros" if kind == "zero" else f"random head, seed {seed}"
@@ -153,8 +159,9 @@ def unpickle_path(path: str, size: int, config: _core.Config, dtype: str, extras
     from pybit.model import Model
 
     if os.path.getsize(path) != size:
-        raise FormatError(f"{path}: the file has changed since the model was pickled ({os.path.getsize(path)} bytes, "
-                          f"then {size})")  # fmt: skip
+        raise FormatError(
+            f"{path}: the file has changed since the model was pickled ({os.path.getsize(path)} bytes, then {size})"
+        )
     checkpoint = open_any(path)
     _require_same(checkpoint.config, config, path, "the pickled model", _SHAPE_FIELDS)
     model = object.__new__(Model)

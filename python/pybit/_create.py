@@ -13,11 +13,20 @@ from pybit.model import Model
 from pybit.registry import ModelCard, find_card, model_info
 
 
-def create_model(name: str, num_classes: int | None = None, pretrained: bool = False,
-                 weights: str | os.PathLike[str] | None = None, dtype: str = "float32", seed: int = 0,
-                 in_chans: int = 3, output_stride: int = 32, eps: float | None = None,
-                 units: Sequence[int] | None = None, stem_channels: int | None = None,
-                 head: str | None = None) -> Model:  # fmt: skip
+def create_model(
+    name: str,
+    num_classes: int | None = None,
+    pretrained: bool = False,
+    weights: str | os.PathLike[str] | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+    in_chans: int = 3,
+    output_stride: int = 32,
+    eps: float | None = None,
+    units: Sequence[int] | None = None,
+    stem_channels: int | None = None,
+    head: str | None = None,
+) -> Model:
     """Make a model by name.
 
     Without `weights` and `pretrained` its values are random, a function of `seed` alone: features of such a network
@@ -48,22 +57,38 @@ def create_model(name: str, num_classes: int | None = None, pretrained: bool = F
     card, base_units, base_stem = _architecture(name, units, stem_channels)
     if pretrained:
         if card is None:
-            raise ConfigError(f"{name!r} is an architecture, not a released model: expected weights=... or a name from "
-                              "pybit.list_models()")  # fmt: skip
+            raise ConfigError(
+                f"{name!r} is an architecture, not a released model: expected weights=... or a name from "
+                "pybit.list_models()"
+            )
         from pybit import hub
 
         weights = hub.download(card.name)
     eps = (card.weight_eps if card else None) if eps is None else eps
     if weights is not None:
         wanted = _core.Config(units=base_units, stem_channels=base_stem, in_channels=in_chans)
-        return _from_file(weights, wanted=wanted, name=name, card=card, num_classes=num_classes, head=head, dtype=dtype,
-                          seed=seed, eps=eps, output_stride=output_stride)  # fmt: skip
+        return _from_file(
+            weights,
+            wanted=wanted,
+            name=name,
+            card=card,
+            num_classes=num_classes,
+            head=head,
+            dtype=dtype,
+            seed=seed,
+            eps=eps,
+            output_stride=output_stride,
+        )
     if head not in (None, "zero", "new", "drop"):
         raise ConfigError(f'without a checkpoint expected head to be "zero", "new" or "drop", got {head!r}')
     classes = num_classes if num_classes is not None else (card.num_classes if card else None)
-    config = _core.Config(units=base_units, stem_channels=base_stem, in_channels=in_chans,
-                          num_classes=0 if head == "drop" else 1000 if classes is None else classes,
-                          output_stride=output_stride)  # fmt: skip
+    config = _core.Config(
+        units=base_units,
+        stem_channels=base_stem,
+        in_channels=in_chans,
+        num_classes=0 if head == "drop" else 1000 if classes is None else classes,
+        output_stride=output_stride,
+    )
     config = _build.changed(config, weight_eps=eps)
     network = _core.Network.random(config, dtype, seed)
     origin = f"random, seed {seed}"
@@ -74,8 +99,15 @@ def create_model(name: str, num_classes: int | None = None, pretrained: bool = F
     return Model(network, name=name, origin=origin, preprocessing=_preprocessing(card), labels=labels)
 
 
-def load(path: str | os.PathLike[str], num_classes: int | None = None, head: str | None = None, dtype: str = "float32",
-         seed: int = 0, output_stride: int | None = None, eps: float | None = None) -> Model:  # fmt: skip
+def load(
+    path: str | os.PathLike[str],
+    num_classes: int | None = None,
+    head: str | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+    output_stride: int | None = None,
+    eps: float | None = None,
+) -> Model:
     """Load a checkpoint of any supported format: npz, safetensors, h5, a TFHub folder, or a torch file.
 
     Architecture, class count and head are found from the tensors; nothing in the file is executed. Labels and
@@ -84,12 +116,23 @@ def load(path: str | os.PathLike[str], num_classes: int | None = None, head: str
     it is no BiT checkpoint.
     """
     _build._check_dtype(dtype)
-    return _from_file(path, wanted=None, name=None, card=None, num_classes=num_classes, head=head, dtype=dtype,
-                      seed=seed, eps=eps, output_stride=output_stride)  # fmt: skip
+    return _from_file(
+        path,
+        wanted=None,
+        name=None,
+        card=None,
+        num_classes=num_classes,
+        head=head,
+        dtype=dtype,
+        seed=seed,
+        eps=eps,
+        output_stride=output_stride,
+    )
 
 
-def _architecture(name: str, units: Sequence[int] | None,
-                  stem_channels: int | None) -> tuple[ModelCard | None, tuple[int, ...], int]:  # fmt: skip
+def _architecture(
+    name: str, units: Sequence[int] | None, stem_channels: int | None
+) -> tuple[ModelCard | None, tuple[int, ...], int]:
     """The card (None for an architecture of no release), units and stem channels that a name and options mean."""
     if units is not None and len(units) != 4:
         raise ConfigError(f"expected units of four blocks, got {tuple(units)}")
@@ -108,16 +151,31 @@ def _architecture(name: str, units: Sequence[int] | None,
     return card, card.units, 64 * card.width
 
 
-def _from_file(path: str | os.PathLike[str], *, wanted: _core.Config | None, name: str | None, card: ModelCard | None,
-               num_classes: int | None, head: str | None, dtype: str, seed: int, eps: float | None,
-               output_stride: int | None) -> Model:  # fmt: skip
+def _from_file(
+    path: str | os.PathLike[str],
+    *,
+    wanted: _core.Config | None,
+    name: str | None,
+    card: ModelCard | None,
+    num_classes: int | None,
+    head: str | None,
+    dtype: str,
+    seed: int,
+    eps: float | None,
+    output_stride: int | None,
+) -> Model:
     from pybit.formats import open_any
 
     text = os.fspath(path)
     checkpoint = open_any(path)
     if wanted is not None:
-        _build._require_same(checkpoint.config, _build.changed(wanted, num_classes=checkpoint.config.num_classes), text,
-                             f"the model {name!r} that was asked for", ("units", "stem_channels", "in_channels"))
+        _build._require_same(
+            checkpoint.config,
+            _build.changed(wanted, num_classes=checkpoint.config.num_classes),
+            text,
+            f"the model {name!r} that was asked for",
+            ("units", "stem_channels", "in_channels"),
+        )
     own_name, labels, spec = _build.read_metadata(checkpoint)
     if card is None:
         card = _card_of_file(text, checkpoint.config)
@@ -130,10 +188,14 @@ def _from_file(path: str | os.PathLike[str], *, wanted: _core.Config | None, nam
         eps = card.weight_eps
     config = _build.changed(adapted.config, weight_eps=eps, output_stride=output_stride)
     network = _build.network_from_checkpoint(adapted, dtype, config)
-    return Model(network, name=name or own_name or (card.name if card else os.path.basename(text)),
-                 origin=os.path.basename(os.path.normpath(text)) + (f", {done}" if done else ""),
-                 preprocessing=spec or _preprocessing(card), labels=labels,
-                 file=None if done else os.path.abspath(text))  # fmt: skip
+    return Model(
+        network,
+        name=name or own_name or (card.name if card else os.path.basename(text)),
+        origin=os.path.basename(os.path.normpath(text)) + (f", {done}" if done else ""),
+        preprocessing=spec or _preprocessing(card),
+        labels=labels,
+        file=None if done else os.path.abspath(text),
+    )
 
 
 def _card_of_file(path: str, config: _core.Config) -> ModelCard | None:

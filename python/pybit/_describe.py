@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pybit.data import PreprocessSpec
     from pybit.model import Model
 
+
 def parameter_count(config: _core.Config) -> int:
     """Parameters of the network and its head."""
     return sum(math.prod(shape) for _, shape in config.tensor_specs())
@@ -71,13 +72,17 @@ def text(model: Model) -> str:
     classes = f["classes"] if f["classes"] == "no head" else f["classes"] + " classes"
     extra = "".join(f", {k} {f[k]}" for k in ("input channels", "output stride") if k in f)
     name = "" if model.name == f["architecture"] else f"{model.name}: "
-    return (f"<pybit.Model {name}{f['architecture']}, {classes}, {f['number format']}, {f['parameters']} parameters "
-            f"({f['size']}){extra}, weights: {f['weights']}>")  # fmt: skip
+    return (
+        f"<pybit.Model {name}{f['architecture']}, {classes}, {f['number format']}, {f['parameters']} parameters "
+        f"({f['size']}){extra}, weights: {f['weights']}>"
+    )
 
 
 def html(model: Model) -> str:
     """The same as a table of two columns."""
     cell = html_module.escape
-    rows = "".join(f"<tr><th style='text-align:left'>{cell(k)}</th><td style='text-align:left'>{cell(v)}</td></tr>"
-                   for k, v in _facts(model).items())  # fmt: skip
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{cell(k)}</th><td style='text-align:left'>{cell(v)}</td></tr>"
+        for k, v in _facts(model).items()
+    )
     return f"<table><caption><b>{cell(model.name)}</b></caption>{rows}</table>"

@@ -42,8 +42,10 @@ class Prediction:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        top = [{"class": c, "label": n, "probability": p}
-               for c, n, p in zip(self.classes, self.labels, self.probabilities, strict=True)]  # fmt: skip
+        top = [
+            {"class": c, "label": n, "probability": p}
+            for c, n, p in zip(self.classes, self.labels, self.probabilities, strict=True)
+        ]
         return {"index": self.index, "path": self.path, "predictions": top}
 
     def __repr__(self) -> str:
@@ -117,8 +119,9 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
         raise FormatError(f"{os.fspath(path)}: the npz file is damaged: {e}") from e
     features = found.get("features")
     if features is None or features.ndim < 2 or features.dtype.kind != "f":
-        raise FormatError(f"{os.fspath(path)}: expected an npz file with a float array `features` (N, D), "
-                          f"found {sorted(found)}")  # fmt: skip
+        raise FormatError(
+            f"{os.fspath(path)}: expected an npz file with a float array `features` (N, D), found {sorted(found)}"
+        )
     count = len(features)
     paths = found.get("paths", np.array([str(i) for i in range(count)]))
     classes = found.get("classes")
@@ -127,8 +130,12 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     names = found.get("class_names")
     if names is None and classes is not None:
         names = np.array([str(i) for i in range(int(classes.max(initial=-1)) + 1)])
-    return Embeddings(features, tuple(map(str, paths)), None if classes is None else classes.astype(np.int64),
-                      None if names is None else tuple(map(str, names)))  # fmt: skip
+    return Embeddings(
+        features,
+        tuple(map(str, paths)),
+        None if classes is None else classes.astype(np.int64),
+        None if names is None else tuple(map(str, names)),
+    )
 
 
 def softmax(logits: Array) -> Array:
@@ -149,29 +156,57 @@ def _is_path(value: object) -> bool:
     return isinstance(value, (str, os.PathLike))
 
 
-def _batches(model: Model, sources: list[Source], spec: PreprocessSpec, batch_size: int, threads: int,
-             skip_corrupt: bool, progress: bool | None, skipped: list[Skipped], what: str) -> Iterator[Batch]:  # fmt: skip
+def _batches(
+    model: Model,
+    sources: list[Source],
+    spec: PreprocessSpec,
+    batch_size: int,
+    threads: int,
+    skip_corrupt: bool,
+    progress: bool | None,
+    skipped: list[Skipped],
+    what: str,
+) -> Iterator[Batch]:
     """Preprocessed batches; `skipped` is filled and a warning names the first files left out."""
     if model.config.in_channels != 3:
         raise ConfigError(f"images have 3 channels, the model takes {model.config.in_channels}: call it with arrays")
-    with iterate_batches([s.value for s in sources], spec, batch_size, threads=threads or None,
-                         skip_corrupt=skip_corrupt, progress=progress, description=what) as batches:  # fmt: skip
+    with iterate_batches(
+        [s.value for s in sources],
+        spec,
+        batch_size,
+        threads=threads or None,
+        skip_corrupt=skip_corrupt,
+        progress=progress,
+        description=what,
+    ) as batches:
         yield from batches
         skipped.extend(batches.skipped)
     if skipped:
-        named = "; ".join(s.reason for s in skipped[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else "")
+        named = "; ".join(s.reason for s in skipped[:3]) + (
+            f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+        )
         warnings.warn(f"{len(skipped)} of {len(sources)} images were left out: {named}", UserWarning, stacklevel=5)
 
 
-def predict(model: Model, inputs: Any, topk: int, batch_size: int, threads: int, skip_corrupt: bool,
-            progress: bool | None, activation: str, spec: PreprocessSpec,
-            skipped: list[Skipped] | None = None) -> list[Prediction]:  # fmt: skip
+def predict(
+    model: Model,
+    inputs: Any,
+    topk: int,
+    batch_size: int,
+    threads: int,
+    skip_corrupt: bool,
+    progress: bool | None,
+    activation: str,
+    spec: PreprocessSpec,
+    skipped: list[Skipped] | None = None,
+) -> list[Prediction]:
     """See Model.predict; `skipped` receives what was left out."""
     if not model.num_classes:
         raise ConfigError("the model has no head to predict with: use embed, or reset_classifier and train it")
     if topk < 1 or activation not in ACTIVATIONS:
-        raise ConfigError(f"expected topk of at least 1 and activation {' or '.join(ACTIVATIONS)}, "
-                          f"got {topk} and {activation!r}")  # fmt: skip
+        raise ConfigError(
+            f"expected topk of at least 1 and activation {' or '.join(ACTIVATIONS)}, got {topk} and {activation!r}"
+        )
     sources, found = collect(inputs), []
     names = model.labels or tuple(f"class {i}" for i in range(model.num_classes))
     left: list[Skipped] = [] if skipped is None else skipped
@@ -180,8 +215,15 @@ def predict(model: Model, inputs: Any, topk: int, batch_size: int, threads: int,
         for index, row in zip(batch.indices, ACTIVATIONS[activation](logits), strict=True):
             order = np.argsort(-row, kind="stable")[: min(topk, len(row))]
             path = os.fspath(sources[index].value) if _is_path(sources[index].value) else None
-            found.append(Prediction(index, path, tuple(map(int, order)), tuple(names[i] for i in order),
-                                    tuple(float(row[i]) for i in order)))  # fmt: skip
+            found.append(
+                Prediction(
+                    index,
+                    path,
+                    tuple(map(int, order)),
+                    tuple(names[i] for i in order),
+                    tuple(float(row[i]) for i in order),
+                )
+            )
     return found
 
 
@@ -190,8 +232,16 @@ def as_network_input(model: Model, images: Array) -> Array:
     return images.astype(np.float64) if model.dtype == "float64" else images
 
 
-def embed(model: Model, inputs: Any, batch_size: int, pool: bool, threads: int, skip_corrupt: bool,
-          progress: bool | None, spec: PreprocessSpec) -> Array | Embeddings:  # fmt: skip
+def embed(
+    model: Model,
+    inputs: Any,
+    batch_size: int,
+    pool: bool,
+    threads: int,
+    skip_corrupt: bool,
+    progress: bool | None,
+    spec: PreprocessSpec,
+) -> Array | Embeddings:
     """See Model.embed."""
     labels: list[int] | None = None
     class_names: list[str] = []

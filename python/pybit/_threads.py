@@ -72,5 +72,7 @@ def build_info() -> dict[str, Any]:
         "optional": {n: n in sys.modules or importlib.util.find_spec(n) is not None for n in _OPTIONAL},
     }
     if len(runtimes) > 1:
-        info["advice"] = "more than one OpenMP runtime is loaded: import pybit before the others, or set threads=1 in one"
+        info["advice"] = (
+            "more than one OpenMP runtime is loaded: import pybit before the others, or set threads=1 in one"
+        )
     return info

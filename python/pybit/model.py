@@ -26,8 +26,16 @@ class Model:
     it computes. `reset_classifier` and `load_state_dict` put a new network in the old one's place.
     """
 
-    def __init__(self, network: _core.Network, *, name: str, origin: str, preprocessing: PreprocessSpec,
-                 labels: Sequence[str] | None = None, file: str | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        network: _core.Network,
+        *,
+        name: str,
+        origin: str,
+        preprocessing: PreprocessSpec,
+        labels: Sequence[str] | None = None,
+        file: str | None = None,
+    ) -> None:
         self._network = network
         self.name = name  # what it was created or loaded as
         self.origin = origin  # where the weights come from, in words
@@ -76,12 +84,13 @@ class Model:
     # ---- arrays in, arrays out
     def _run(self, x: Any, outputs: list[str], layout: str, threads: int) -> tuple[Any, ...]:
         network = self._network
-        batch = as_batch(x, channels=network.config.in_channels, layout=layout, dtype=network.dtype, what="images")
-        if not self._range_warned and (problem := range_problem(batch.values)):
+        channels = network.config.in_channels
+        a, restore = as_batch(x, channels=channels, layout=layout, dtype=network.dtype, what="images")
+        if not self._range_warned and (problem := range_problem(a)):
             self._range_warned = True
             warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=4)
-        found = network.run(batch.values, batch.layout, outputs, threads)
-        return tuple(batch.give_back(found[name]) for name in outputs)
+        found = network.run(a, layout, outputs, threads)
+        return tuple(restore(found[name]) for name in outputs)
 
     def __call__(self, x: Any, *, layout: str = "nchw", threads: int = 0) -> Any:
         """Logits (N, classes) of a batch of images; pooled features (N, num_features) if there is no head.
@@ -98,12 +107,20 @@ class Model:
     def forward_head(self, features: Any, pre_logits: bool = False, *, layout: str = "nchw", threads: int = 0) -> Any:
         """Logits of what `forward_features` gave; with pre_logits=True the pooled features (N, num_features)."""
         network = self._network
-        batch = as_batch(features, channels=self.num_features, layout=layout, dtype=network.dtype, what="features")
-        return batch.give_back(network.head(batch.values, batch.layout, pre_logits or not self.num_classes, threads))
+        channels = self.num_features
+        a, restore = as_batch(features, channels=channels, layout=layout, dtype=network.dtype, what="features")
+        return restore(network.head(a, layout, pre_logits or not self.num_classes, threads))
 
-    def forward_intermediates(self, x: Any, indices: int | Sequence[int | str] | None = None, *, norm: bool = False,
-                              intermediates_only: bool = False, layout: str = "nchw",
-                              threads: int = 0) -> Any:  # fmt: skip
+    def forward_intermediates(
+        self,
+        x: Any,
+        indices: int | Sequence[int | str] | None = None,
+        *,
+        norm: bool = False,
+        intermediates_only: bool = False,
+        layout: str = "nchw",
+        threads: int = 0,
+    ) -> Any:
         """The last feature map and a list of intermediate ones, as timm's method of this name returns them.
 
         The five levels are 0 "stem" (the 7x7 convolution, stride 2, before padding and pooling) and 1..4 "block1" to
@@ -176,28 +193,55 @@ class Model:
         _build.save(self, os.fspath(path), names)
 
     # ---- images in, answers out
-    def predict(self, inputs: Any, topk: int = 5, *, batch_size: int = 8, threads: int = 0, skip_corrupt: bool = False,
-                progress: bool | None = None, activation: str = "softmax",
-                preprocessing: PreprocessSpec | None = None) -> list[_predict.Prediction]:  # fmt: skip
+    def predict(
+        self,
+        inputs: Any,
+        topk: int = 5,
+        *,
+        batch_size: int = 8,
+        threads: int = 0,
+        skip_corrupt: bool = False,
+        progress: bool | None = None,
+        activation: str = "softmax",
+        preprocessing: PreprocessSpec | None = None,
+    ) -> list[_predict.Prediction]:
         """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as `pybit.preprocess` takes them.
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
         with a warning if skip_corrupt=True. `progress`: None shows a bar on long work.
         """
-        return _predict.predict(self, inputs, topk, batch_size, threads, skip_corrupt, progress, activation,
-                                preprocessing or self.preprocessing)  # fmt: skip
+        return _predict.predict(
+            self,
+            inputs,
+            topk,
+            batch_size,
+            threads,
+            skip_corrupt,
+            progress,
+            activation,
+            preprocessing or self.preprocessing,
+        )
 
-    def embed(self, inputs: Any, batch_size: int = 32, *, pool: bool = True, threads: int = 0,
-              skip_corrupt: bool = False, progress: bool | None = None,
-              preprocessing: PreprocessSpec | None = None) -> Array | _predict.Embeddings:  # fmt: skip
+    def embed(
+        self,
+        inputs: Any,
+        batch_size: int = 32,
+        *,
+        pool: bool = True,
+        threads: int = 0,
+        skip_corrupt: bool = False,
+        progress: bool | None = None,
+        preprocessing: PreprocessSpec | None = None,
+    ) -> Array | _predict.Embeddings:
         """Features (N, num_features) of images given as for `predict`; pool=False: maps (N, num_features, h, w).
 
         Files and folders give `Embeddings`, which know their paths and, for a folder of folders, their classes; images
         in memory give a plain NumPy array.
         """
-        return _predict.embed(self, inputs, batch_size, pool, threads, skip_corrupt, progress,
-                              preprocessing or self.preprocessing)  # fmt: skip
+        return _predict.embed(
+            self, inputs, batch_size, pool, threads, skip_corrupt, progress, preprocessing or self.preprocessing
+        )
 
     # ---- costs
     def summary(self, size: int | tuple[int, int] = 224, batch: int = 1) -> list[dict[str, Any]]:
@@ -223,6 +267,8 @@ class Model:
         extras = {k: v for k, v in self.__dict__.items() if k not in ("_network", "_file")}
         if self.pickle_by == "path":
             if self._file is None:
-                raise ConfigError('pickle_by = "path" needs a model that is as its file holds it; save and load it first')
+                raise ConfigError(
+                    'pickle_by = "path" needs a model that is as its file holds it; save and load it first'
+                )
             return _build.unpickle_path, (self._file, os.path.getsize(self._file), self.config, self.dtype, extras)
         return _build.unpickle_bytes, (self._network.tensors(), self.config, self.dtype, extras)

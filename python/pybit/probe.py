@@ -71,8 +71,9 @@ class LinearProbe:
         return float(np.mean(predicted == _labels(labels, len(predicted))))
 
 
-def fit_linear(features: Any, labels: Any, *, ridge: float | Sequence[float] | None = None,
-               num_classes: int | None = None) -> LinearProbe:  # fmt: skip
+def fit_linear(
+    features: Any, labels: Any, *, ridge: float | Sequence[float] | None = None, num_classes: int | None = None
+) -> LinearProbe:
     """Fit a linear probe to features (N, D) and class numbers (N).
 
     `ridge`: a strength, several to choose from by leave-one-out, or None for decades around the features' variance.
@@ -157,8 +158,10 @@ class FewShotReport:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        rows = [{"shots": r.shots, "method": r.method, "mean": r.mean, "std": r.std, "accuracies": list(r.accuracies)}
-                for r in self.results]  # fmt: skip
+        rows = [
+            {"shots": r.shots, "method": r.method, "mean": r.mean, "std": r.std, "accuracies": list(r.accuracies)}
+            for r in self.results
+        ]
         return {"classes": self.num_classes, "test_examples": self.num_test, "seeds": self.seeds, "results": rows}
 
     def __repr__(self) -> str:
@@ -171,8 +174,10 @@ class FewShotReport:
                 spread = "" if result.std is None else f" ± {100 * result.std:4.1f}"
                 cells.append(f"{100 * result.mean:5.1f}{spread:<7} %")
             lines.append(f"{shots!s:>15}" + "".join(f"{c:>18}" for c in cells))
-        lines.append(f"accuracy on {self.num_test} held-out examples of {self.num_classes} classes; "
-                     f"mean ± standard deviation over {self.seeds} seeds")  # fmt: skip
+        lines.append(
+            f"accuracy on {self.num_test} held-out examples of {self.num_classes} classes; "
+            f"mean ± standard deviation over {self.seeds} seeds"
+        )
         return "\n".join(lines)
 
 
@@ -188,10 +193,19 @@ def _draw(labels: npt.NDArray[np.int64], rows: Array, shots: int, seed: int) -> 
     return np.concatenate(drawn)
 
 
-def few_shot(features: Any, labels: Any, *, test_features: Any = None, test_labels: Any = None,
-             test_fraction: float = 0.2, shots: Sequence[Shots] = (1, 2, 5, 10, "full"), seeds: int = 5,
-             methods: Sequence[str] = ("linear", "knn"), k: int = 5,
-             ridge: float | Sequence[float] | None = None) -> FewShotReport:  # fmt: skip
+def few_shot(
+    features: Any,
+    labels: Any,
+    *,
+    test_features: Any = None,
+    test_labels: Any = None,
+    test_fraction: float = 0.2,
+    shots: Sequence[Shots] = (1, 2, 5, 10, "full"),
+    seeds: int = 5,
+    methods: Sequence[str] = ("linear", "knn"),
+    k: int = 5,
+    ridge: float | Sequence[float] | None = None,
+) -> FewShotReport:
     """Accuracy of probes that see few examples per class, over several random draws.
 
     Without a test set, `test_fraction` of each class is held out, the same rows for every seed. For each seed and each
@@ -207,8 +221,10 @@ def few_shot(features: Any, labels: Any, *, test_features: Any = None, test_labe
         train, test_x = np.arange(len(table)), _table(test_features, "test_features")
         test_y = _labels(test_labels, len(test_x))
     if any(m not in ("linear", "knn") for m in methods) or seeds < 1 or k < 1:
-        raise ConfigError(f'expected methods "linear" and "knn", and at least one seed and neighbour, got {methods}, '
-                          f"seeds={seeds}, k={k}")  # fmt: skip
+        raise ConfigError(
+            f'expected methods "linear" and "knn", and at least one seed and neighbour, got {methods}, '
+            f"seeds={seeds}, k={k}"
+        )
     classes = max(_classes(y, None), _classes(test_y, None))
     results = []
     for shot in shots:

@@ -40,11 +40,19 @@ def image_size(text: str) -> tuple[int, int]:
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
     """--model and what goes with it."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", "-m", metavar="NAME_OR_FILE", default=default,
-                       help="a checkpoint file of any supported format, or a name from `pybit list`, which is taken "
-                            f"from the cache or downloaded (default: {default})")  # fmt: skip
-    group.add_argument("--untrained", action="store_true",
-                       help="use seeded random weights instead of trained ones: only to try the command out")
+    group.add_argument(
+        "--model",
+        "-m",
+        metavar="NAME_OR_FILE",
+        default=default,
+        help="a checkpoint file of any supported format, or a name from `pybit list`, which is taken "
+        f"from the cache or downloaded (default: {default})",
+    )
+    group.add_argument(
+        "--untrained",
+        action="store_true",
+        help="use seeded random weights instead of trained ones: only to try the command out",
+    )
     group.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="number format to compute in")
     group.add_argument("--threads", type=positive, default=0, metavar="N", help="threads to use (default: all allowed)")
 
@@ -54,8 +62,11 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("images")
     group.add_argument("--size", type=image_size, metavar="HxW", help="input size instead of the model's own")
     group.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images per batch (default: 8)")
-    group.add_argument("--skip-corrupt", action="store_true",
-                       help="leave out files that cannot be decoded and name them; the exit code is then 1")
+    group.add_argument(
+        "--skip-corrupt",
+        action="store_true",
+        help="leave out files that cannot be decoded and name them; the exit code is then 1",
+    )
     group.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
 
 

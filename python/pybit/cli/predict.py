@@ -20,8 +20,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMG", help="image files or folders of them")
     parser.add_argument("--topk", type=_common.positive, default=5, metavar="K", help="classes per image (default: 5)")
     parser.add_argument("--labels", metavar="FILE", help="class names, one per line, instead of the model's own")
-    parser.add_argument("--sigmoid", action="store_true",
-                        help="independent probabilities per class, as the 21,843-class models were trained")
+    parser.add_argument(
+        "--sigmoid",
+        action="store_true",
+        help="independent probabilities per class, as the 21,843-class models were trained",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     _common.add_model_options(parser)
     _common.add_image_options(parser)
@@ -36,9 +39,18 @@ def run(args: argparse.Namespace) -> int:
     if args.labels:
         model.labels = tuple(labels.load(args.labels, model.num_classes))
     skipped: list[Skipped] = []
-    predictions = _predict.predict(model, args.images, args.topk, args.batch_size, args.threads, args.skip_corrupt,
-                                   False if args.quiet else None, "sigmoid" if args.sigmoid else "softmax",
-                                   _common.preprocessing_of(model, args), skipped)  # fmt: skip
+    predictions = _predict.predict(
+        model,
+        args.images,
+        args.topk,
+        args.batch_size,
+        args.threads,
+        args.skip_corrupt,
+        False if args.quiet else None,
+        "sigmoid" if args.sigmoid else "softmax",
+        _common.preprocessing_of(model, args),
+        skipped,
+    )
     if args.json:
         _common.print_json([p.as_dict() for p in predictions])
     else:

@@ -34,11 +34,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("features", metavar="FEATURES.npz|FOLDER", help="labelled features, or a folder of images")
     parser.add_argument("--test", metavar="FEATURES.npz|FOLDER", help="test examples instead of a held-out part")
-    parser.add_argument("--shots", type=_shots, default=[1, 2, 5, 10, "full"], metavar="LIST",
-                        help="training examples per class (default: 1,2,5,10,full)")  # fmt: skip
+    parser.add_argument(
+        "--shots",
+        type=_shots,
+        default=[1, 2, 5, 10, "full"],
+        metavar="LIST",
+        help="training examples per class (default: 1,2,5,10,full)",
+    )
     parser.add_argument("--seeds", type=_common.positive, default=5, metavar="N", help="random draws (default: 5)")
-    parser.add_argument("--neighbours", "-k", type=_common.positive, default=5, metavar="K",
-                        help="neighbours that vote; at most as many as shots (default: 5)")  # fmt: skip
+    parser.add_argument(
+        "--neighbours",
+        "-k",
+        type=_common.positive,
+        default=5,
+        metavar="K",
+        help="neighbours that vote; at most as many as shots (default: 5)",
+    )
     parser.add_argument("--ridge", type=float, metavar="LAMBDA", help="a fixed strength instead of leave-one-out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     _common.add_model_options(parser)
@@ -55,22 +66,37 @@ def run(args: argparse.Namespace) -> int:
     tables = []
     for source in sources:
         if os.path.isdir(source) and model is not None:
-            found = model.embed(source, args.batch_size, threads=args.threads, skip_corrupt=args.skip_corrupt,
-                                progress=False if args.quiet else None,
-                                preprocessing=_common.preprocessing_of(model, args))  # fmt: skip
+            found = model.embed(
+                source,
+                args.batch_size,
+                threads=args.threads,
+                skip_corrupt=args.skip_corrupt,
+                progress=False if args.quiet else None,
+                preprocessing=_common.preprocessing_of(model, args),
+            )
         else:
             found = _predict.load_embeddings(source)
         if found.classes is None:
-            raise FormatError(f"{source}: expected labels: a folder with one folder per class, or `classes` in the file")
+            raise FormatError(
+                f"{source}: expected labels: a folder with one folder per class, or `classes` in the file"
+            )
         tables.append(found)
     if len(tables) == 2 and tables[0].class_names != tables[1].class_names:
-        raise FormatError(f"expected the same classes, got {len(tables[0].class_names)} in {sources[0]} "
-                          f"and {len(tables[1].class_names)} in {sources[1]} or other names")  # fmt: skip
+        raise FormatError(
+            f"expected the same classes, got {len(tables[0].class_names)} in {sources[0]} "
+            f"and {len(tables[1].class_names)} in {sources[1]} or other names"
+        )
     test = tables[1] if len(tables) == 2 else None
-    report = probe.few_shot(tables[0].features, tables[0].classes, shots=args.shots, seeds=args.seeds,
-                            test_features=None if test is None else test.features,
-                            test_labels=None if test is None else test.classes,
-                            k=args.neighbours, ridge=args.ridge)  # fmt: skip
+    report = probe.few_shot(
+        tables[0].features,
+        tables[0].classes,
+        shots=args.shots,
+        seeds=args.seeds,
+        test_features=None if test is None else test.features,
+        test_labels=None if test is None else test.classes,
+        k=args.neighbours,
+        ridge=args.ridge,
+    )
     if args.json:
         _common.print_json(report.as_dict())
     else:

@@ -20,16 +20,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
     parser.add_argument("model", metavar="NAME_OR_FILE", help="a name from `pybit list` or a checkpoint file")
-    parser.add_argument("--size", type=_common.image_size, default=(224, 224), metavar="HxW",
-                        help="input size (default: 224)")  # fmt: skip
+    parser.add_argument(
+        "--size", type=_common.image_size, default=(224, 224), metavar="HxW", help="input size (default: 224)"
+    )
     parser.add_argument("--batch-size", type=_common.positive, default=1, metavar="N", help="images (default: 1)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
-        return "x".join(map(_cell, value)) if value and not isinstance(value[0], (list, tuple)) else " + ".join(
-            map(_cell, value))  # fmt: skip
+        return (
+            "x".join(map(_cell, value))
+            if value and not isinstance(value[0], (list, tuple))
+            else " + ".join(map(_cell, value))
+        )
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -51,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
     for row in rows:
         print("  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip())
     height, width = args.size
-    print(f"\n{model!r}\n{args.batch_size} x {height} x {width} pixels: "
-          f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
-          f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}")  # fmt: skip
+    print(
+        f"\n{model!r}\n{args.batch_size} x {height} x {width} pixels: "
+        f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
+        f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}"
+    )
     return 0
