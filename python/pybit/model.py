@@ -88,7 +88,7 @@ class Model:
         a, restore = as_batch(x, channels=channels, layout=layout, dtype=network.dtype, what="images")
         if not self._range_warned and (problem := range_problem(a)):
             self._range_warned = True
-            warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=4)
+            warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=3)
         found = network.run(a, layout, outputs, threads)
         return tuple(restore(found[name]) for name in outputs)
 
