@@ -138,6 +138,8 @@ def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, 
             raise TypeError("the name and the labels must be text")
         if labels is not None and len(labels) != checkpoint.config.num_classes:
             raise TypeError(f"{len(labels)} labels for {checkpoint.config.num_classes} classes")
+        if spec is not None and isinstance(spec.get("size"), list):  # JSON has no tuples
+            spec["size"] = tuple(spec["size"])
         return name, None if labels is None else tuple(labels), None if spec is None else PreprocessSpec(**spec)
     except (ValueError, TypeError, AttributeError) as e:
         raise FormatError(f"{checkpoint.source}: the metadata entry `pybit` is malformed: {e}") from e

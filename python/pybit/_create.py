@@ -52,6 +52,7 @@ def create_model(
     Raises ValueError for unknown names and impossible combinations, OSError for files and downloads.
     """
     _build._check_dtype(dtype)
+    _check_counts(num_classes, in_chans, output_stride, seed)
     if pretrained and weights is not None:
         raise ConfigError("expected pretrained=True or weights=..., got both")
     card, base_units, base_stem = _architecture(name, units, stem_channels)
@@ -116,6 +117,7 @@ def load(
     it is no BiT checkpoint.
     """
     _build._check_dtype(dtype)
+    _check_counts(num_classes, output_stride, seed)
     return _from_file(
         path,
         wanted=None,
@@ -128,6 +130,12 @@ def load(
         eps=eps,
         output_stride=output_stride,
     )
+
+
+def _check_counts(*values: int | None) -> None:
+    for value in values:
+        if value is not None and value < 0:
+            raise ConfigError(f"expected 0 or more classes, channels, strides and seeds, got {value}")
 
 
 def _architecture(
