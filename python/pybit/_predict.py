@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,14 +111,11 @@ class Embeddings:
 def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     """Read what `Embeddings.save` wrote. Raises OSError, or ValueError for another kind of file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (ValueError, EOFError) as e:
+        with open(path, "rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            found = {} if isinstance(stored, np.ndarray) else {name: stored[name] for name in stored.files}
+    except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
         raise FormatError(f"{os.fspath(path)}: expected an npz file of features, as pybit embed writes it: {e}") from e
-    except Exception as e:
-        if isinstance(e, OSError):
-            raise
-        raise FormatError(f"{os.fspath(path)}: the npz file is damaged: {e}") from e
     features = found.get("features")
     if features is None or features.ndim < 2 or features.dtype.kind != "f":
         raise FormatError(
@@ -185,7 +184,7 @@ def _batches(
         named = "; ".join(s.reason for s in skipped[:3]) + (
             f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
         )
-        warnings.warn(f"{len(skipped)} of {len(sources)} images were left out: {named}", UserWarning, stacklevel=5)
+        warnings.warn(f"{len(skipped)} of {len(sources)} images were left out: {named}", UserWarning, stacklevel=4)
 
 
 def predict(
