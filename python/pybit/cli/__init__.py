@@ -18,7 +18,7 @@ from pybit._version import __version__
 from pybit.errors import BitError, ConfigError
 
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
-COMMANDS = ("predict", "embed", "probe", "summary", "info")
+COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "info")
 
 _DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, evaluate, and look after checkpoints."
 _EPILOG = """examples:
@@ -44,15 +44,15 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     _say("warning", str(message), "33")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line, or of one command: the others' modules then need not be imported."""
     parser = argparse.ArgumentParser(
         prog="pybit", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"pybit {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in COMMANDS if only is None else (only,):
         module = importlib.import_module(f"pybit.cli.{name}")
         sub = commands.add_parser(
             module.NAME, help=module.HELP, description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -65,7 +65,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = make_parser().parse_args(argv)
+    given = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this package
+    args = make_parser(given[0] if given and given[0] in COMMANDS else None).parse_args(given)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # labels must not fail on a terminal without their letters
     try:
