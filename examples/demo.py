@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import pybit
 from pybit import probe
 
@@ -186,7 +185,8 @@ def main(argv: list[str] | None = None) -> int:
     print(model)
     images, pixels, labels = load_digits(args.digits)
     print(
-        f"embedding {len(images)} handwritten digits (UCI, from scikit-learn), enlarged from 8x8 to {args.size}x{args.size} ..."
+        f"embedding {len(images)} handwritten digits (UCI, from scikit-learn), "
+        f"enlarged from 8x8 to {args.size}x{args.size} ..."
     )
     spec = dataclasses.replace(model.preprocessing, size=args.size, mode="squash")
     began = time.monotonic()

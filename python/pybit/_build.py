@@ -8,13 +8,15 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pybit import _core, _names
 from pybit._arrays import Array
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError, FormatError
 
+HeadKind = Literal["zero", "new", "drop"]
+Units = tuple[int, int, int, int]
 DTYPES = ("float32", "float64")
 _UNITS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _SHAPE_FIELDS = ("units", "stem_channels", "in_channels", "num_classes")
@@ -27,10 +29,10 @@ def changed(config: _core.Config, **changes: Any) -> _core.Config:
     return _core.Config(**(fields | {k: v for k, v in changes.items() if v is not None}))
 
 
-def parse_architecture(text: str) -> tuple[tuple[int, int, int, int], int] | None:
+def parse_architecture(text: str) -> tuple[Units, int] | None:
     """Units and stem channels of "R50x1" and its kin; None for anything else."""
     match = re.fullmatch(r"R(50|101|152)x([1-9]\d?)", text)
-    return (_UNITS[match[1]], 64 * int(match[2])) if match else None  # type: ignore[return-value]
+    return (_UNITS[match[1]], 64 * int(match[2])) if match else None
 
 
 def _check_dtype(dtype: str) -> str:
@@ -52,7 +54,7 @@ def network_from_arrays(arrays: list[tuple[str, Array]], config: _core.Config, d
     return network_from_checkpoint(checkpoint, dtype, config)
 
 
-def replace_head(network: _core.Network, num_classes: int, kind: str, seed: int) -> _core.Network:
+def replace_head(network: _core.Network, num_classes: int, kind: HeadKind, seed: int) -> _core.Network:
     """The same network with another head: kind "zero", "new" or "drop"."""
     checkpoint = _core.recognise(network.tensors(), "model").adapt_head(kind, num_classes, seed)
     config = changed(network.config, num_classes=0 if kind == "drop" else num_classes)
@@ -101,7 +103,7 @@ def adapt_head(
             UserWarning,
             stacklevel=5,
         )
-    kind = head or "zero"
+    kind: HeadKind = "new" if head == "new" else "zero"
     adapted = checkpoint.adapt_head(kind, classes, seed)
     return adapted, "head of zeros" if kind == "zero" else f"random head, seed {seed}"
 
@@ -109,10 +111,10 @@ def adapt_head(
 # ---- our own metadata in safetensors files
 def save(model: Any, path: str, names: str) -> None:
     """See Model.save."""
-    _names.check(names)
+    naming = _names.check(names)
     network = model._network
     if path.endswith(".npz"):
-        _core.write_npz(path, network.tensors(), names)
+        _core.write_npz(path, network.tensors(), naming)
         return
     if not path.endswith(".safetensors"):
         raise ConfigError(f"expected a file name that ends in .safetensors or .npz, got {path!r}")
@@ -120,7 +122,7 @@ def save(model: Any, path: str, names: str) -> None:
     metadata = {**_core.config_metadata(network.config), "pybit": json.dumps(about)}
     if names != "official":
         metadata["format"] = "pt"  # transformers refuses files without it
-    _core.write_safetensors(path, network.tensors(), names, metadata)
+    _core.write_safetensors(path, network.tensors(), naming, metadata)
 
 
 def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, ...] | None, PreprocessSpec | None]:

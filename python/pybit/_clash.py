@@ -22,8 +22,8 @@ def warn() -> None:
     if version is not None:
         warnings.warn(
             f"another project called pybit ({version}, an exchange connector) is installed beside big-transfer; both "
-            "own the package `pybit` and their files mix: use separate environments, or pip uninstall pybit big-transfer "
-            "and then pip install big-transfer",
+            "own the package `pybit` and their files mix: use separate environments, or pip uninstall pybit "
+            "big-transfer and then pip install big-transfer",
             UserWarning,
             stacklevel=3,
         )

@@ -138,12 +138,16 @@ def _check_counts(*values: int | None) -> None:
             raise ConfigError(f"expected 0 or more classes, channels, strides and seeds, got {value}")
 
 
+def _four(units: Sequence[int]) -> _build.Units:
+    if len(units) != 4:
+        raise ConfigError(f"expected units of four blocks, got {tuple(units)}")
+    return units[0], units[1], units[2], units[3]
+
+
 def _architecture(
     name: str, units: Sequence[int] | None, stem_channels: int | None
-) -> tuple[ModelCard | None, tuple[int, ...], int]:
+) -> tuple[ModelCard | None, _build.Units, int]:
     """The card (None for an architecture of no release), units and stem channels that a name and options mean."""
-    if units is not None and len(units) != 4:
-        raise ConfigError(f"expected units of four blocks, got {tuple(units)}")
     plain = _build.parse_architecture(name)
     if units is not None or stem_channels is not None:
         base = plain
@@ -151,8 +155,12 @@ def _architecture(
             base = card.units, 64 * card.width
         if base is None and (units is None or stem_channels is None):
             model_info(name)  # raises with suggestions
-        found_units = tuple(units) if units is not None else base[0] if base else ()
-        return None, found_units, stem_channels if stem_channels is not None else base[1] if base else 0
+        base_units, base_stem = base or ((0, 0, 0, 0), 0)
+        return (
+            None,
+            base_units if units is None else _four(units),
+            base_stem if stem_channels is None else stem_channels,
+        )
     if plain is not None:
         return None, *plain
     card = model_info(name)
@@ -225,13 +233,13 @@ def _preprocessing(card: ModelCard | None) -> PreprocessSpec:
     return PreprocessSpec(**changes)
 
 
-def _labels(card: ModelCard | None, num_classes: int) -> Sequence[str] | None:
+def _labels(card: ModelCard | None, num_classes: int) -> tuple[str, ...] | None:
     """Class names of a card's label set where this installation has them."""
     if card is None or card.labels is None or num_classes != card.num_classes:
         return None
     from pybit import labels
 
     try:
-        return labels.load(card.labels, num_classes)
+        return tuple(labels.load(card.labels, num_classes))
     except (ImportError, FormatError, OSError):
         return None

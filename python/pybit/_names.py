@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
 from pybit import _core
 from pybit._arrays import Array
 from pybit.errors import ConfigError
 
-NAMINGS = ("official", "timm", "transformers")
+Naming = Literal["official", "timm", "transformers"]
+NAMINGS: tuple[Naming, ...] = get_args(Naming)
 
 
-def check(names: str) -> str:
+def check(names: str) -> Naming:
     """`names` itself; raises ValueError unless it is a known naming."""
-    if names not in NAMINGS:
-        raise ConfigError(f"expected names to be one of {', '.join(NAMINGS)}, got {names!r}")
-    return names
+    for naming in NAMINGS:
+        if names == naming:
+            return naming
+    raise ConfigError(f"expected names to be one of {', '.join(NAMINGS)}, got {names!r}")
 
 
-def rename(official: str, value: Array, names: str) -> tuple[str, Array]:
+def rename(official: str, value: Array, names: Naming) -> tuple[str, Array]:
     """An official tensor's name and values under another naming; convolution kernels become OIHW there."""
     if names == "official":
         return official, value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -159,7 +159,8 @@ class Model:
     # ---- weights
     def state_dict(self, names: str = "official") -> dict[str, Array]:
         """All parameters by name: "official" (HWIO kernels, as the release's npz), "timm" or "transformers" (OIHW)."""
-        return dict(_names.rename(name, value, names) for name, value in self._network.tensors())
+        naming = _names.check(names)
+        return dict(_names.rename(name, value, naming) for name, value in self._network.tensors())
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over parameters under any of the known namings; the architecture and the classes must be this model's.
@@ -174,7 +175,7 @@ class Model:
         self._network = _build.network_from_arrays(arrays, self.config, self.dtype)
         self.origin, self._file = "state dict", None
 
-    def reset_classifier(self, num_classes: int, head: str = "zero", seed: int = 0) -> None:
+    def reset_classifier(self, num_classes: int, head: Literal["zero", "new"] = "zero", seed: int = 0) -> None:
         """Replace the head by a new one for `num_classes` classes; 0 removes it.
 
         head="zero" (as the release fine-tunes: all logits are 0 until it is trained) or "new" (seeded random).
@@ -205,7 +206,7 @@ class Model:
         activation: str = "softmax",
         preprocessing: PreprocessSpec | None = None,
     ) -> list[_predict.Prediction]:
-        """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as `pybit.preprocess` takes them.
+        """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as for `pybit.preprocess`.
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out

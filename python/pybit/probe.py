@@ -63,7 +63,7 @@ class LinearProbe:
 
     def predict(self, features: Any) -> npt.NDArray[np.int64]:
         """The class of each row."""
-        return self.scores(features).argmax(axis=1)
+        return np.asarray(self.scores(features).argmax(axis=1), dtype=np.int64)
 
     def accuracy(self, features: Any, labels: Any) -> float:
         """Part of the rows whose class is predicted, in [0, 1]."""
@@ -83,7 +83,7 @@ def fit_linear(
     y = _labels(labels, len(table))
     strengths = [] if ridge is None else [float(r) for r in np.atleast_1d(np.asarray(ridge, dtype=np.float64))]
     found = _core.ridge_fit(table, y, _classes(y, num_classes), strengths)
-    return LinearProbe(found["weights"], found["bias"], found["lambda"], found["candidates"])
+    return LinearProbe(found["weights"], found["bias"], found["strength"], found["candidates"])
 
 
 def nearest(features: Any, queries: Any, k: int = 5) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 import pybit
 
 SMALL: dict[str, Any] = {"units": (1, 1, 1, 1), "stem_channels": 32}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pybit
 import pytest
 from small_models import batch, class_folder, small_model, write_png
-
-import pybit
 
 SPEC = pybit.PreprocessSpec(32)
 
@@ -28,6 +27,7 @@ def test_predictions_are_the_softmax_of_the_logits(model: pybit.Model, tmp_path:
     (found,) = model.predict(path, topk=3)
     assert found.path == str(path) and found.index == 0
     assert list(found.classes) == list(np.argsort(-expected)[:3])
+    assert model.labels is not None
     assert found.labels == tuple(model.labels[i] for i in found.classes) and found.label == found.labels[0]
     # Both are double precision from the same float32 logits.
     np.testing.assert_allclose(found.probabilities, expected[list(found.classes)], rtol=1e-12)
@@ -83,7 +83,7 @@ def test_wrong_requests_are_refused(model: pybit.Model, tmp_path: Path) -> None:
         small_model(num_classes=0).predict(path)
     for options in ({"topk": 0}, {"activation": "relu"}, {"batch_size": 0}):
         with pytest.raises(ValueError, match="expected"):
-            model.predict(path, **options)  # type: ignore[arg-type]
+            model.predict(path, **options)
     with pytest.raises(FileNotFoundError):
         model.predict(tmp_path / "none.png")
     with pytest.raises(ValueError, match="image"):

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from small_models import SMALL, batch, small_model
-
 import pybit
+import pytest
 from pybit import _create
+from small_models import SMALL, batch, small_model
 
 NAMINGS = ("official", "timm", "transformers")
 
@@ -46,7 +45,12 @@ def test_random_weights_are_a_function_of_the_seed() -> None:
 def test_names_give_the_released_architectures() -> None:
     model = pybit.create_model("R50x1")
     assert model.config.architecture == "R50x1" and model.num_classes == 1000
-    for name, stem in (("BiT-M-R50x1", 64), ("resnetv2_50x3_bitm", 192), ("google/bit-50", 64), ("bit-m-r50x1.npz", 64)):
+    for name, stem in (
+        ("BiT-M-R50x1", 64),
+        ("resnetv2_50x3_bitm", 192),
+        ("google/bit-50", 64),
+        ("bit-m-r50x1.npz", 64),
+    ):
         card, units, found_stem = _create._architecture(name, None, None)
         assert card is not None and units == (3, 4, 6, 3) and found_stem == stem
 
@@ -144,7 +148,10 @@ def test_a_wrong_state_dict_leaves_the_model_as_it_was(model: pybit.Model) -> No
     cases: list[tuple[dict[str, Any], str]] = [
         (missing, "resnet/block2|resnet/extra"),
         (small_model(num_classes=6).state_dict(), "holds .* 6 classes; the model is .* 5 classes"),
-        (good | {"resnet/group_norm/gamma": np.zeros(1024, np.int32)}, "resnet/group_norm/gamma: expected an array of floats"),
+        (
+            good | {"resnet/group_norm/gamma": np.zeros(1024, np.int32)},
+            "resnet/group_norm/gamma: expected an array of floats",
+        ),
         ({}, "expected|found|no"),
     ]
     for state, message in cases:

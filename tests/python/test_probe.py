@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-
 from pybit import probe
 
 Table = npt.NDArray[np.float32]

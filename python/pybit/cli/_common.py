@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pybit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pybit._predict import Embeddings
     from pybit.model import Model
 
 DEFAULT_MODEL = "BiT-M-R50x1-ILSVRC2012"
@@ -90,6 +91,22 @@ def open_model(args: argparse.Namespace) -> Model:
 def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:
     """The model's preprocessing with the size that the options ask for."""
     return model.preprocessing if args.size is None else dataclasses.replace(model.preprocessing, size=args.size)
+
+
+def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddings:
+    """Features of a folder or of image files as the options ask for."""
+    from pybit import Embeddings
+
+    found = model.embed(
+        inputs,
+        args.batch_size,
+        threads=args.threads,
+        skip_corrupt=args.skip_corrupt,
+        progress=False if args.quiet else None,
+        preprocessing=preprocessing_of(model, args),
+    )
+    assert isinstance(found, Embeddings)  # files always are
+    return found
 
 
 def print_json(value: Any) -> None:

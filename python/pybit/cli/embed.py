@@ -9,8 +9,8 @@ from pybit.cli import _common
 
 NAME = "embed"
 HELP = "compute features of images and write them to an npz file"
-_EPILOG = """The file holds `features` (N, D), `paths` (N) and, for a folder with one folder per class, `classes` (N) and
-`class_names`; `pybit probe` reads it, and so does numpy.load.
+_EPILOG = """The file holds `features` (N, D), `paths` (N) and, for a folder with one folder per class, `classes` (N)
+and `class_names`; `pybit probe` reads it, and so does numpy.load.
 
 examples:
   pybit embed photos/ -o features.npz
@@ -31,14 +31,7 @@ def run(args: argparse.Namespace) -> int:
     _common.require(args.output.endswith(".npz"), f"expected an output file that ends in .npz, got {args.output}")
     model = _common.open_model(args)
     inputs = args.images[0] if len(args.images) == 1 else args.images
-    found = model.embed(
-        inputs,
-        args.batch_size,
-        threads=args.threads,
-        skip_corrupt=args.skip_corrupt,
-        progress=False if args.quiet else None,
-        preprocessing=_common.preprocessing_of(model, args),
-    )
+    found = _common.embed_files(model, inputs, args)
     found.save(args.output)
     print(f"pybit: wrote {found.shape[0]} x {found.shape[1]} features to {args.output}", file=sys.stderr)
     return 1 if found.skipped else 0

@@ -10,9 +10,9 @@ from pybit.cli import _common
 
 NAME = "probe"
 HELP = "few-shot evaluation of features by linear probe and nearest neighbours"
-_EPILOG = """Features come from `pybit embed`, or are computed from a folder with one folder per class. The linear probe is ridge
-regression, its strength chosen by leave-one-out on the training examples. Without --test a fifth of each class is
-held out.
+_EPILOG = """Features come from `pybit embed`, or are computed from a folder with one folder per class. The linear probe is
+ridge regression, its strength chosen by leave-one-out on the training examples. Without --test a fifth of each class
+is held out.
 
 examples:
   pybit probe features.npz
@@ -66,14 +66,7 @@ def run(args: argparse.Namespace) -> int:
     tables = []
     for source in sources:
         if os.path.isdir(source) and model is not None:
-            found = model.embed(
-                source,
-                args.batch_size,
-                threads=args.threads,
-                skip_corrupt=args.skip_corrupt,
-                progress=False if args.quiet else None,
-                preprocessing=_common.preprocessing_of(model, args),
-            )
+            found = _common.embed_files(model, source, args)
         else:
             found = _predict.load_embeddings(source)
         if found.classes is None:
@@ -83,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         tables.append(found)
     if len(tables) == 2 and tables[0].class_names != tables[1].class_names:
         raise FormatError(
-            f"expected the same classes, got {len(tables[0].class_names)} in {sources[0]} "
-            f"and {len(tables[1].class_names)} in {sources[1]} or other names"
+            f"expected the same classes in both, got {', '.join(tables[0].class_names or ())} in {sources[0]} and "
+            f"{', '.join(tables[1].class_names or ())} in {sources[1]}"
         )
     test = tables[1] if len(tables) == 2 else None
     report = probe.few_shot(
