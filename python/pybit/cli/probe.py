@@ -10,9 +10,9 @@ from pybit.cli import _common
 
 NAME = "probe"
 HELP = "few-shot evaluation of features by linear probe and nearest neighbours"
-_EPILOG = """Features come from `pybit embed`, or are computed from a folder with one folder per class. The linear probe is
-ridge regression, its strength chosen by leave-one-out on the training examples. Without --test a fifth of each class
-is held out.
+_EPILOG = """Features come from `pybit embed`, or are computed from a folder with one folder per class. The linear
+probe is ridge regression, its strength chosen by leave-one-out on the training examples. Without --test a fifth of
+each class is held out.
 
 examples:
   pybit probe features.npz
