@@ -7,6 +7,7 @@ repository), a photograph that scikit-learn ships, and a folder with one folder 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
-import make_checkpoint
+make_checkpoint = import_module("make_checkpoint")
 
 
 def photographs() -> dict[str, Image.Image]:
