@@ -20,13 +20,11 @@ Units = tuple[int, int, int, int]
 DTYPES = ("float32", "float64")
 _UNITS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _SHAPE_FIELDS = ("units", "stem_channels", "in_channels", "num_classes")
-_ALL_FIELDS = (*_SHAPE_FIELDS, "output_stride", "groups", "group_norm_eps", "weight_eps")
 
 
 def changed(config: _core.Config, **changes: Any) -> _core.Config:
     """A copy of `config` with some fields changed; None keeps a field."""
-    fields = {name: getattr(config, name) for name in _ALL_FIELDS}
-    return _core.Config(**(fields | {k: v for k, v in changes.items() if v is not None}))
+    return config.replace(**{name: value for name, value in changes.items() if value is not None})
 
 
 def parse_architecture(text: str) -> tuple[Units, int] | None:

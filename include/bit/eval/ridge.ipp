@@ -112,8 +112,7 @@ inline std::vector<double> default_lambdas(const Eigen::MatrixXd& gram) {
 /// Sum of squared leave-one-out errors in the dual: residuals U diag(lambda/(s+lambda)) U'Y, 1 - H = the same with U'.
 inline double dual_error(const Eigen::MatrixXd& u, const Eigen::VectorXd& s, const Eigen::MatrixXd& uy, double lambda) {
   const Eigen::VectorXd shrink = lambda / (s.array() + lambda);
-  const Eigen::VectorXd keep =
-      (u.cwiseAbs2() * shrink).array() - 1.0 / static_cast<double>(u.rows());  // 1 - H_ii
+  const Eigen::VectorXd keep = (u.cwiseAbs2() * shrink).array() - 1.0 / static_cast<double>(u.rows());  // 1 - H_ii
   const Eigen::MatrixXd residual = u * (shrink.asDiagonal() * uy);
   return (residual.array().colwise() / keep.array().max(1e-12)).square().sum();
 }
