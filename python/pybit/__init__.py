@@ -1,1 +1,58 @@
-"""Big Transfer (BiT) without a deep-learning framework."""
+"""Big Transfer (BiT) without a deep-learning framework.
+
+    import pybit
+
+    model = pybit.load("BiT-M-R50x1-ILSVRC2012.npz")
+    model.predict(["cat.jpg"])             # labels and probabilities
+    model.embed("photos/")                 # features, one row per image
+    model(x)                               # logits of a float array (N, 3, H, W) in [-1, 1]
+
+`pip install big-transfer` installs this package.
+"""
+
+import importlib
+
+from pybit import _clash
+from pybit import data as data
+from pybit import probe as probe
+from pybit._create import create_model, load
+from pybit._predict import Embeddings, Prediction, load_embeddings
+from pybit._threads import build_info, get_num_threads, set_num_threads
+from pybit._version import __version__
+from pybit.data import PreprocessSpec, preprocess
+from pybit.errors import BitError, ConfigError, DeviceError, FormatError, ShapeError
+from pybit.model import Model
+from pybit.registry import ModelCard, list_models, model_info
+
+__all__ = [
+    "BitError",
+    "ConfigError",
+    "DeviceError",
+    "Embeddings",
+    "FormatError",
+    "Model",
+    "ModelCard",
+    "Prediction",
+    "PreprocessSpec",
+    "ShapeError",
+    "__version__",
+    "build_info",
+    "create_model",
+    "data",
+    "get_num_threads",
+    "list_models",
+    "load",
+    "load_embeddings",
+    "model_info",
+    "preprocess",
+    "probe",
+    "set_num_threads",
+]
+
+_clash.warn()
+
+
+def __getattr__(name: str) -> object:
+    if name in ("hub", "labels", "formats"):  # imported when first used: they pull in the network and file libraries
+        return importlib.import_module(f"pybit.{name}")
+    raise AttributeError(f"module 'pybit' has no attribute {name!r}")

@@ -53,7 +53,7 @@ py::dict fit(const float_array& x, const label_array& y, std::size_t classes, co
   py::dict out;
   out["weights"] = to_array(model.weights);
   out["bias"] = py::array_t<double>(static_cast<py::ssize_t>(model.bias.size()), model.bias.data());
-  out["lambda"] = model.lambda;
+  out["strength"] = model.lambda;
   out["candidates"] = py::tuple(candidates);
   return out;
 }
@@ -87,7 +87,7 @@ py::array_t<py::ssize_t> classify(const float_array& train, const label_array& y
 void register_eval(py::module_& m) {
   m.def("ridge_fit", &fit, py::arg("features"), py::arg("labels"), py::arg("classes"),
         py::arg("lambdas") = std::vector<double>{},
-        "Fits the ridge probe of bit/eval/ridge.hpp; a dict with weights, bias, lambda and the tried candidates.");
+        "Fits the ridge probe of bit/eval/ridge.hpp; a dict with weights, bias, strength and the tried candidates.");
   m.def("nearest_neighbours", &nearest, py::arg("features"), py::arg("queries"), py::arg("k"),
         "Rows and cosines of the k most similar rows of each query, the most similar first.");
   m.def("knn_classify", &classify, py::arg("features"), py::arg("labels"), py::arg("classes"), py::arg("queries"),

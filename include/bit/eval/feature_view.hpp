@@ -32,8 +32,8 @@ inline void check_features(const feature_view& x, const std::string& op) {
 inline void check_labels(std::span<const std::size_t> labels, const feature_view& x, std::size_t classes,
                          const std::string& op) {
   if (labels.size() != x.rows)
-    throw shape_error("[" + op + "] expected one label per row, got " + std::to_string(labels.size()) +
-                      " labels for " + std::to_string(x.rows) + " rows");
+    throw shape_error("[" + op + "] expected one label per row, got " + std::to_string(labels.size()) + " labels for " +
+                      std::to_string(x.rows) + " rows");
   for (std::size_t label : labels)
     if (label >= classes)
       throw shape_error("[" + op + "] expected labels in [0, " + std::to_string(classes) + "), got " +

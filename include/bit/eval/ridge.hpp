@@ -20,9 +20,9 @@ struct ridge_candidate {
 
 /// A linear classifier: scores = x * weights + bias.
 struct ridge_classifier {
-  matrix<double> weights;     ///< (features, classes)
-  std::vector<double> bias;   ///< (classes)
-  double lambda = 0;          ///< the strength that was used
+  matrix<double> weights;                   ///< (features, classes)
+  std::vector<double> bias;                 ///< (classes)
+  double lambda = 0;                        ///< the strength that was used
   std::vector<ridge_candidate> candidates;  ///< what was tried; empty if one strength was given
 };
 

@@ -1,8 +1,8 @@
+#include <doctest/doctest.h>
 #include <algorithm>
 #include <bit/error.hpp>
 #include <bit/eval/knn.hpp>
 #include <cmath>
-#include <doctest/doctest.h>
 #include <numeric>
 
 #include "random_features.hpp"
@@ -14,7 +14,8 @@ namespace eval = bit::eval;
 double cosine(const labelled_table& a, std::size_t i, const labelled_table& b, std::size_t j) {
   double dot = 0, aa = 0, bb = 0;
   for (std::size_t c = 0; c < a.columns; ++c) {
-    const double x = static_cast<double>(a.values[i * a.columns + c]), y = static_cast<double>(b.values[j * b.columns + c]);
+    const double x = static_cast<double>(a.values[i * a.columns + c]),
+                 y = static_cast<double>(b.values[j * b.columns + c]);
     dot += x * y, aa += x * x, bb += y * y;
   }
   return dot / std::sqrt(aa * bb);
@@ -62,7 +63,8 @@ TEST_CASE("equal rows keep their order and a vector of zeros is similar to nothi
 TEST_CASE("wrong sizes and a wrong k are refused with their numbers") {
   const auto t = random_table(4, 3, 2, 3), other = random_table(4, 5, 2, 3);
   CHECK_THROWS_WITH_AS(eval::nearest_neighbours(t.view(), t.view(), 5),
-                       "[nearest_neighbours] expected k in [1, 4], the number of rows to search, got 5", bit::shape_error);
+                       "[nearest_neighbours] expected k in [1, 4], the number of rows to search, got 5",
+                       bit::shape_error);
   CHECK_THROWS_AS(eval::nearest_neighbours(t.view(), t.view(), 0), bit::shape_error);
   CHECK_THROWS_AS(eval::nearest_neighbours(t.view(), other.view(), 1), bit::shape_error);
   CHECK_THROWS_AS(eval::knn_classify(t.view(), std::vector<std::size_t>{0, 1}, 2, t.view(), 1), bit::shape_error);

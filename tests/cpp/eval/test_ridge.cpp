@@ -1,7 +1,7 @@
+#include <doctest/doctest.h>
 #include <bit/error.hpp>
 #include <bit/eval/ridge.hpp>
 #include <cmath>
-#include <doctest/doctest.h>
 
 #include "random_features.hpp"
 
@@ -41,7 +41,8 @@ double refitted_error(const labelled_table& t, double lambda) {
       rest.values.insert(rest.values.end(), row, row + static_cast<std::ptrdiff_t>(t.columns));
     }
     const auto model = eval::fit_ridge(rest.view(), rest.labels, rest.classes, std::vector{lambda});
-    const auto scores = eval::ridge_scores(model, {std::span(t.values).subspan(out * t.columns, t.columns), 1, t.columns});
+    const auto scores =
+        eval::ridge_scores(model, {std::span(t.values).subspan(out * t.columns, t.columns), 1, t.columns});
     for (std::size_t c = 0; c < t.classes; ++c) total += std::pow(target(t, out, c) - scores(0, c), 2);
   }
   return total / static_cast<double>(t.rows * t.classes);
@@ -106,8 +107,8 @@ TEST_CASE("one example, equal examples and constant features are no crash") {
 TEST_CASE("wrong sizes, labels, features and strengths are refused with their numbers") {
   const auto t = random_table(6, 3, 2, 9);
   const std::vector<std::size_t> few{0, 1}, large{0, 1, 0, 1, 0, 5};
-  CHECK_THROWS_WITH_AS(eval::fit_ridge(t.view(), few, 2), "[fit_ridge] expected one label per row, got 2 labels for 6 rows",
-                       bit::shape_error);
+  CHECK_THROWS_WITH_AS(eval::fit_ridge(t.view(), few, 2),
+                       "[fit_ridge] expected one label per row, got 2 labels for 6 rows", bit::shape_error);
   CHECK_THROWS_WITH_AS(eval::fit_ridge(t.view(), large, 2), "[fit_ridge] expected labels in [0, 2), got 5",
                        bit::shape_error);
   CHECK_THROWS_AS(eval::fit_ridge({t.values, 6, 4}, t.labels, 2), bit::shape_error);

@@ -1,0 +1,7 @@
+"""python -m pybit"""
+
+import sys
+
+from pybit.cli import main
+
+sys.exit(main())

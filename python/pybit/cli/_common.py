@@ -1,0 +1,120 @@
+"""Options and small helpers that several commands share; no command itself."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pybit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pybit._predict import Embeddings
+    from pybit.model import Model
+
+DEFAULT_MODEL = "BiT-M-R50x1-ILSVRC2012"
+_SUFFIXES = (".npz", ".safetensors", ".h5", ".pth", ".pt", ".bin", ".tar")
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return value
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """An argparse type: "224" or "480x640" (height x width)."""
+    parts = text.lower().split("x")
+    if len(parts) in (1, 2) and all(p.isdecimal() and int(p) > 0 for p in parts):
+        return int(parts[0]), int(parts[-1])
+    raise argparse.ArgumentTypeError(f"expected a size like 224 or 480x640 (height x width), got {text!r}")
+
+
+def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
+    """--model and what goes with it."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        "-m",
+        metavar="NAME_OR_FILE",
+        default=default,
+        help="a checkpoint file of any supported format, or a name from `pybit list`, which is taken "
+        f"from the cache or downloaded (default: {default})",
+    )
+    group.add_argument(
+        "--untrained",
+        action="store_true",
+        help="use seeded random weights instead of trained ones: only to try the command out",
+    )
+    group.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="number format to compute in")
+    group.add_argument("--threads", type=positive, default=0, metavar="N", help="threads to use (default: all allowed)")
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """How images are read."""
+    group = parser.add_argument_group("images")
+    group.add_argument("--size", type=image_size, metavar="HxW", help="input size instead of the model's own")
+    group.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images per batch (default: 8)")
+    group.add_argument(
+        "--skip-corrupt",
+        action="store_true",
+        help="leave out files that cannot be decoded and name them; the exit code is then 1",
+    )
+    group.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
+
+
+def looks_like_file(source: str) -> bool:
+    """Whether NAME_OR_FILE means a file: it exists, or only a path is written like this."""
+    return os.path.exists(source) or os.sep in source or source.lower().endswith(_SUFFIXES)
+
+
+def open_model(args: argparse.Namespace) -> Model:
+    """The model that the options ask for. Raises OSError or ValueError."""
+    import pybit
+
+    if args.untrained:
+        print("pybit: the weights are random: what follows shows the mechanics, it means nothing", file=sys.stderr)
+        return pybit.create_model(args.model, dtype=args.dtype)
+    if looks_like_file(args.model):
+        return pybit.load(args.model, dtype=args.dtype)
+    return pybit.create_model(args.model, pretrained=True, dtype=args.dtype)
+
+
+def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:
+    """The model's preprocessing with the size that the options ask for."""
+    return model.preprocessing if args.size is None else dataclasses.replace(model.preprocessing, size=args.size)
+
+
+def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddings:
+    """Features of a folder or of image files as the options ask for."""
+    from pybit import Embeddings
+
+    found = model.embed(
+        inputs,
+        args.batch_size,
+        threads=args.threads,
+        skip_corrupt=args.skip_corrupt,
+        progress=False if args.quiet else None,
+        preprocessing=preprocessing_of(model, args),
+    )
+    assert isinstance(found, Embeddings)  # files always are
+    return found
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def require(holds: bool, message: str) -> None:
+    """Raise a mistake in the command unless `holds`."""
+    if not holds:
+        raise ConfigError(message)

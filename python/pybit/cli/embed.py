@@ -1,0 +1,37 @@
+"""pybit embed"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pybit.cli import _common
+
+NAME = "embed"
+HELP = "compute features of images and write them to an npz file"
+_EPILOG = """The file holds `features` (N, D), `paths` (N) and, for a folder with one folder per class, `classes` (N)
+and `class_names`; `pybit probe` reads it, and so does numpy.load.
+
+examples:
+  pybit embed photos/ -o features.npz
+  pybit embed a.jpg b.jpg --model r50x1.npz -o two.npz"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("images", nargs="+", metavar="PATH", help="a folder, or image files")
+    parser.add_argument("--output", "-o", required=True, metavar="FILE", help="the npz file to write")
+    _common.add_model_options(parser)
+    _common.add_image_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the features."""
+    _common.require(args.output.endswith(".npz"), f"expected an output file that ends in .npz, got {args.output}")
+    model = _common.open_model(args)
+    inputs = args.images[0] if len(args.images) == 1 else args.images
+    found = _common.embed_files(model, inputs, args)
+    found.save(args.output)
+    print(f"pybit: wrote {found.shape[0]} x {found.shape[1]} features to {args.output}", file=sys.stderr)
+    return 1 if found.skipped else 0

@@ -1,0 +1,61 @@
+"""pybit predict"""
+
+from __future__ import annotations
+
+import argparse
+
+from pybit.cli import _common
+
+NAME = "predict"
+HELP = "classify images"
+_EPILOG = """examples:
+  pybit predict cat.jpg dog.png --model BiT-M-R50x1-ILSVRC2012
+  pybit predict photos/ --model finetuned.safetensors --topk 1 --json
+  pybit predict cat.jpg --model r50x1.npz --labels ilsvrc2012_wordnet_lemmas.txt"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("images", nargs="+", metavar="IMG", help="image files or folders of them")
+    parser.add_argument("--topk", type=_common.positive, default=5, metavar="K", help="classes per image (default: 5)")
+    parser.add_argument("--labels", metavar="FILE", help="class names, one per line, instead of the model's own")
+    parser.add_argument(
+        "--sigmoid",
+        action="store_true",
+        help="independent probabilities per class, as the 21,843-class models were trained",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _common.add_model_options(parser)
+    _common.add_image_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the likeliest classes of each image."""
+    from pybit import _predict, labels
+    from pybit.data import Skipped
+
+    model = _common.open_model(args)
+    if args.labels:
+        model.labels = tuple(labels.load(args.labels, model.num_classes))
+    skipped: list[Skipped] = []
+    predictions = _predict.predict(
+        model,
+        args.images,
+        args.topk,
+        args.batch_size,
+        args.threads,
+        args.skip_corrupt,
+        False if args.quiet else None,
+        "sigmoid" if args.sigmoid else "softmax",
+        _common.preprocessing_of(model, args),
+        skipped,
+    )
+    if args.json:
+        _common.print_json([p.as_dict() for p in predictions])
+    else:
+        for p in predictions:
+            print(p.path)
+            for label, probability in zip(p.labels, p.probabilities, strict=True):
+                print(f"  {probability:8.4f}  {label}")
+    return 1 if skipped else 0

@@ -1,0 +1,63 @@
+"""pybit summary"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pybit.cli import _common
+
+NAME = "summary"
+HELP = "list a network's steps with shapes, parameters, multiply-adds and memory"
+_EPILOG = """Weights do not matter here: a name is enough, nothing is downloaded.
+
+examples:
+  pybit summary BiT-M-R50x1
+  pybit summary r152x4.npz --size 480"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.epilog = _EPILOG
+    parser.add_argument("model", metavar="NAME_OR_FILE", help="a name from `pybit list` or a checkpoint file")
+    parser.add_argument(
+        "--size", type=_common.image_size, default=(224, 224), metavar="HxW", help="input size (default: 224)"
+    )
+    parser.add_argument("--batch-size", type=_common.positive, default=1, metavar="N", help="images (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return (
+            "x".join(map(_cell, value))
+            if value and not isinstance(value[0], (list, tuple))
+            else " + ".join(map(_cell, value))
+        )
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the steps and the totals."""
+    import pybit
+    from pybit._describe import byte_count
+
+    model = pybit.load(args.model) if _common.looks_like_file(args.model) else pybit.create_model(args.model)
+    steps = model.summary(args.size, args.batch_size)
+    plan = model.memory_plan(args.size, args.batch_size)
+    if args.json:
+        _common.print_json({"model": repr(model), "steps": steps, "memory": plan})
+        return 0
+    columns = list(steps[0])
+    rows = [columns, *([_cell(step[c]) for c in columns] for step in steps)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    numeric = [isinstance(steps[0][c], (int, float)) for c in columns]
+    for row in rows:
+        print("  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip())
+    height, width = args.size
+    print(
+        f"\n{model!r}\n{args.batch_size} x {height} x {width} pixels: "
+        f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
+        f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}"
+    )
+    return 0

@@ -1,0 +1,275 @@
+"""The model that users hold: a frozen network with its labels and its preprocessing."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from pybit import _build, _core, _describe, _names, _predict
+from pybit._arrays import Array, as_batch, check_floating, range_problem, to_numpy
+from pybit.data import PreprocessSpec
+from pybit.errors import ConfigError
+
+LEVELS = ("stem", "block1", "block2", "block3", "block4")
+
+
+class Model:
+    """A BiT ResNetV2 for inference; make one with `pybit.create_model` or `pybit.load`.
+
+    Images are float arrays in [-1, 1] of shape (N, 3, H, W), or (N, H, W, 3) with layout="nhwc"; `predict` and `embed`
+    take files, PIL images and 8-bit arrays instead. Results come back in the caller's array family (torch in, torch
+    out). The network is immutable: one model serves many threads at once, and the interpreter's lock is released while
+    it computes. `reset_classifier` and `load_state_dict` put a new network in the old one's place.
+    """
+
+    def __init__(
+        self,
+        network: _core.Network,
+        *,
+        name: str,
+        origin: str,
+        preprocessing: PreprocessSpec,
+        labels: Sequence[str] | None = None,
+        file: str | None = None,
+    ) -> None:
+        self._network = network
+        self.name = name  # what it was created or loaded as
+        self.origin = origin  # where the weights come from, in words
+        self.preprocessing = preprocessing  # how predict and embed turn an image into numbers
+        self.labels = None if labels is None else tuple(labels)
+        self.pickle_by = "bytes"  # "path": pickles name the file instead of holding the weights
+        self._file = file  # the checkpoint that holds exactly these weights, if there is one
+        self._range_warned = False
+
+    # ---- what it is
+    @property
+    def config(self) -> _core.Config:
+        """The numbers of the architecture."""
+        return self._network.config
+
+    @property
+    def dtype(self) -> str:
+        """Number format that the network computes in."""
+        return self._network.dtype
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the head; 0 if there is none and the model returns pooled features."""
+        return self.config.num_classes
+
+    @property
+    def num_features(self) -> int:
+        """Length of the pooled feature vector."""
+        return self.config.num_features
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """For each level of `forward_intermediates`: channels, stride and the module that makes it, in timm's words."""
+        stem, limit = self.config.stem_channels, self.config.output_stride
+        info = [{"num_chs": stem, "reduction": 2, "module": "stem.conv"}]
+        for i in range(4):
+            info.append({"num_chs": stem * 4 * 2**i, "reduction": min(4 * 2**i, limit), "module": f"stages.{i}"})
+        return info
+
+    def __repr__(self) -> str:
+        return _describe.text(self)
+
+    def _repr_html_(self) -> str:
+        return _describe.html(self)
+
+    # ---- arrays in, arrays out
+    def _run(self, x: Any, outputs: list[str], layout: str, threads: int) -> tuple[Any, ...]:
+        network = self._network
+        channels = network.config.in_channels
+        a, restore = as_batch(x, channels=channels, layout=layout, dtype=network.dtype, what="images")
+        if not self._range_warned and (problem := range_problem(a)):
+            self._range_warned = True
+            warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=3)
+        found = network.run(a, layout, outputs, threads)
+        return tuple(restore(found[name]) for name in outputs)
+
+    def __call__(self, x: Any, *, layout: str = "nchw", threads: int = 0) -> Any:
+        """Logits (N, classes) of a batch of images; pooled features (N, num_features) if there is no head.
+
+        `threads` limits this call, 0 means the global setting. Raises ValueError with the shape for anything that is
+        not a batch of floats, and warns once if the values do not look like images in [-1, 1].
+        """
+        return self._run(x, ["logits" if self.num_classes else "pooled"], layout, threads)[0]
+
+    def forward_features(self, x: Any, *, layout: str = "nchw", threads: int = 0) -> Any:
+        """The last feature map, after the final group norm and ReLU: (N, num_features, H/32, W/32), rounded up."""
+        return self._run(x, ["features"], layout, threads)[0]
+
+    def forward_head(self, features: Any, pre_logits: bool = False, *, layout: str = "nchw", threads: int = 0) -> Any:
+        """Logits of what `forward_features` gave; with pre_logits=True the pooled features (N, num_features)."""
+        network = self._network
+        channels = self.num_features
+        a, restore = as_batch(features, channels=channels, layout=layout, dtype=network.dtype, what="features")
+        return restore(network.head(a, layout, pre_logits or not self.num_classes, threads))
+
+    def forward_intermediates(
+        self,
+        x: Any,
+        indices: int | Sequence[int | str] | None = None,
+        *,
+        norm: bool = False,
+        intermediates_only: bool = False,
+        layout: str = "nchw",
+        threads: int = 0,
+    ) -> Any:
+        """The last feature map and a list of intermediate ones, as timm's method of this name returns them.
+
+        The five levels are 0 "stem" (the 7x7 convolution, stride 2, before padding and pooling) and 1..4 "block1" to
+        "block4" (residual sums, strides 4 to 32, no norm). `indices`: numbers, negative ones from the end, or names;
+        an int n means the last n; None means all. norm=True gives the last level after the final norm and ReLU.
+        With intermediates_only=True only the list is returned. Raises ValueError for an unknown level.
+        """
+        wanted = [LEVELS[i] for i in self._levels(indices)]
+        if norm:
+            wanted = ["features" if name == LEVELS[-1] else name for name in wanted]
+        outputs = list(dict.fromkeys(wanted if intermediates_only else ["features", *wanted]))
+        found = dict(zip(outputs, self._run(x, outputs, layout, threads), strict=True))
+        maps = [found[name] for name in wanted]
+        return maps if intermediates_only else (found["features"], maps)
+
+    @staticmethod
+    def _levels(indices: int | Sequence[int | str] | None) -> list[int]:
+        count = len(LEVELS)
+        valid = "valid levels are " + ", ".join(f'{i} or "{n}"' for i, n in enumerate(LEVELS)) + ", or -1 to -5"
+        if indices is None:
+            return list(range(count))
+        if isinstance(indices, (int, np.integer)):
+            if not 1 <= indices <= count:
+                raise ConfigError(f"expected the number of last levels in [1, {count}], got {indices}; {valid}")
+            return list(range(count - int(indices), count))
+        found = []
+        for index in indices:
+            if isinstance(index, str) and index in LEVELS:
+                found.append(LEVELS.index(index))
+            elif isinstance(index, (int, np.integer)) and -count <= index < count:
+                found.append(int(index) % count)
+            else:
+                raise ConfigError(f"unknown feature level {index!r}; {valid}")
+        return found
+
+    # ---- weights
+    def state_dict(self, names: str = "official") -> dict[str, Array]:
+        """All parameters by name: "official" (HWIO kernels, as the release's npz), "timm" or "transformers" (OIHW)."""
+        naming = _names.check(names)
+        return dict(_names.rename(name, value, naming) for name, value in self._network.tensors())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over parameters under any of the known namings; the architecture and the classes must be this model's.
+
+        Raises ValueError with every missing, unknown and misshapen tensor; the model is then as it was.
+        """
+        arrays = []
+        for name, value in state.items():
+            array, _ = to_numpy(value)
+            check_floating(array, name)
+            arrays.append((name, np.ascontiguousarray(array)))
+        self._network = _build.network_from_arrays(arrays, self.config, self.dtype)
+        self.origin, self._file = "state dict", None
+
+    def reset_classifier(self, num_classes: int, head: Literal["zero", "new"] = "zero", seed: int = 0) -> None:
+        """Replace the head by a new one for `num_classes` classes; 0 removes it.
+
+        head="zero" (as the release fine-tunes: all logits are 0 until it is trained) or "new" (seeded random).
+        Labels are forgotten. Raises ValueError for anything else.
+        """
+        if num_classes < 0 or head not in ("zero", "new"):
+            raise ConfigError(f'expected 0 or more classes and head "zero" or "new", got {num_classes} and {head!r}')
+        self._network = _build.replace_head(self._network, num_classes, head if num_classes else "drop", seed)
+        self.labels, self._file = None, None
+
+    def save(self, path: str | os.PathLike[str], names: str = "official") -> None:
+        """Write .safetensors (with labels and preprocessing in its metadata) or .npz, under any of the namings.
+
+        The file is complete or not there: it is written beside `path` and renamed. Raises OSError or ValueError.
+        """
+        _build.save(self, os.fspath(path), names)
+
+    # ---- images in, answers out
+    def predict(
+        self,
+        inputs: Any,
+        topk: int = 5,
+        *,
+        batch_size: int = 8,
+        threads: int = 0,
+        skip_corrupt: bool = False,
+        progress: bool | None = None,
+        activation: str = "softmax",
+        preprocessing: PreprocessSpec | None = None,
+    ) -> list[_predict.Prediction]:
+        """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as for `pybit.preprocess`.
+
+        Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
+        probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
+        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work.
+        """
+        return _predict.predict(
+            self,
+            inputs,
+            topk,
+            batch_size,
+            threads,
+            skip_corrupt,
+            progress,
+            activation,
+            preprocessing or self.preprocessing,
+        )
+
+    def embed(
+        self,
+        inputs: Any,
+        batch_size: int = 32,
+        *,
+        pool: bool = True,
+        threads: int = 0,
+        skip_corrupt: bool = False,
+        progress: bool | None = None,
+        preprocessing: PreprocessSpec | None = None,
+    ) -> Array | _predict.Embeddings:
+        """Features (N, num_features) of images given as for `predict`; pool=False: maps (N, num_features, h, w).
+
+        Files and folders give `Embeddings`, which know their paths and, for a folder of folders, their classes; images
+        in memory give a plain NumPy array.
+        """
+        return _predict.embed(
+            self, inputs, batch_size, pool, threads, skip_corrupt, progress, preprocessing or self.preprocessing
+        )
+
+    # ---- costs
+    def summary(self, size: int | tuple[int, int] = 224, batch: int = 1) -> list[dict[str, Any]]:
+        """Every step of the network at an input size: name, kind, shapes, parameters, multiply-adds, bytes."""
+        return self._network.summary(batch, *_describe.height_width(size))
+
+    def memory_plan(self, size: int | tuple[int, int] = 224, batch: int = 1) -> dict[str, Any]:
+        """Bytes that a call at an input size needs: weights, working memory, and where each value lies in it."""
+        return self._network.memory_plan(batch, *_describe.height_width(size))
+
+    # ---- copies
+    def __copy__(self) -> Model:
+        other = object.__new__(Model)
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        return self.__copy__()  # the network is immutable, so copies may share it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.pickle_by not in ("bytes", "path"):
+            raise ConfigError(f'expected pickle_by "bytes" or "path", got {self.pickle_by!r}')
+        extras = {k: v for k, v in self.__dict__.items() if k not in ("_network", "_file")}
+        if self.pickle_by == "path":
+            if self._file is None:
+                raise ConfigError(
+                    'pickle_by = "path" needs a model that is as its file holds it; save and load it first'
+                )
+            return _build.unpickle_path, (self._file, os.path.getsize(self._file), self.config, self.dtype, extras)
+        return _build.unpickle_bytes, (self._network.tensors(), self.config, self.dtype, extras)
