@@ -18,7 +18,7 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER := ccache
 endif
 
-PY_FILES := python/pybit tools tests
+PY_FILES := python/pybit tools tests examples
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
 STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan
 
@@ -143,6 +143,7 @@ fuzz: fuzz-seeds
 	cd build/fuzz/found && for f in ../tests/fuzz/fuzz_*; do test -x $$f || continue; name=$${f##*fuzz_}; mkdir -p $$name; \
 	  echo "== $$name"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=25 \
 	  $$name $(CURDIR)/tests/fuzz/corpus/$$name || exit 1; done
+	PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds $(FUZZ_SECONDS)
 
 clean:
 	rm -rf build

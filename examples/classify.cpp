@@ -23,7 +23,7 @@ int main(int argc, char** argv) try {
     const bit::rgb_image image = bit::data::read_image(arguments[i]);
     const auto logits = model(bit::data::preprocess({&image, 1}, {.height = 224, .width = 224}));
     std::printf("%s\n", arguments[i].c_str());
-    for (const auto& [index, probability] : bit::top_k(logits, 5).front())
+    for (const auto& [index, probability] : bit::top_k(logits, 5))
       std::printf("  %6.2f %%  %s\n", 100 * probability,
                   index < labels.size() ? labels[index].c_str() : ("class " + std::to_string(index)).c_str());
   }

@@ -1,6 +1,6 @@
 """Fuzzes the Python readers of foreign checkpoints: TensorFlow's bundle, Snappy, torch's files, h5.
 
-    PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds 600 [--target entry] [--out crashes/]
+    PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds 600 [--target entry] [--out build/fuzz/found/formats]
 
 Each case is a valid file with a few bytes changed, repeated, cut or replaced by hostile numbers; checksums are made
 right again by most targets, so that the changes reach what lies behind them. Allowed outcomes: FormatError,
@@ -234,7 +234,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--target", choices=NAMES, action="append")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("crashes"))
+    parser.add_argument("--out", type=Path, default=Path("build/fuzz/found/formats"))
     args = parser.parse_args()
     targets, rng = Targets(), random.Random(args.seed)
     names = args.target or list(NAMES)

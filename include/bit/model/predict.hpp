@@ -30,25 +30,23 @@ matrix<T> softmax(const matrix<T>& logits) {
   return result;
 }
 
-/// The k most probable classes (at most as many as there are) of every row of logits (n,classes), best first; equal
-/// ones in the order of their indices.
+/// The k most probable classes (at most as many as there are) of one row of logits (n,classes), best first; equal ones
+/// in the order of their indices.
 template <class T>
-std::vector<std::vector<prediction>> top_k(const matrix<T>& logits, std::size_t k) {
-  const matrix<T> probabilities = softmax(logits);
+std::vector<prediction> top_k(const matrix<T>& logits, std::size_t k, std::size_t row = 0) {
   const std::size_t columns = logits.shape()[1];
+  auto one = matrix<T>::from_shape({1, columns});
+  std::copy_n(logits.data() + row * columns, columns, one.begin());
+  const matrix<T> probabilities = softmax(one);
   k = std::min(k, columns);
-  std::vector<std::vector<prediction>> rows;
-  for (std::size_t n = 0; n < logits.shape()[0]; ++n) {
-    const T* row = probabilities.data() + n * columns;
-    std::vector<std::size_t> order(columns);
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
-                      [&](std::size_t a, std::size_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
-    std::vector<prediction> best;
-    for (std::size_t i = 0; i < k; ++i) best.push_back({order[i], static_cast<double>(row[order[i]])});
-    rows.push_back(std::move(best));
-  }
-  return rows;
+  std::vector<std::size_t> order(columns);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const T* p = probabilities.data();
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(),
+                    [&](std::size_t a, std::size_t b) { return p[a] != p[b] ? p[a] > p[b] : a < b; });
+  std::vector<prediction> best;
+  for (std::size_t i = 0; i < k; ++i) best.push_back({order[i], static_cast<double>(p[order[i]])});
+  return best;
 }
 
 }  // namespace bit::inline v0

@@ -10,12 +10,13 @@ TEST_CASE("softmax of large logits neither overflows nor loses the sum") {
 }
 
 TEST_CASE("top_k gives the best classes first, ties by index, and no more than there are") {
-  const bit::matrix<double> logits{{0, 3, 3, 1}};
-  const auto best = bit::top_k(logits, 9).front();
+  const bit::matrix<double> logits{{0, 3, 3, 1}, {7, 0, 0, 0}};
+  const auto best = bit::top_k(logits, 9);
   REQUIRE(best.size() == 4);
   CHECK(best[0].index == 1);
   CHECK(best[1].index == 2);
   CHECK(best[2].index == 3);
   CHECK(best[0].probability == best[1].probability);
-  CHECK(bit::top_k(logits, 1).front().size() == 1);
+  CHECK(bit::top_k(logits, 1).size() == 1);
+  CHECK(bit::top_k(logits, 1, 1).front().index == 0);
 }
