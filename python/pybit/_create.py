@@ -82,15 +82,8 @@ def create_model(
         )
     if head not in (None, "zero", "new", "drop"):
         raise ConfigError(f'without a checkpoint expected head to be "zero", "new" or "drop", got {head!r}')
-    classes = num_classes if num_classes is not None else (card.num_classes if card else None)
-    config = _core.Config(
-        units=base_units,
-        stem_channels=base_stem,
-        in_channels=in_chans,
-        num_classes=0 if head == "drop" else 1000 if classes is None else classes,
-        output_stride=output_stride,
-    )
-    config = _build.changed(config, weight_eps=eps)
+    classes = 0 if head == "drop" else num_classes
+    config = config_of(name, classes, in_chans, output_stride, eps, units, stem_channels)
     network = _core.Network.random(config, dtype, seed)
     origin = f"random, seed {seed}"
     if head == "zero" and config.num_classes:
@@ -98,6 +91,30 @@ def create_model(
         origin += ", head of zeros"
     labels = _labels(card, config.num_classes)
     return Model(network, name=name, origin=origin, preprocessing=_preprocessing(card), labels=labels)
+
+
+def config_of(
+    name: str,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    output_stride: int = 32,
+    eps: float | None = None,
+    units: Sequence[int] | None = None,
+    stem_channels: int | None = None,
+) -> _core.Config:
+    """The architecture that `create_model` builds for a name; the arguments are its."""
+    card, own_units, own_stem = _architecture(name, units, stem_channels)
+    if num_classes is None:
+        num_classes = card.num_classes if card and card.num_classes is not None else 1000
+    eps = (card.weight_eps if card else None) if eps is None else eps
+    config = _core.Config(
+        units=own_units,
+        stem_channels=own_stem,
+        in_channels=in_chans,
+        num_classes=num_classes,
+        output_stride=output_stride,
+    )
+    return _build.changed(config, weight_eps=eps)
 
 
 def load(

@@ -41,6 +41,8 @@ bit::layout layout_of(const std::string& name) {
   throw bit::config_error("[layout] expected \"nchw\" or \"nhwc\", got \"" + name + "\"");
 }
 
+std::string last_output(const bit::resnet_config& config) { return config.num_classes > 0 ? "logits" : "pooled"; }
+
 /// What all policies' models offer to Python.
 class any_network {
  public:
@@ -139,7 +141,7 @@ class network_of final : public any_network {
   }
 
   py::dict memory_plan(const bit::dims4& images, std::size_t threads) const override {
-    const std::string output = model_.config().num_classes > 0 ? "logits" : "pooled";
+    const std::string output = last_output(model_.config());
     const bit::program p = model_.network().emit(images, {&output, 1});
     const bit::memory_plan plan = model_.plan(images);
     py::list values;
@@ -198,11 +200,11 @@ network_pointer make_network(bit::network net, const std::string& dtype, const s
 
 py::tuple shape_of(const bit::dims4& d) { return py::make_tuple(d.n, d.c, d.h, d.w); }
 
-py::list summary(const any_network& net, std::size_t n, std::size_t h, std::size_t w) {
-  const auto& config = net.network().config();
-  const std::string output = config.num_classes > 0 ? "logits" : "pooled";
+/// Rows of bit::summarise; maps and tables of `item_size` bytes a value.
+py::list summary(const bit::network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t item_size) {
+  const std::string output = last_output(net.config());
   py::list rows;
-  for (const bit::step_summary& s : bit::summarise(net.network().emit({n, config.in_channels, h, w}, {&output, 1}))) {
+  for (const bit::step_summary& s : bit::summarise(net.emit({n, net.config().in_channels, h, w}, {&output, 1}))) {
     py::list inputs;
     for (const bit::dims4& d : s.inputs) inputs.append(shape_of(d));
     py::dict row;
@@ -212,10 +214,28 @@ py::list summary(const any_network& net, std::size_t n, std::size_t h, std::size
     row["output"] = shape_of(s.output);
     row["parameters"] = s.parameters;
     row["macs"] = s.macs;
-    row["bytes"] = s.output_elements * (net.dtype() == "float64" ? 8 : 4);
+    row["bytes"] = s.output_elements * item_size;
     rows.append(row);
   }
   return rows;
+}
+
+/// What a network costs in float32, from its description alone: no parameter is made.
+py::dict estimate(const bit::resnet_config& config, std::size_t n, std::size_t h, std::size_t w) {
+  const bit::network net(config, bit::random_tensors(config, 0));
+  const std::string output = last_output(config);
+  const bit::program p = net.emit({n, config.in_channels, h, w}, {&output, 1});
+  std::vector<std::size_t> bytes;
+  for (const bit::value& v : p.values)
+    bytes.push_back(v.kind == bit::value_kind::map || v.kind == bit::value_kind::table ? v.dims.size() * sizeof(float)
+                                                                                       : 0);
+  py::dict result;
+  result["steps"] = summary(net, n, h, w, sizeof(float));
+  result["arena_bytes"] = bit::plan_memory(p, bytes).total;
+  std::size_t weights = 0;
+  for (const bit::step_summary& s : bit::summarise(p)) weights += s.parameters * sizeof(float);
+  result["weights_bytes"] = weights;
+  return result;
 }
 
 py::dict build_info() {
@@ -286,7 +306,12 @@ void register_model(py::module_& m) {
           py::arg("features"), py::arg("layout"), py::arg("pre_logits"), py::arg("threads") = 0,
           "Mean over rows and columns, then the classifier unless pre_logits.")
       .def("tensors", &any_network::tensors, "(official name, array in the official layout) of every parameter.")
-      .def("summary", &summary, py::arg("n"), py::arg("h"), py::arg("w"), "One dict per step.")
+      .def(
+          "summary",
+          [](const any_network& net, std::size_t n, std::size_t h, std::size_t w) {
+            return summary(net.network(), n, h, w, net.dtype() == "float64" ? sizeof(double) : sizeof(float));
+          },
+          py::arg("n"), py::arg("h"), py::arg("w"), "One dict per step.")
       .def(
           "memory_plan",
           [](const any_network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t threads) {
@@ -295,6 +320,8 @@ void register_model(py::module_& m) {
           py::arg("n"), py::arg("h"), py::arg("w"), py::arg("threads") = 0,
           "Bytes of weights, arena and workspace, and where every value lies.");
 
+  m.def("estimate", &estimate, py::arg("config"), py::arg("n"), py::arg("h"), py::arg("w"),
+        "Steps, arena_bytes and weights_bytes of a network in float32, without making its parameters.");
   m.def(
       "set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
       "Threads of calls that name none; 0 restores the library's own choice.");

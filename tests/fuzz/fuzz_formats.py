@@ -1,6 +1,6 @@
 """Fuzzes the Python readers of foreign checkpoints: TensorFlow's bundle, Snappy, torch's files, h5.
 
-    PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds 600 [--target entry] [--out build/fuzz/found/formats]
+    PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds 600 [--target entry] [--out FOLDER]
 
 Each case is a valid file with a few bytes changed, repeated, cut or replaced by hostile numbers; checksums are made
 right again by most targets, so that the changes reach what lies behind them. Allowed outcomes: FormatError,

@@ -171,7 +171,7 @@ def test_summary_lists_steps_and_totals(weights: str, capsys: pytest.CaptureFixt
     assert "block4/unit01" in out and "multiply-adds" in out and "2,012,453 parameters" in out
     assert cli.main(["summary", weights, "--size", "64", "--json"]) == 0
     stored = json.loads(capsys.readouterr().out)
-    assert sum(s["parameters"] for s in stored["steps"]) == 2_012_453 and stored["memory"]["arena_bytes"] > 0
+    assert sum(s["parameters"] for s in stored["steps"]) == 2_012_453 and stored["arena_bytes"] > 0
 
 
 def test_info_tells_threads_and_runtimes(capsys: pytest.CaptureFixture[str]) -> None:

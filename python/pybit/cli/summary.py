@@ -8,7 +8,7 @@ from typing import Any
 from pybit.cli import _common
 
 NAME = "summary"
-HELP = "list a network's steps with shapes, parameters, multiply-adds and memory"
+HELP = "list a network's steps with shapes, parameters, multiply-adds and float32 memory"
 _EPILOG = """Weights do not matter here: a name is enough, nothing is downloaded.
 
 examples:
@@ -39,14 +39,16 @@ def _cell(value: Any) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print the steps and the totals."""
-    import pybit
-    from pybit._describe import byte_count
+    from pybit import _core
+    from pybit._create import config_of
+    from pybit._describe import byte_count, parameter_count
+    from pybit.formats import open_any
 
-    model = pybit.load(args.model) if _common.looks_like_file(args.model) else pybit.create_model(args.model)
-    steps = model.summary(args.size, args.batch_size)
-    plan = model.memory_plan(args.size, args.batch_size)
+    config = open_any(args.model).config if _common.looks_like_file(args.model) else config_of(args.model)
+    plan = _core.estimate(config, args.batch_size, *args.size)
+    steps, name = plan["steps"], config.architecture
     if args.json:
-        _common.print_json({"model": repr(model), "steps": steps, "memory": plan})
+        _common.print_json({"model": args.model, "architecture": name, **plan})
         return 0
     columns = list(steps[0])
     rows = [columns, *([_cell(step[c]) for c in columns] for step in steps)]
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         print("  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip())
     height, width = args.size
     print(
-        f"\n{model!r}\n{args.batch_size} x {height} x {width} pixels: "
+        f"\n{args.model}: {name}, {config.num_classes} classes, {parameter_count(config):,} parameters\n{args.batch_size} x {height} x {width} pixels: "
         f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
         f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}"
     )
