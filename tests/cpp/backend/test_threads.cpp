@@ -1,6 +1,8 @@
 // One frozen model used from several threads, from inside a parallel region, and interrupted.
 #include <doctest/doctest.h>
 #include <omp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <bit/resnet.hpp>
 #include <thread>
 
@@ -34,6 +36,27 @@ TEST_CASE("a call inside the user's own parallel region is right") {
 #pragma omp parallel for num_threads(2) reduction(+ : wrong)
   for (int i = 0; i < 4; ++i) wrong += !(model(x) == expected);
   CHECK(wrong == 0);
+}
+
+TEST_CASE("a child forked after use computes the same, and does not wait for its parent's threads") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({2, 3, 40, 40}, 1);
+  bit::run_options two;
+  two.threads = 2;
+  const auto expected = model(x, bit::layout::nchw, two);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);  // a child that hangs dies of it
+    const bool same = model(x, bit::layout::nchw, two) == expected;
+    const bool fresh = bit::resnet_v2<>(small, 1).freeze()(x) == expected;
+    ::_exit(same && fresh ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(model(x, bit::layout::nchw, two) == expected);
 }
 
 TEST_CASE("an interrupted call throws, and the model works afterwards") {

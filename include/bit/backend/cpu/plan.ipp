@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <bit/backend/cpu/plan.hpp>
+#include <bit/backend/cpu/threads.hpp>
 #include <bit/error.hpp>
 
 namespace bit::inline v0::detail {
@@ -118,7 +119,8 @@ BIT_FUNC cpu_plan::cpu_plan(const program& p, std::shared_ptr<const cpu_constant
 BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
                             const run_options& options) const {
   std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
-#pragma omp parallel num_threads(static_cast <int>(options.threads))
+  const int threads = static_cast<int>(region_threads(options.threads));
+#pragma omp parallel num_threads(threads)
   {
     run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
                         static_cast<std::size_t>(omp_get_num_threads())};

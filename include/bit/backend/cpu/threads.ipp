@@ -2,6 +2,7 @@
 #pragma once
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit/backend/cpu/threads.hpp>
@@ -31,6 +32,11 @@ BIT_FUNC std::size_t usable_threads() {
   const auto wanted = static_cast<std::size_t>(std::max(omp_get_max_threads(), 1));
   static const std::size_t limit = std::getenv("OMP_NUM_THREADS") ? 0 : cgroup_processors();
   return limit > 0 ? std::min(wanted, limit) : wanted;
+}
+
+BIT_FUNC std::size_t region_threads(std::size_t wanted) {
+  static const pid_t first_asked_by = ::getpid();
+  return ::getpid() == first_asked_by ? wanted : 1;
 }
 
 }  // namespace bit::inline v0::detail
