@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, m) {
   register_data(m);
   register_eval(m);
   register_model(m);
+  register_summary(m);
 }

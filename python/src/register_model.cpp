@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <bit/io.hpp>
-#include <bit/program/summary.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
 #include <chrono>
@@ -40,8 +39,6 @@ bit::layout layout_of(const std::string& name) {
   if (name == "nhwc") return bit::layout::nhwc;
   throw bit::config_error("[layout] expected \"nchw\" or \"nhwc\", got \"" + name + "\"");
 }
-
-std::string last_output(const bit::resnet_config& config) { return config.num_classes > 0 ? "logits" : "pooled"; }
 
 /// What all policies' models offer to Python.
 class any_network {
@@ -198,46 +195,6 @@ network_pointer make_network(bit::network net, const std::string& dtype, const s
       dtype + "\", backend \"" + backend + "\"");
 }
 
-py::tuple shape_of(const bit::dims4& d) { return py::make_tuple(d.n, d.c, d.h, d.w); }
-
-/// Rows of bit::summarise; maps and tables of `item_size` bytes a value.
-py::list summary(const bit::network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t item_size) {
-  const std::string output = last_output(net.config());
-  py::list rows;
-  for (const bit::step_summary& s : bit::summarise(net.emit({n, net.config().in_channels, h, w}, {&output, 1}))) {
-    py::list inputs;
-    for (const bit::dims4& d : s.inputs) inputs.append(shape_of(d));
-    py::dict row;
-    row["name"] = s.name;
-    row["kind"] = s.kind;
-    row["inputs"] = inputs;
-    row["output"] = shape_of(s.output);
-    row["parameters"] = s.parameters;
-    row["macs"] = s.macs;
-    row["bytes"] = s.output_elements * item_size;
-    rows.append(row);
-  }
-  return rows;
-}
-
-/// What a network costs in float32, from its description alone: no parameter is made.
-py::dict estimate(const bit::resnet_config& config, std::size_t n, std::size_t h, std::size_t w) {
-  const bit::network net(config, bit::random_tensors(config, 0));
-  const std::string output = last_output(config);
-  const bit::program p = net.emit({n, config.in_channels, h, w}, {&output, 1});
-  std::vector<std::size_t> bytes;
-  for (const bit::value& v : p.values)
-    bytes.push_back(v.kind == bit::value_kind::map || v.kind == bit::value_kind::table ? v.dims.size() * sizeof(float)
-                                                                                       : 0);
-  py::dict result;
-  result["steps"] = summary(net, n, h, w, sizeof(float));
-  result["arena_bytes"] = bit::plan_memory(p, bytes).total;
-  std::size_t weights = 0;
-  for (const bit::step_summary& s : bit::summarise(p)) weights += s.parameters * sizeof(float);
-  result["weights_bytes"] = weights;
-  return result;
-}
-
 py::dict build_info() {
   py::dict info;
   info["version"] = BIT_VERSION;
@@ -309,7 +266,7 @@ void register_model(py::module_& m) {
       .def(
           "summary",
           [](const any_network& net, std::size_t n, std::size_t h, std::size_t w) {
-            return summary(net.network(), n, h, w, net.dtype() == "float64" ? sizeof(double) : sizeof(float));
+            return summary_of(net.network(), n, h, w, net.dtype() == "float64" ? sizeof(double) : sizeof(float));
           },
           py::arg("n"), py::arg("h"), py::arg("w"), "One dict per step.")
       .def(
@@ -320,8 +277,6 @@ void register_model(py::module_& m) {
           py::arg("n"), py::arg("h"), py::arg("w"), py::arg("threads") = 0,
           "Bytes of weights, arena and workspace, and where every value lies.");
 
-  m.def("estimate", &estimate, py::arg("config"), py::arg("n"), py::arg("h"), py::arg("w"),
-        "Steps, arena_bytes and weights_bytes of a network in float32, without making its parameters.");
   m.def(
       "set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
       "Threads of calls that name none; 0 restores the library's own choice.");
