@@ -44,7 +44,7 @@ sample random_sample(std::mt19937& random) {
   return s;
 }
 
-// Twelve to twenty-four convolutions deep: measured errors stay below 4e-6 of the largest logit.
+// Twelve to twenty-four convolutions deep: measured errors stay below 5e-6 of the largest logit.
 constexpr double tolerance = 2e-5;
 
 }  // namespace

@@ -96,8 +96,8 @@ double step_error(const geometry& g, std::uint32_t seed, std::size_t threads = 2
 }
 
 // One product of at most a few hundred terms between two norms: float rounding is 6e-8 per operation and the measured
-// errors stay below 2e-6; a wrong pixel, channel, tap or statistic is wrong by 1e-2 and more.
-constexpr double tolerance = 5e-6;
+// errors stay below 7e-7; a wrong pixel, channel, tap or statistic is wrong by 1e-2 and more.
+constexpr double tolerance = 3e-6;
 
 const geometry cases[] = {
     {},
