@@ -113,10 +113,13 @@ inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const
       throw format_error("[safetensors] " + file->name() + ": " + item.name +
                          ": expected data_offsets [begin, end] with begin <= end");
   }
-  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
+  std::vector<safetensors_item*> by_offset;
+  for (auto& item : items) by_offset.push_back(&item);
+  std::sort(by_offset.begin(), by_offset.end(), [](const auto* a, const auto* b) { return a->offsets < b->offsets; });
   std::vector<io::raw_tensor> tensors;
   std::uint64_t expected = 0;
-  for (auto& item : items) {
+  for (safetensors_item* next : by_offset) {
+    auto& item = *next;
     const std::string where = file->name() + ": " + item.name;
     const auto [begin, end] = std::array{item.offsets[0], item.offsets[1]};
     if (begin != expected)
