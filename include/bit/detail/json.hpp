@@ -1,6 +1,7 @@
 // A strict reader of JSON (RFC 8259) for documents of a known form: the caller asks for what belongs next.
-// Our own because nlohmann/json, used for one file header, cost every program that includes us 3 s of 11 and 130 MB
-// (g++ 12 -O2, 2026-11). Not here: booleans, null, fractions and negative numbers, which no document of ours holds.
+// Our own because nlohmann/json, used for one file header, cost every program that includes us a sixth of its
+// compilation (13.0 s with it, 10.7 s without, busy machine) and 180 MB (g++ 12 -O2, 2026-11). Not here: booleans, null,
+// fractions and negative numbers, which no document of ours holds.
 #pragma once
 
 #include <cstddef>
