@@ -1,5 +1,5 @@
-# What the library links. OpenMP, threads, xtensor, xtensor-blas, Eigen and nlohmann_json always; zlib, the image
-# decoders and a CBLAS where they are found (config.hpp says what a build without them refuses).
+# What the library links. OpenMP, threads, xtensor, xtensor-blas and Eigen always; zlib, the image decoders and a CBLAS
+# where they are found (config.hpp says what a build without them refuses).
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 # As a subdirectory, the targets that our own targets name must be seen by the project that links us.
 set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
@@ -50,9 +50,6 @@ bit_find_or_fetch(XtensorBlasHeaders bit::xtensor_blas INCLUDE include FETCH
 bit_find_or_fetch(Eigen3 Eigen3::Eigen INCLUDE . FETCH
                   URL https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz
                   URL_HASH SHA256=8586084f71f9bde545ee7fa6d00288b264a2b7ac3607b974e54d13e7162c1c72)
-bit_find_or_fetch(nlohmann_json nlohmann_json::nlohmann_json INCLUDE include FETCH
-                  URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz
-                  URL_HASH SHA256=d6c65aca6b1ed68e7a182f4757257b107ae403032760ed6ef121c9d55e81757d)
 
 # Libraries that are linked where they are there: <package> <target> <macro of config.hpp>.
 set(bit_optional_packages "ZLIB ZLIB::ZLIB BIT_HAS_ZLIB" "JPEG JPEG::JPEG BIT_HAS_JPEG" "PNG PNG::PNG BIT_HAS_PNG"
@@ -72,8 +69,8 @@ endif()
 message(STATUS "bit: xtensor ${bit_xtensor_version}; optional libraries: ${bit_used_packages}; CBLAS: ${BIT_USE_CBLAS}")
 
 function(bit_link_dependencies target)
-  target_link_libraries(${target} INTERFACE xtensor bit::xtensor_blas xtl Eigen3::Eigen nlohmann_json::nlohmann_json
-                                            OpenMP::OpenMP_CXX Threads::Threads)
+  target_link_libraries(${target} INTERFACE xtensor bit::xtensor_blas xtl Eigen3::Eigen OpenMP::OpenMP_CXX
+                                            Threads::Threads)
   foreach(row IN LISTS bit_optional_packages)
     string(REPLACE " " ";" row "${row}")
     list(GET row 0 package)

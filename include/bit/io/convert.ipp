@@ -24,37 +24,30 @@ inline float half_to_float(std::uint16_t h) {
 }
 
 template <class Bits>
-Bits load_bits(const std::byte* p, bool swap) {
+Bits load_bits(const std::byte* p) {
   Bits bits;
   std::memcpy(&bits, p, sizeof bits);
-  if (!swap) return bits;
-  Bits reversed = 0;
-  for (std::size_t i = 0; i < sizeof bits; ++i) reversed = static_cast<Bits>(reversed << 8 | ((bits >> 8 * i) & 0xff));
-  return reversed;
+  return bits;
 }
 
-// Readers of one element; `Swap` for the byte order that is not ours.
-template <bool Swap>
+// Readers of one element.
 struct half_reader {
   static constexpr std::size_t size = 2;
-  static float load(const std::byte* p) { return half_to_float(load_bits<std::uint16_t>(p, Swap)); }
+  static float load(const std::byte* p) { return half_to_float(load_bits<std::uint16_t>(p)); }
 };
-template <bool Swap>
 struct bfloat16_reader {
   static constexpr std::size_t size = 2;
   static float load(const std::byte* p) {
-    return std::bit_cast<float>(std::uint32_t{load_bits<std::uint16_t>(p, Swap)} << 16);
+    return std::bit_cast<float>(std::uint32_t{load_bits<std::uint16_t>(p)} << 16);
   }
 };
-template <bool Swap>
 struct float_reader {
   static constexpr std::size_t size = 4;
-  static float load(const std::byte* p) { return std::bit_cast<float>(load_bits<std::uint32_t>(p, Swap)); }
+  static float load(const std::byte* p) { return load_bits<float>(p); }
 };
-template <bool Swap>
 struct double_reader {
   static constexpr std::size_t size = 8;
-  static double load(const std::byte* p) { return std::bit_cast<double>(load_bits<std::uint64_t>(p, Swap)); }
+  static double load(const std::byte* p) { return load_bits<double>(p); }
 };
 
 /// out[row][j][k][l] = source at the walk's strides. Blocks of 32 keep both sides of a transposition in the L1 cache.
@@ -75,17 +68,17 @@ void gather_elements(const axis_walk& walk, const std::byte* source, std::size_t
           }
 }
 
-template <bool Swap, class T>
+template <class T>
 void gather_as(io::dtype type, const axis_walk& walk, const std::byte* source, T* out) {
   const std::size_t all = walk.shape[0];
-  if (type == io::dtype::float16) return gather_elements<half_reader<Swap>>(walk, source, 0, all, out);
-  if (type == io::dtype::bfloat16) return gather_elements<bfloat16_reader<Swap>>(walk, source, 0, all, out);
-  if (type == io::dtype::float32) return gather_elements<float_reader<Swap>>(walk, source, 0, all, out);
-  gather_elements<double_reader<Swap>>(walk, source, 0, all, out);
+  if (type == io::dtype::float16) return gather_elements<half_reader>(walk, source, 0, all, out);
+  if (type == io::dtype::bfloat16) return gather_elements<bfloat16_reader>(walk, source, 0, all, out);
+  if (type == io::dtype::float32) return gather_elements<float_reader>(walk, source, 0, all, out);
+  gather_elements<double_reader>(walk, source, 0, all, out);
 }
 
 BIT_FUNC void gather(const axis_walk& walk, const float* source, std::size_t first, std::size_t count, float* out) {
-  gather_elements<float_reader<false>>(walk, reinterpret_cast<const std::byte*>(source), first, count, out);
+  gather_elements<float_reader>(walk, reinterpret_cast<const std::byte*>(source), first, count, out);
 }
 
 BIT_FUNC axis_walk walk_of(const std::vector<std::size_t>& from, const std::vector<int>& order, bool fortran) {
@@ -117,6 +110,14 @@ inline bool is_contiguous(const axis_walk& walk) {
   return true;
 }
 
+/// Turns the byte order of elements of `size` bytes.
+inline void reverse_elements(std::span<std::byte> bytes, std::size_t size) {
+  for (; !bytes.empty(); bytes = bytes.subspan(size)) {
+    const auto element = bytes.first(size);
+    std::reverse(element.begin(), element.end());
+  }
+}
+
 class stored_parameter final : public tensor_data {
  public:
   stored_parameter(io::raw_tensor tensor, const std::vector<int>& order)
@@ -139,15 +140,13 @@ class stored_parameter final : public tensor_data {
   void convert(T* out) const {
     std::span<const std::byte> source = tensor_.data->bytes();
     std::vector<std::byte> copy;
-    if (source.empty()) {
+    if (source.empty() || tensor_.big_endian) {
       copy.resize(static_cast<std::size_t>(*io::byte_count(tensor_.shape, tensor_.type)));
       tensor_.data->read(copy);
+      if (tensor_.big_endian) reverse_elements(copy, io::size_of(tensor_.type));
       source = copy;
     }
-    if (tensor_.big_endian)
-      gather_as<true>(tensor_.type, walk_, source.data(), out);
-    else
-      gather_as<false>(tensor_.type, walk_, source.data(), out);
+    gather_as(tensor_.type, walk_, source.data(), out);
   }
 
   io::raw_tensor tensor_;

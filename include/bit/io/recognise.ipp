@@ -26,12 +26,13 @@ struct placed_tensor {
 };
 using placed_tensors = std::map<std::string, placed_tensor>;
 
-/// "a, b, c ... and 12 more", sorted, at most 12 of them.
-inline std::string capped_list(std::vector<std::string> items) {
-  std::sort(items.begin(), items.end());
+/// "a, b, c ... and 12 more", at most 12 of them.
+inline std::string capped_list(const std::set<std::string>& items) {
   constexpr std::size_t limit = 12;
   std::string text;
-  for (std::size_t i = 0; i < std::min(items.size(), limit); ++i) text += (i ? ", " : "") + items[i];
+  std::size_t i = 0;
+  for (const std::string& item : items)
+    if (i++ < limit) text += (i > 1 ? ", " : "") + item;
   if (items.size() > limit) text += " ... and " + std::to_string(items.size() - limit) + " more";
   return text;
 }
@@ -64,13 +65,12 @@ inline io::naming guess_naming(const std::vector<io::raw_tensor>& tensors, const
     }
   }
   if (best_count > 0) return best;
-  std::vector<std::string> present;
-  for (const auto& t : tensors) present.push_back(t.name);
+  std::set<std::string> present;
+  for (const auto& t : tensors) present.insert(t.name);
   throw format_error("[checkpoint] " + source +
                      ": expected the tensors of a BiT network under official, bit_pytorch, "
                      "timm or transformers names, got " +
-                     std::to_string(tensors.size()) + " others" +
-                     (present.empty() ? "" : ": " + capped_list(std::move(present))));
+                     std::to_string(tensors.size()) + " others" + (present.empty() ? "" : ": " + capped_list(present)));
 }
 
 /// Sizes of the network, from whichever tensors are there. Throws format_error if no tensor tells its width.
@@ -146,28 +146,27 @@ inline std::vector<io::raw_tensor*> place_tensors(std::vector<io::raw_tensor>& t
 }
 
 /// Compares what is there with what the network needs; throws one format_error that lists all differences.
-inline void check_complete(const io::checkpoint& into, const placed_tensors& placed,
-                           std::vector<std::string> unexpected, const std::vector<tensor_spec>& specs) {
-  std::vector<std::string> missing, misshaped, not_floating;
-  std::set<std::string_view> needed;
+inline void check_complete(const io::checkpoint& into, const placed_tensors& placed, std::set<std::string> unexpected,
+                           const std::vector<tensor_spec>& specs) {
+  std::set<std::string> missing, misshaped, not_floating, needed;
   for (const tensor_spec& spec : specs) {
     needed.insert(spec.name);
     const std::string stored_name = io::name_in(into.names, spec.name);
     const auto found = placed.find(spec.name);
     if (found == placed.end()) {
-      missing.push_back(stored_name);
+      missing.insert(stored_name);
       continue;
     }
     const io::raw_tensor& raw = *found->second.raw;
     if (found->second.order.empty() || found->second.shape != spec.shape)
-      misshaped.push_back(raw.name + " expected " + io::to_string(io::shape_in(into.names, spec.name, spec.shape)) +
-                          " got " + io::to_string(raw.shape));
-    if (raw.type < io::dtype::float16) not_floating.push_back(raw.name + " " + io::to_string(raw.type));
+      misshaped.insert(raw.name + " expected " + io::to_string(io::shape_in(into.names, spec.name, spec.shape)) +
+                       " got " + io::to_string(raw.shape));
+    if (raw.type < io::dtype::float16) not_floating.insert(raw.name + " " + io::to_string(raw.type));
   }
   for (const auto& [name, tensor] : placed)
-    if (!needed.contains(name)) unexpected.push_back(tensor.raw->name);
+    if (!needed.contains(name)) unexpected.insert(tensor.raw->name);
   std::string text;
-  const auto add = [&](const std::vector<std::string>& items, const char* what) {
+  const auto add = [&](const std::set<std::string>& items, const char* what) {
     if (!items.empty()) text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(items);
   };
   add(missing, "missing");
@@ -188,12 +187,12 @@ inline void recognise_into(io::checkpoint& into, std::vector<io::raw_tensor> ten
   strip_wrappers(tensors);
   into.names = guess_naming(tensors, source);
   placed_tensors placed;
-  std::vector<std::string> unexpected;
+  std::set<std::string> unexpected;
   for (const io::raw_tensor* raw : place_tensors(tensors, into, placed)) {
     if (options.allow_extra_tensors)
       into.problems.push_back("ignored " + raw->name + " " + io::to_string(raw->shape) + ", which is no BiT parameter");
     else
-      unexpected.push_back(raw->name);
+      unexpected.insert(raw->name);
   }
   into.config = guess_config(placed, source);
   const auto specs = tensor_specs(into.config);

@@ -5,11 +5,11 @@
 #include <array>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <utility>
 
+#include <bit/detail/json.hpp>
 #include <bit/error.hpp>
 #include <bit/io/safetensors.hpp>
 
@@ -33,95 +33,62 @@ class safetensors_data final : public io::raw_data {
 struct safetensors_item {
   std::string name, dtype;
   std::vector<std::uint64_t> shape, offsets;
-  bool has_dtype = false, has_shape = false, has_offsets = false;
 };
 
-/// Takes the header's events one by one, so that duplicate keys are seen and nothing but its fixed form is accepted:
-/// {"__metadata__": {string: string}, name: {"dtype": string, "shape": [n...], "data_offsets": [begin, end]}}.
-class safetensors_sax final : public nlohmann::json_sax<nlohmann::json> {
- public:
+struct safetensors_header {
   std::vector<safetensors_item> items;
   std::map<std::string, std::string> metadata;
-  std::string problem;
-
-  bool null() override { return refuse("null"); }
-  bool boolean(bool) override { return refuse("a boolean"); }
-  bool number_integer(number_integer_t) override { return refuse("a negative number"); }
-  bool number_float(number_float_t, const string_t&) override { return refuse("a number that is not whole"); }
-  bool binary(binary_t&) override { return refuse("binary data"); }
-  bool number_unsigned(number_unsigned_t value) override {
-    if (!in_array_) return refuse("a number");
-    numbers().push_back(value);
-    return numbers().size() <= 64 || stop("has a list of more than 64 numbers");
-  }
-  bool string(string_t& value) override {
-    if (depth_ == 2 && in_metadata_) {
-      metadata[key_] = value;
-    } else if (depth_ == 2 && !in_array_ && key_ == "dtype") {
-      items.back().dtype = value;
-    } else {
-      return refuse("a string");
-    }
-    return true;
-  }
-  bool start_object(std::size_t) override {
-    if (depth_ == 2 || in_array_) return refuse("an object");
-    if (++depth_ == 2 && !in_metadata_) {
-      items.emplace_back();
-      items.back().name = key_;
-    }
-    return true;
-  }
-  bool end_object() override {
-    if (depth_-- == 2 && !in_metadata_) {
-      const auto& item = items.back();
-      if (!item.has_dtype || !item.has_shape || !item.has_offsets)
-        return stop(item.name + ": expected dtype, shape and data_offsets");
-    }
-    return true;
-  }
-  bool start_array(std::size_t) override {
-    if (depth_ != 2 || in_metadata_ || in_array_ || key_ == "dtype") return refuse("a list");
-    return in_array_ = true;
-  }
-  bool end_array() override {
-    in_array_ = false;
-    return true;
-  }
-  bool key(string_t& key) override {
-    key_ = key;
-    if (depth_ == 1) {
-      in_metadata_ = key == "__metadata__";
-      return names_.insert(key).second || stop("the name " + key + " occurs twice");
-    }
-    if (in_metadata_) return !metadata.contains(key) || stop("the metadata key " + key + " occurs twice");
-    auto& item = items.back();
-    bool* const seen = key == "dtype"          ? &item.has_dtype
-                       : key == "shape"        ? &item.has_shape
-                       : key == "data_offsets" ? &item.has_offsets
-                                               : nullptr;
-    if (!seen || *seen) return stop(item.name + ": expected dtype, shape and data_offsets once each, got " + key);
-    return *seen = true;
-  }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return stop("is not JSON at byte " + std::to_string(position) + " of the header");
-  }
-
- private:
-  bool stop(const std::string& what) {
-    if (problem.empty()) problem = what;
-    return false;
-  }
-  bool refuse(const char* what) {
-    return stop(std::string("has ") + what + " where none belongs, after key \"" + key_ + '"');
-  }
-  std::vector<std::uint64_t>& numbers() { return key_ == "shape" ? items.back().shape : items.back().offsets; }
-
-  std::set<std::string> names_;
-  std::string key_;
-  int depth_ = 0;
-  bool in_metadata_ = false, in_array_ = false;
 };
+
+inline std::vector<std::uint64_t> read_numbers(json_reader& in) {
+  std::vector<std::uint64_t> numbers;
+  in.array([&] {
+    if (numbers.size() == 64) in.fail("expected a list of at most 64 numbers");
+    numbers.push_back(in.number());
+  });
+  return numbers;
+}
+
+/// {"dtype": string, "shape": [n...], "data_offsets": [begin, end]}, in any order.
+inline safetensors_item read_item(json_reader& in, std::string name) {
+  safetensors_item item{std::move(name), {}, {}, {}};
+  bool has_dtype = false, has_shape = false, has_offsets = false;
+  in.object([&](const std::string& key) {
+    bool* const seen = key == "dtype"          ? &has_dtype
+                       : key == "shape"        ? &has_shape
+                       : key == "data_offsets" ? &has_offsets
+                                               : nullptr;
+    if (!seen || *seen) in.fail(item.name + ": expected dtype, shape and data_offsets once each, got " + key);
+    *seen = true;
+    if (seen == &has_dtype) {
+      item.dtype = in.string();
+    } else {
+      (seen == &has_shape ? item.shape : item.offsets) = read_numbers(in);
+    }
+  });
+  if (!has_dtype || !has_shape || !has_offsets) in.fail(item.name + ": expected dtype, shape and data_offsets");
+  return item;
+}
+
+/// {"__metadata__": {string: string}, name: item, ...}; nothing else is accepted, and no key twice.
+inline safetensors_header parse_safetensors_header(std::string_view text) {
+  safetensors_header header;
+  std::set<std::string> names;
+  json_reader in(text);
+  in.object([&](std::string name) {
+    if (!names.insert(name).second) in.fail("the name " + name + " occurs twice");
+    if (name != "__metadata__") {
+      header.items.push_back(read_item(in, std::move(name)));
+      return;
+    }
+    in.object([&](const std::string& key) {
+      if (header.metadata.contains(key)) in.fail("the metadata key " + key + " occurs twice");
+      header.metadata[key] = in.string();
+    });
+  });
+  in.end();
+  return header;
+}
 
 inline io::dtype safetensors_dtype(const std::string& code, const std::string& where) {
   using enum io::dtype;
@@ -146,10 +113,13 @@ inline std::vector<io::raw_tensor> place_safetensors(const std::shared_ptr<const
       throw format_error("[safetensors] " + file->name() + ": " + item.name +
                          ": expected data_offsets [begin, end] with begin <= end");
   }
-  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
+  std::vector<safetensors_item*> by_offset;
+  for (auto& item : items) by_offset.push_back(&item);
+  std::sort(by_offset.begin(), by_offset.end(), [](const auto* a, const auto* b) { return a->offsets < b->offsets; });
   std::vector<io::raw_tensor> tensors;
   std::uint64_t expected = 0;
-  for (auto& item : items) {
+  for (safetensors_item* next : by_offset) {
+    auto& item = *next;
     const std::string where = file->name() + ": " + item.name;
     const auto [begin, end] = std::array{item.offsets[0], item.offsets[1]};
     if (begin != expected)
@@ -192,13 +162,15 @@ BIT_FUNC safetensors_content read_safetensors(const std::shared_ptr<const input_
   std::string header(static_cast<std::size_t>(length), '\0');
   file->read(8, std::as_writable_bytes(std::span(header)));
   if (!header.starts_with('{')) fail("expected its header to start with {");
-  safetensors_sax sax;
-  if (!nlohmann::json::sax_parse(header, &sax)) fail(sax.problem);
-  return {place_safetensors(file, std::move(sax.items), 8 + length), std::move(sax.metadata)};
+  try {
+    auto [items, metadata] = parse_safetensors_header(header);
+    return {place_safetensors(file, std::move(items), 8 + length), std::move(metadata)};
+  } catch (const json_error& problem) {
+    throw format_error("[safetensors] " + file->name() + ": its header, " + problem.what());
+  }
 }
 
-/// `text` as a JSON string. Written here because nlohmann's serialiser would cost every including program a second of
-/// compilation.
+/// `text` as a JSON string.
 inline std::string json_string(const std::string& text) {
   constexpr char digits[] = "0123456789abcdef";
   std::string quoted(1, '"');
@@ -236,8 +208,11 @@ BIT_FUNC std::string make_safetensors_header(
   if (text.size() == 1) text += ',';
   text.back() = '}';
   text.append((8 - text.size() % 8) % 8, ' ');
-  if (safetensors_sax sax; !nlohmann::json::sax_parse(text, &sax))  // what we would refuse to read is not written
-    throw config_error("[safetensors] expected metadata in UTF-8; the header " + sax.problem);
+  try {
+    parse_safetensors_header(text);  // what we would refuse to read is not written
+  } catch (const json_error& problem) {
+    throw config_error(std::string("[safetensors] expected metadata in UTF-8; the header, ") + problem.what());
+  }
   if (text.size() > max_safetensors_header)
     throw config_error("[safetensors] the header with its metadata would take " + std::to_string(text.size()) +
                        " bytes; at most " + std::to_string(max_safetensors_header) + " are allowed");

@@ -88,13 +88,18 @@ BIT_FUNC network::network(const resnet_config& config, const std::vector<named_t
       const std::string prefix = "resnet/" + unit.name + "/";
       const std::size_t stride = u == 0 ? pace[b].stride : 1;
       const std::size_t dilation = u == 0 ? pace[b].first_dilation : pace[b].dilation;
-      unit.norm1 = find.norm(prefix + "a/", norm_eps);
-      unit.norm2 = find.norm(prefix + "b/", norm_eps);
-      unit.norm3 = find.norm(prefix + "c/", norm_eps);
-      unit.conv1 = find.conv(prefix + "a/", {}, eps);
-      unit.conv2 =
-          find.conv(prefix + "b/", {.size = 3, .stride = stride, .padding = dilation, .dilation = dilation}, eps);
-      unit.conv3 = find.conv(prefix + "c/", {}, eps);
+      const struct {
+        const char* name;
+        nn::group_norm& norm;
+        nn::std_conv2d& conv;
+        window slide;
+      } parts[] = {{"a/", unit.norm1, unit.conv1, {}},
+                   {"b/", unit.norm2, unit.conv2, {3, stride, dilation, dilation}},
+                   {"c/", unit.norm3, unit.conv3, {}}};
+      for (const auto& part : parts) {
+        part.norm = find.norm(prefix + part.name, norm_eps);
+        part.conv = find.conv(prefix + part.name, part.slide, eps);
+      }
       if (u == 0) unit.projection = find.conv(prefix + "a/proj/", {.size = 1, .stride = stride}, eps);
       units.push_back(std::move(unit));
     }

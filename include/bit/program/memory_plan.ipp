@@ -64,9 +64,13 @@ inline std::vector<placement> joined_placements(const program& p, const memory_p
 BIT_FUNC memory_plan plan_memory(const program& p, const std::vector<std::size_t>& bytes, std::size_t alignment) {
   memory_plan plan{live_ranges(p), bytes, std::vector<std::size_t>(p.values.size(), memory_plan::not_stored), 0};
   auto places = detail::joined_placements(p, plan);
-  std::stable_sort(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-  std::vector<const detail::placement*> placed;  // by offset
-  for (auto& place : places) {
+  std::vector<detail::placement*> largest_first;
+  for (auto& place : places) largest_first.push_back(&place);
+  std::sort(largest_first.begin(), largest_first.end(),
+            [](const auto* a, const auto* b) { return a->bytes != b->bytes ? a->bytes > b->bytes : a < b; });
+  std::vector<detail::placement*> placed;  // by offset
+  for (detail::placement* next : largest_first) {
+    detail::placement& place = *next;
     const std::size_t need = (place.bytes + alignment - 1) / alignment * alignment;
     std::size_t best = memory_plan::not_stored, best_gap = memory_plan::not_stored, end = 0;
     for (const auto* other : placed) {
