@@ -109,6 +109,8 @@ def recognise(
     tensors: Sequence[tuple[str, NDArray[Any]]],
     source: str,
     *,
+    format: str = "memory",
+    file_size: int = 0,
     allow_extra_tensors: bool = False,
     allow_name_mismatch: bool = False,
     check_values: bool = False,
