@@ -180,8 +180,7 @@ void register_io(py::module_& m) {
         return found;
       },
       py::arg("tensors"), py::arg("source"), py::kw_only(), py::arg("format") = "memory", py::arg("file_size") = 0,
-      py::arg("allow_extra_tensors") = false,
-      py::arg("allow_name_mismatch") = false, py::arg("check_values") = false,
+      py::arg("allow_extra_tensors") = false, py::arg("allow_name_mismatch") = false, py::arg("check_values") = false,
       "The same for (name, array) pairs read elsewhere. C-contiguous arrays are kept and not copied.");
   const auto write = [](const std::filesystem::path& path, const std::vector<bit::named_tensor>& tensors,
                         const std::string& names, const std::map<std::string, std::string>& metadata, bool npz) {

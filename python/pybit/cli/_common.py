@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import json
 import os
 import sys
+import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pybit.errors import ConfigError
@@ -137,9 +140,36 @@ def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddin
     return found
 
 
+def check_images(paths: Sequence[str]) -> None:
+    """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
+    from pybit._images import collect
+
+    for path in paths:
+        os.stat(path)
+    collect(paths)
+
+
+def check_output(path: str) -> None:
+    """Raise if a new file cannot be written at `path`, before long work is done for it."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "expected a file to write, this is a folder", path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "cannot write here: the folder does not exist", path)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as e:
+        raise OSError(e.errno, f"cannot write here: {e.strerror}", path) from None
+
+
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on standard output; in escapes if a file's name or a label does not fit its encoding."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    print(text)
 
 
 def require(holds: bool, message: str) -> None:
