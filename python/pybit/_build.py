@@ -116,7 +116,8 @@ def save(model: Any, path: str, names: str) -> None:
         return
     if not path.endswith(".safetensors"):
         raise ConfigError(f"expected a file name that ends in .safetensors or .npz, got {path!r}")
-    about = {"name": model.name, "labels": model.labels, "preprocessing": dataclasses.asdict(model.preprocessing)}
+    spec = dataclasses.asdict(model.preprocessing) if model.preprocessing_is_known else None
+    about = {"name": model.name, "labels": model.labels, "preprocessing": spec}
     metadata = {**_core.config_metadata(network.config), "pybit": json.dumps(about)}
     if names != "official":
         metadata["format"] = "pt"  # transformers refuses files without it

@@ -109,6 +109,8 @@ def recognise(
     tensors: Sequence[tuple[str, NDArray[Any]]],
     source: str,
     *,
+    format: str = "memory",
+    file_size: int = 0,
     allow_extra_tensors: bool = False,
     allow_name_mismatch: bool = False,
     check_values: bool = False,
@@ -197,6 +199,7 @@ class Network:
 def estimate(config: Config, n: int, h: int, w: int) -> dict[str, Any]: ...
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...
+def after_fork() -> None: ...
 def build_info() -> dict[str, Any]: ...
 
 # register_eval.cpp

@@ -90,7 +90,7 @@ def create_model(
         network = _build.replace_head(network, config.num_classes, "zero", seed)
         origin += ", head of zeros"
     labels = _labels(card, config.num_classes)
-    return Model(network, name=name, origin=origin, preprocessing=_preprocessing(card), labels=labels)
+    return Model(network, name=name, origin=origin, preprocessing=_preprocessing(card), labels=labels, trained=False)
 
 
 def config_of(
@@ -239,10 +239,10 @@ def _card_of_file(path: str, config: _core.Config) -> ModelCard | None:
     return card if card.num_classes in (None, config.num_classes) else None
 
 
-def _preprocessing(card: ModelCard | None) -> PreprocessSpec:
-    """A card's evaluation transform; for models without one the plainest: squash to 224, bilinear."""
+def _preprocessing(card: ModelCard | None) -> PreprocessSpec | None:
+    """A card's evaluation transform; None if it has none."""
     if card is None or card.input_size is None:
-        return PreprocessSpec()
+        return None
     changes: dict[str, Any] = {"size": card.input_size}
     for field, value in (("mode", card.crop_mode), ("crop_pct", card.crop_pct), ("interpolation", card.interpolation)):
         if value is not None:

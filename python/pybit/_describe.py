@@ -28,6 +28,16 @@ def preprocessing_words(spec: PreprocessSpec) -> str:
     return f"{how} {spec.height} x {spec.width}, {spec.interpolation}{tf}"
 
 
+def unknown_preprocessing(
+    model: Model, remedy: str = "set model.preprocessing = pybit.PreprocessSpec(...) or pass preprocessing="
+) -> str:
+    """What is assumed where nothing tells how the model's images were prepared, and what to do about it."""
+    return (
+        f"neither the file nor a released model's card tells how images for {model.name} are prepared; assuming "
+        f"{preprocessing_words(model.preprocessing)}; {remedy} to say it"
+    )
+
+
 def byte_count(number: float) -> str:
     """A size in bytes as people read it, e.g. "97.5 MiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -57,7 +67,8 @@ def _facts(model: Model) -> dict[str, str]:
         "parameters": f"{count:,}",
         "size": byte_count(count * width),
         "weights": model.origin,
-        "preprocessing": preprocessing_words(model.preprocessing),
+        "preprocessing": preprocessing_words(model.preprocessing)
+        + ("" if model.preprocessing_is_known else " (a guess: nothing tells)"),
     }
     if config.in_channels != 3:
         facts["input channels"] = str(config.in_channels)

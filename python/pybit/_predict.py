@@ -112,6 +112,9 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     """Read what `Embeddings.save` wrote. Raises OSError, or ValueError for another kind of file."""
     try:
         with open(path, "rb") as file:
+            if not file.read(4).startswith((b"PK", b"\x93NUM")):  # np.load would take anything else for a pickle
+                raise ValueError("its first bytes are those of another kind of file")
+            file.seek(0)
             stored = np.load(file, allow_pickle=False)
             found = {} if isinstance(stored, np.ndarray) else {name: stored[name] for name in stored.files}
     except (ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:

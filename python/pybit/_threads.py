@@ -30,8 +30,12 @@ def set_num_threads(n: int) -> None:
     _core.set_num_threads(n)
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_core.after_fork)
+
+
 def get_num_threads() -> int:
-    """Threads that a call uses unless it is told otherwise."""
+    """Threads that a call uses unless it is told otherwise; always 1 in a forked process."""
     return _core.get_num_threads()
 
 

@@ -32,6 +32,7 @@ _BLOCK = 1 << 18
 _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _KEPT_PROGRESS = 1 << 20  # an attempt that brought this much does not count as a failure
 _MAX_PAUSE = 60.0
+_ELSEWHERE = "or name a mirror (PYBIT_MIRROR), or fetch the file on another machine and give its path"
 
 
 class TransferError(OSError):
@@ -126,11 +127,13 @@ def fetch(url: str, part: Path, settings: Transfer, report: Callable[[int, int |
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = TransferError(f"{url}: {_plain(error)}", url)
             if _is_final(error):
-                raise reason from error
+                raise TransferError(f"{reason}; {_ELSEWHERE}", url) from error
         failures = 1 if _size(part) - before >= _KEPT_PROGRESS else failures + 1
         if failures > settings.retries:
             raise TransferError(
-                f"{reason}; gave up after {failures} attempts, run it again to continue", url, reason.status
+                f"{reason}; gave up after {failures} attempts, run it again to continue; {_ELSEWHERE}",
+                url,
+                reason.status,
             ) from reason
         pause = min(_MAX_PAUSE, settings.pause * 2 ** (failures - 1)) * random.uniform(0.5, 1.0)
         settings.sleep(pause if reason.retry_after is None else min(_MAX_PAUSE, reason.retry_after))

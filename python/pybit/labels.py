@@ -21,6 +21,7 @@ _COUNTS = {"imagenet-1k": 1000, "imagenet-21k": 21843, "cifar-10": 10}
 # Heads of BiT on ImageNet-21k have 21,843 outputs in the order of Google's list, two more than the images' 21,841
 # classes (big_transfer issue 18). timm calls that list "goog".
 _SYNSETS = {"imagenet-1k": "imagenet_synsets.txt", "imagenet-21k": "imagenet21k_goog_synsets.txt"}
+DOWNLOADABLE = tuple(_SYNSETS)  # by `pybit download NAME-labels`
 _CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 _MAX_FILE = 16 << 20
 

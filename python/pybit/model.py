@@ -32,20 +32,38 @@ class Model:
         *,
         name: str,
         origin: str,
-        preprocessing: PreprocessSpec,
+        preprocessing: PreprocessSpec | None,
         labels: Sequence[str] | None = None,
         file: str | None = None,
+        trained: bool = True,
     ) -> None:
         self._network = network
         self.name = name  # what it was created or loaded as
         self.origin = origin  # where the weights come from, in words
-        self.preprocessing = preprocessing  # how predict and embed turn an image into numbers
+        self._preprocessing = preprocessing  # None: neither the file nor a card tells
         self.labels = None if labels is None else tuple(labels)
         self.pickle_by = "bytes"  # "path": pickles name the file instead of holding the weights
         self._file = file  # the checkpoint that holds exactly these weights, if there is one
         self._range_warned = False
+        self._preprocessing_warned = not trained  # random weights fit no preprocessing better than another
 
     # ---- what it is
+    @property
+    def preprocessing(self) -> PreprocessSpec:
+        """How `predict` and `embed` prepare images: as the file, the released model's card or you say, or a guess."""
+        return self._preprocessing or PreprocessSpec()
+
+    @preprocessing.setter
+    def preprocessing(self, spec: PreprocessSpec) -> None:
+        if not isinstance(spec, PreprocessSpec):
+            raise ConfigError(f"expected preprocessing to be a pybit.PreprocessSpec, got {type(spec).__name__}")
+        self._preprocessing = spec
+
+    @property
+    def preprocessing_is_known(self) -> bool:
+        """Whether `preprocessing` is more than a guess."""
+        return self._preprocessing is not None
+
     @property
     def config(self) -> _core.Config:
         """The numbers of the architecture."""
@@ -173,7 +191,7 @@ class Model:
             check_floating(array, name)
             arrays.append((name, np.ascontiguousarray(array)))
         self._network = _build.network_from_arrays(arrays, self.config, self.dtype)
-        self.origin, self._file = "state dict", None
+        self.origin, self._file, self._preprocessing_warned = "state dict", None, False
 
     def reset_classifier(self, num_classes: int, head: Literal["zero", "new"] = "zero", seed: int = 0) -> None:
         """Replace the head by a new one for `num_classes` classes; 0 removes it.
@@ -221,7 +239,7 @@ class Model:
             skip_corrupt,
             progress,
             activation,
-            preprocessing or self.preprocessing,
+            self._image_spec(preprocessing),
         )
 
     def embed(
@@ -241,8 +259,14 @@ class Model:
         in memory give a plain NumPy array.
         """
         return _predict.embed(
-            self, inputs, batch_size, pool, threads, skip_corrupt, progress, preprocessing or self.preprocessing
+            self, inputs, batch_size, pool, threads, skip_corrupt, progress, self._image_spec(preprocessing)
         )
+
+    def _image_spec(self, wanted: PreprocessSpec | None) -> PreprocessSpec:
+        if wanted is None and self._preprocessing is None and not self._preprocessing_warned:
+            self._preprocessing_warned = True
+            warnings.warn(_describe.unknown_preprocessing(self), UserWarning, stacklevel=3)
+        return wanted or self.preprocessing
 
     # ---- costs
     def summary(self, size: int | tuple[int, int] = 224, batch: int = 1) -> list[dict[str, Any]]:

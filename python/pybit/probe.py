@@ -188,7 +188,9 @@ def _draw(labels: npt.NDArray[np.int64], rows: Array, shots: int, seed: int) -> 
     for c in np.unique(labels[rows]):
         own = rng.permutation(rows[labels[rows] == c])
         if len(own) < shots:
-            raise ConfigError(f"class {c} has {len(own)} training examples: expected {shots} or more for {shots} shots")
+            raise ConfigError(
+                f"class {c} has {len(own)} training examples: expected {shots} or more for {shots} shots; ask for fewer"
+            )
         drawn.append(own[:shots])
     return np.concatenate(drawn)
 
@@ -200,7 +202,7 @@ def few_shot(
     test_features: Any = None,
     test_labels: Any = None,
     test_fraction: float = 0.2,
-    shots: Sequence[Shots] = (1, 2, 5, 10, "full"),
+    shots: Sequence[Shots] | None = None,
     seeds: int = 5,
     methods: Sequence[str] = ("linear", "knn"),
     k: int = 5,
@@ -209,7 +211,8 @@ def few_shot(
     """Accuracy of probes that see few examples per class, over several random draws.
 
     Without a test set, `test_fraction` of each class is held out, the same rows for every seed. For each seed and each
-    number of `shots` that many examples per class are drawn from the rest ("full": all of them, one run). k-NN uses
+    number of `shots` that many examples per class are drawn from the rest ("full": all of them, one run; None: 1, 2,
+    5 and 10 as far as every class has them, and "full"). k-NN uses
     min(k, shots) neighbours. Raises ValueError for wrong shapes, unknown methods and classes with too few examples.
     """
     table = _table(features)
@@ -226,6 +229,9 @@ def few_shot(
             f"seeds={seeds}, k={k}"
         )
     classes = max(_classes(y, None), _classes(test_y, None))
+    if shots is None:
+        fewest = min(np.unique(y[train], return_counts=True)[1], default=0)
+        shots = [*(n for n in (1, 2, 5, 10) if n <= fewest), "full"]
     results = []
     for shot in shots:
         if shot != "full" and (not isinstance(shot, (int, np.integer)) or shot < 1):

@@ -196,11 +196,17 @@ def model_info(name: str) -> ModelCard:
             f"'{name}' was never released: BiT-L is pre-trained on JFT-300M, and Google published neither those images "
             "nor the weights. The largest released models are BiT-M-R152x4 (ImageNet-21k) and its fine-tuned versions"
         )
-    raise ConfigError(f"no released model is called '{name}'; {_suggestion(name)}pybit.list_models() gives all names")
+    raise ConfigError(
+        f"no released model is called '{name}'; {_suggestion(name)}"
+        "`pybit list` and pybit.list_models() give all names, for files give the path"
+    )
 
 
 def _suggestion(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), list(_by_lower_name()), n=4, cutoff=0.6)
+    key = name.strip().lower()
+    close = difflib.get_close_matches(key, list(_by_lower_name()), n=4, cutoff=0.6)
+    if not close and len(key) > 2:
+        close = [known for known, card in _by_lower_name().items() if key in known and card.family != "vtab"][:4]
     names = list(dict.fromkeys(_by_lower_name()[key].name for key in close))
     return f"did you mean {' or '.join(names)}? " if names else ""
 

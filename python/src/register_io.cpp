@@ -170,13 +170,17 @@ void register_io(py::module_& m) {
       "Opens an npz or safetensors file and recognises its network. Raises OSError or FormatError.");
   m.def(
       "recognise",
-      [](const std::vector<named_array>& arrays, const std::string& source, bool extra, bool mismatch, bool values) {
+      [](const std::vector<named_array>& arrays, const std::string& source, const std::string& format,
+         std::uint64_t file_size, bool extra, bool mismatch, bool values) {
         std::vector<io::raw_tensor> raw;
         for (const auto& [name, array] : arrays) raw.push_back(raw_tensor_of(name, array));
-        return io::recognise(std::move(raw), source, options_of("map", extra, mismatch, values));
+        io::checkpoint found = io::recognise(std::move(raw), source, options_of("map", extra, mismatch, values));
+        found.format = format;
+        found.file_size = file_size;
+        return found;
       },
-      py::arg("tensors"), py::arg("source"), py::kw_only(), py::arg("allow_extra_tensors") = false,
-      py::arg("allow_name_mismatch") = false, py::arg("check_values") = false,
+      py::arg("tensors"), py::arg("source"), py::kw_only(), py::arg("format") = "memory", py::arg("file_size") = 0,
+      py::arg("allow_extra_tensors") = false, py::arg("allow_name_mismatch") = false, py::arg("check_values") = false,
       "The same for (name, array) pairs read elsewhere. C-contiguous arrays are kept and not copied.");
   const auto write = [](const std::filesystem::path& path, const std::vector<bit::named_tensor>& tensors,
                         const std::string& names, const std::map<std::string, std::string>& metadata, bool npz) {

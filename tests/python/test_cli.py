@@ -233,3 +233,45 @@ def test_ctrl_c_ends_a_long_prediction_with_code_130(weights: str, tmp_path: Pat
     assert process.returncode == 130, err
     assert out == "" and err.replace("working\n", "") == "pybit: interrupted: nothing more was written\n"
     assert err.count("working") < 20  # of 25 batches
+
+
+def test_what_is_guessed_is_noted_and_options_say_it(
+    png: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "small.npz")
+    small_model().save(path)
+    assert cli.main(["predict", png, "-m", path]) == 0
+    noted = capsys.readouterr().err
+    assert "note: neither the file nor" in noted and "--size and --mode" in noted
+    assert "class names are not known" in noted and len(noted.splitlines()) == 2
+    options = ["--size", "48", "--mode", "center_crop", "--interpolation", "bicubic", "--crop-pct", "0.9", "--json"]
+    assert cli.main(["predict", png, "-m", path, *options]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    spec = pybit.PreprocessSpec(48, "center_crop", "bicubic", 0.9)
+    (expected,) = pybit.load(path).predict(png, preprocessing=spec)
+    assert json.loads(captured.out)[0]["predictions"][0]["probability"] == expected.probability
+
+
+def test_mistyped_paths_are_told_before_a_model_is_loaded(
+    png: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    none, folder = str(tmp_path / "none.jpg"), str(tmp_path / "empty")
+    for arguments, part in (
+        (["predict", png, none], "none.jpg': No such file"),
+        (["predict", folder], "found none"),
+        (["embed", png, "-o", str(tmp_path / "no" / "f.npz")], "the folder does not exist"),
+        (["probe", folder], "found none"),
+    ):
+        assert cli.main([*arguments, "-m", "no-such-model.npz"]) == 1
+        err = capsys.readouterr().err
+        assert part in err and len(err.splitlines()) == 1 and "Errno" not in err
+
+
+def test_json_survives_names_that_are_no_text(weights: str, png: str, tmp_path: Path) -> None:
+    odd = os.path.join(os.fsencode(tmp_path), b"\xff.png")
+    Path(os.fsdecode(odd)).write_bytes(Path(png).read_bytes())
+    command = [sys.executable, "-m", "pybit", "predict", odd, "-m", weights, "--json"]
+    found = subprocess.run(command, capture_output=True, check=True)
+    assert os.fsencode(json.loads(found.stdout)[0]["path"]) == odd

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pybit
 import pytest
 from small_models import class_folder, small_model, write_png
 
@@ -18,10 +19,16 @@ def run(*arguments: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+def small_file(folder: Path) -> None:
+    model = small_model()
+    model.preprocessing = pybit.PreprocessSpec(32)
+    model.save(folder / "small.safetensors")
+
+
 def test_classify(tmp_path: Path) -> None:
-    small_model().save(tmp_path / "small.npz")
+    small_file(tmp_path)
     png = write_png(tmp_path / "a.png", 1)
-    lines = run(EXAMPLES / "classify.py", tmp_path / "small.npz", png).splitlines()
+    lines = run(EXAMPLES / "classify.py", tmp_path / "small.safetensors", png).splitlines()
     assert lines[0] == str(png) and len(lines) == 6
     assert abs(sum(float(line.split()[0]) for line in lines[1:]) - 1) < 5e-4  # five numbers of four decimals
     found = subprocess.run([sys.executable, EXAMPLES / "classify.py"], capture_output=True, text=True, check=False)
@@ -29,9 +36,9 @@ def test_classify(tmp_path: Path) -> None:
 
 
 def test_embed(tmp_path: Path) -> None:
-    small_model().save(tmp_path / "small.npz")
+    small_file(tmp_path)
     class_folder(tmp_path / "pets", each=4)
-    out = run(EXAMPLES / "embed.py", tmp_path / "small.npz", tmp_path / "pets", tmp_path / "features.npz")
+    out = run(EXAMPLES / "embed.py", tmp_path / "small.safetensors", tmp_path / "pets", tmp_path / "features.npz")
     assert "(8, 1024)" in out and "most like" in out and "shots per class" in out
     assert (tmp_path / "features.npz").exists()
 

@@ -42,6 +42,7 @@ def test_the_recognised_checkpoint_reads_the_same_values(tmp_path: Path, network
     path = tmp_path / "tiny.h5"
     w.write_h5(path, w.keras_variables(network))
     checkpoint = formats.open_any(path)
+    assert checkpoint.format == "h5" and checkpoint.file_size == path.stat().st_size
     assert checkpoint.config.num_classes == 10 and checkpoint.config.stem_channels == 32
     assert all(np.array_equal(checkpoint.read(name), array) for name, array in network.items())
 

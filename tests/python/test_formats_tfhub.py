@@ -68,6 +68,7 @@ def test_a_bundle_gives_the_official_names_and_values(
     folder = w.write_bundle(tmp_path / "m", network, **options)
     assert same(formats.read_tensors(folder).tensors, network)
     checkpoint = formats.open_any(folder)
+    assert checkpoint.format == "tfhub" and checkpoint.file_size > 4 * checkpoint.num_parameters
     assert all(np.array_equal(checkpoint.read(name), array) for name, array in network.items())
 
 

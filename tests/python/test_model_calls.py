@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 import threading
@@ -347,3 +348,27 @@ def test_build_info_names_what_bug_reports_need() -> None:
     assert {"compiler", "isa", "openmp_runtimes", "numpy", "python", "optional", "OMP_NUM_THREADS"} <= set(info)
     if sys.platform == "linux":
         assert info["openmp_runtimes"]
+
+
+FORK = """
+import multiprocessing, sys
+import numpy as np, pybit
+
+model = pybit.create_model("small", units=(1, 1, 1, 1), stem_channels=32, num_classes=5)
+x = np.full((2, 3, 40, 40), 0.25, np.float32)
+expected = model(x)
+
+def work(given):  # one model came by fork, the other by pickle; neither may wait for threads of the parent
+    return model(x, threads=2), given(x), pybit.get_num_threads()
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    for inherited, pickled, threads in pool.map_async(work, [model, model]).get(60):
+        assert np.array_equal(inherited, expected) and np.array_equal(pickled, expected) and threads == 1
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_pool_computes_after_the_parent_used_threads() -> None:
+    found = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=100, check=False)
+    assert found.stdout == "done\n", found.stderr

@@ -202,3 +202,32 @@ def test_float64_models_take_images_too(tmp_path: Path) -> None:
 def test_the_range_rule_knows_nothing_of_predict(model: pybit.Model) -> None:
     model.predict([np.full((8, 8, 3), 200, np.uint8)])  # bright, hence within [0, 1]; warnings are errors here
     assert batch().min() < 0
+
+
+def test_unknown_preprocessing_is_said_once_until_it_is_set(tmp_path: Path) -> None:
+    path = write_png(tmp_path / "a.png", 1)
+    small_model().predict(path)  # random weights fit no preprocessing better than another: no warning
+    small_model().save(tmp_path / "small.npz")
+    model = pybit.load(tmp_path / "small.npz")
+    assert not model.preprocessing_is_known and "a guess" in model._repr_html_()
+    model.embed(path, preprocessing=SPEC)  # said by the caller
+    with pytest.warns(UserWarning, match=r"assuming squash to 224 x 224, bilinear; set model.preprocessing") as caught:
+        guessed = model.predict(path)
+    assert caught[0].filename == __file__
+    model.embed(path)  # said once; warnings are errors here
+    model.preprocessing = pybit.PreprocessSpec(224)
+    assert model.preprocessing_is_known and model.predict(path) == guessed
+    again = pybit.load(tmp_path / "small.npz")
+    again.preprocessing = SPEC
+    again.predict(path)
+    with pytest.raises(ValueError, match="expected preprocessing to be a pybit.PreprocessSpec, got int"):
+        again.preprocessing = 64  # type: ignore[assignment]
+
+
+def test_a_guess_is_not_saved_as_knowledge(tmp_path: Path) -> None:
+    model = small_model()
+    model.save(tmp_path / "m.safetensors")
+    assert not pybit.load(tmp_path / "m.safetensors").preprocessing_is_known
+    model.preprocessing = SPEC
+    model.save(tmp_path / "m.safetensors")
+    assert pybit.load(tmp_path / "m.safetensors").preprocessing == SPEC

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pybit
 import pytest
 from pybit import probe
 
@@ -174,3 +176,15 @@ def test_few_shot_refuses_what_cannot_be_drawn() -> None:
     for options, message in cases:
         with pytest.raises(ValueError, match=message):
             probe.few_shot(x, y, **options)
+
+
+def test_shots_that_are_not_named_fit_the_smallest_class() -> None:
+    x = np.random.default_rng(0).standard_normal((13, 4))
+    y = np.array([0] * 9 + [1] * 4)  # a fifth is held out: 7 and 3 stay
+    assert [r.shots for r in probe.few_shot(x, y, seeds=2, methods=["linear"]).results] == [1, 2, "full"]
+
+
+def test_other_files_are_not_called_pickles(tmp_path: Path) -> None:
+    (tmp_path / "page.npz").write_text("<html>")
+    with pytest.raises(ValueError, match="first bytes are those of another kind of file"):
+        pybit.load_embeddings(tmp_path / "page.npz")

@@ -131,7 +131,7 @@ def test_bit_l_was_never_released(name: str) -> None:
 def test_unknown_names_suggest_close_ones() -> None:
     with pytest.raises(ConfigError, match="did you mean BiT-M-R50x1-ILSVRC2012"):
         model_info("BiT-M-R50x1-ILSVRC-2012")
-    with pytest.raises(ValueError, match=r"'xyz'; pybit\.list_models"):
+    with pytest.raises(ValueError, match=r"'xyz'; `pybit list` and pybit\.list_models"):
         model_info("xyz")
 
 

@@ -28,7 +28,7 @@ struct open_options {
 /// A recognised checkpoint. Copies share the file; `tensors` may be read by several threads at once.
 struct checkpoint {
   std::string source;                           ///< path, or the label given to recognise()
-  std::string format;                           ///< "npz", "safetensors", or "memory"
+  std::string format;                           ///< "npz", "safetensors", or "memory"; the Python package adds its own
   std::uint64_t file_size = 0;                  ///< bytes; 0 for tensors in memory
   naming names = naming::official;              ///< as stored; `tensors` is official whatever this is
   resnet_config config;                         ///< found from the tensors' shapes and `metadata`

@@ -40,6 +40,14 @@ def _say(kind: str, text: str, code: str) -> None:
     print(f"pybit: {colour(kind, code, sys.stderr)}: {text}", file=sys.stderr)
 
 
+def _reason(error: Exception) -> str:
+    """One line on what went wrong, without the system's error number."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{os.fspath(error.filename)!r}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__
+
+
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     _say("warning", str(message), "33")
 
@@ -85,5 +93,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BitError, ValueError, OSError, ImportError, MemoryError) as e:
         if args.debug:
             raise
-        _say("error", str(e) or type(e).__name__, "31")
+        _say("error", _reason(e), "31")
         return 2 if isinstance(e, ConfigError) else 1

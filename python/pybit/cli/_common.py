@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import json
 import os
 import sys
+import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pybit.errors import ConfigError
@@ -38,6 +41,17 @@ def image_size(text: str) -> tuple[int, int]:
     raise argparse.ArgumentTypeError(f"expected a size like 224 or 480x640 (height x width), got {text!r}")
 
 
+def fraction(text: str) -> float:
+    """An argparse type: a number above 0 and at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, got {text!r}")
+    return value
+
+
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
     """--model and what goes with it."""
     group = parser.add_argument_group("model")
@@ -62,6 +76,16 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     """How images are read."""
     group = parser.add_argument_group("images")
     group.add_argument("--size", type=image_size, metavar="HxW", help="input size instead of the model's own")
+    group.add_argument(
+        "--mode",
+        choices=("squash", "center_crop"),
+        help="resize to the size whatever the aspect, or the shortest edge and cut the centre, instead of the model's "
+        "own way",
+    )
+    group.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="instead of the model's own")
+    group.add_argument(
+        "--crop-pct", type=fraction, metavar="P", help="part of the shortest edge that center_crop keeps, e.g. 0.875"
+    )
     group.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images per batch (default: 8)")
     group.add_argument(
         "--skip-corrupt",
@@ -89,8 +113,15 @@ def open_model(args: argparse.Namespace) -> Model:
 
 
 def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:
-    """The model's preprocessing with the size that the options ask for."""
-    return model.preprocessing if args.size is None else dataclasses.replace(model.preprocessing, size=args.size)
+    """The model's preprocessing with what the options change; a note says so if it is a guess."""
+    given = {name: getattr(args, name) for name in ("size", "mode", "interpolation", "crop_pct")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes and not args.untrained and not model.preprocessing_is_known:
+        from pybit._describe import unknown_preprocessing
+
+        note = unknown_preprocessing(model, "give --size and --mode (--interpolation, --crop-pct)")
+        print(f"pybit: note: {note}", file=sys.stderr)
+    return dataclasses.replace(model.preprocessing, **changes)
 
 
 def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddings:
@@ -109,9 +140,36 @@ def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddin
     return found
 
 
+def check_images(paths: Sequence[str]) -> None:
+    """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
+    from pybit._images import collect
+
+    for path in paths:
+        os.stat(path)
+    collect(paths)
+
+
+def check_output(path: str) -> None:
+    """Raise if a new file cannot be written at `path`, before long work is done for it."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, "expected a file to write, this is a folder", path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "cannot write here: the folder does not exist", path)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as e:
+        raise OSError(e.errno, f"cannot write here: {e.strerror}", path) from None
+
+
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on standard output; in escapes if a file's name or a label does not fit its encoding."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    print(text)
 
 
 def require(holds: bool, message: str) -> None:

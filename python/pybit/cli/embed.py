@@ -29,6 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the features."""
     _common.require(args.output.endswith(".npz"), f"expected an output file that ends in .npz, got {args.output}")
+    _common.check_output(args.output)
+    _common.check_images(args.images)
     model = _common.open_model(args)
     inputs = args.images[0] if len(args.images) == 1 else args.images
     found = _common.embed_files(model, inputs, args)

@@ -34,18 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sum(file.stat().st_size for file in files)
-
-
 def describe(path: str, values: bool = False, tensors: bool = False) -> dict[str, Any]:
     """What the command prints, as JSON-ready values; FormatError becomes an entry of "problems", OSError is thrown."""
     place = Path(path)
-    about: dict[str, Any] = {"file": path, "size": _size(place)}
-    place.stat()  # a missing file is an error of the system, not of the content
+    about: dict[str, Any] = {"file": path, "size": formats.byte_count(place)}
     try:
-        kind = formats.detect(place) if place.is_file() or formats.is_bundle(place) else "native"
         checkpoint = formats.open_any(place, allow_extra_tensors=True, allow_name_mismatch=True)
     except _core.FormatError as error:
         return about | {"format": None, "problems": [str(error)]}
@@ -53,7 +46,7 @@ def describe(path: str, values: bool = False, tensors: bool = False) -> dict[str
     shapes = checkpoint.tensors
     card = registry.find_card(place.name)
     about |= {
-        "format": checkpoint.format if kind == "native" else kind,
+        "format": checkpoint.format,
         "names": checkpoint.naming,
         "architecture": _architecture(config),
         "units": list(config.units),

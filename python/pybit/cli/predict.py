@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from pybit.cli import _common
 
@@ -32,12 +33,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the likeliest classes of each image."""
-    from pybit import _predict, labels
+    from pybit import _predict, labels, registry
     from pybit.data import Skipped
 
+    _common.check_images(args.images)
     model = _common.open_model(args)
     if args.labels:
         model.labels = tuple(labels.load(args.labels, model.num_classes))
+    if model.labels is None and not args.json:
+        card = registry.find_card(model.name)
+        fetch = (
+            f"`pybit download {card.labels}-labels` once, or " if card and card.labels in labels.DOWNLOADABLE else ""
+        )
+        print(f"pybit: note: class names are not known, numbers follow; {fetch}give --labels FILE", file=sys.stderr)
     skipped: list[Skipped] = []
     predictions = _predict.predict(
         model,

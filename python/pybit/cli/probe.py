@@ -37,9 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shots",
         type=_shots,
-        default=[1, 2, 5, 10, "full"],
         metavar="LIST",
-        help="training examples per class (default: 1,2,5,10,full)",
+        help="training examples per class (default: 1,2,5,10, as far as every class has them, and full)",
     )
     parser.add_argument("--seeds", type=_common.positive, default=5, metavar="N", help="random draws (default: 5)")
     parser.add_argument(
@@ -62,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from pybit.errors import FormatError
 
     sources = [s for s in (args.features, args.test) if s is not None]
+    _common.check_images([s for s in sources if os.path.isdir(s)])
     model = _common.open_model(args) if any(os.path.isdir(s) for s in sources) else None
     tables = []
     for source in sources:

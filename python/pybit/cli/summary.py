@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         print("  ".join(c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric, strict=True)).rstrip())
     height, width = args.size
     print(
-        f"\n{args.model}: {name}, {config.num_classes} classes, {parameter_count(config):,} parameters\n{args.batch_size} x {height} x {width} pixels: "
+        f"\n{args.model}: {name}, {config.num_classes} classes, {parameter_count(config):,} parameters\n"
+        f"{args.batch_size} x {height} x {width} pixels: "
         f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
         f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}"
     )

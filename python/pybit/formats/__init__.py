@@ -19,7 +19,7 @@ from pybit.formats.raw import RawCheckpoint, fail
 from pybit.formats.tfhub import find_prefix, read_tfhub
 from pybit.formats.torch_pickle import read_torch
 
-__all__ = ["RawCheckpoint", "detect", "is_bundle", "open_any", "read_tensors"]
+__all__ = ["RawCheckpoint", "byte_count", "detect", "is_bundle", "open_any", "read_tensors"]
 
 _NETWORK_FILES = ("model.safetensors", "pytorch_model.bin")  # what a folder from the Hugging Face hub holds
 
@@ -64,6 +64,13 @@ def detect(path: str | os.PathLike[str]) -> str:
             "other archives must be unpacked first",
         )
     return "native"
+
+
+def byte_count(path: str | os.PathLike[str]) -> int:
+    """Size of a file, or of all files below a folder."""
+    place = Path(path)
+    files = [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files)
 
 
 def _has_pickle(path: Path) -> bool:
@@ -127,6 +134,8 @@ def open_any(
     return _core.recognise(
         tensors,
         raw.path,
+        format=raw.format,
+        file_size=byte_count(place),
         allow_extra_tensors=allow_extra_tensors,
         allow_name_mismatch=allow_name_mismatch,
         check_values=check_values,
