@@ -19,9 +19,6 @@ namespace {
 /// Threads of calls that name none; 0 lets the library decide. The one setting that Python keeps for the process.
 std::atomic<std::size_t> default_threads{0};
 
-/// Set in a forked child: OpenMP's threads stayed with the parent, and waiting for them would never end.
-std::atomic<bool> forked{false};
-
 /// Asks Python for signals (Ctrl-C) at most twenty times a second: taking the GIL between all steps would make a call
 /// wait for other threads' bytecode.
 class signal_check {
@@ -169,7 +166,7 @@ class network_of final : public any_network {
   static void call(std::size_t threads, bit::layout order, Work work) {
     signal_check check;
     bit::run_options options;
-    options.threads = forked ? 1 : threads > 0 ? threads : default_threads.load();
+    options.threads = threads > 0 ? threads : default_threads.load();
     options.output_layout = order;
     options.interrupted = std::ref(check);
     try {
@@ -284,13 +281,9 @@ void register_model(py::module_& m) {
   m.def(
       "set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
       "Threads of calls that name none; 0 restores the library's own choice.");
-  m.def("get_num_threads", [] { return forked ? 1 : bit::cpu<float>::threads(default_threads.load()); });
+  m.def("get_num_threads", [] { return bit::cpu<float>::threads(default_threads.load()); });
   m.def(
-      "after_fork",
-      [] {
-        forked = true;
-        omp_set_num_threads(1);  // for freezing and probes
-      },
-      "To be called in a forked child: it computes on one thread from then on.");
+      "after_fork", [] { omp_set_num_threads(1); },
+      "To be called in a forked child: Eigen's products (probes) use one thread there, as networks do by themselves.");
   m.def("build_info", &build_info);
 }

@@ -39,7 +39,8 @@ struct cpu_plan_builder {
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
     }
     plan.memory_ = plan_memory(p, bytes);
-    for (std::size_t v = 0; v < p.values.size(); ++v) maps[v].offset = sums[v].offset = plan.memory_.offsets[v];
+    for (std::size_t v = 0; v < p.values.size(); ++v)
+      if (plan.memory_.offsets[v] != memory_plan::not_stored) maps[v].offset = sums[v].offset = plan.memory_.offsets[v];
     compile_steps();  // addresses
     plan.arena_bytes_ = plan.memory_.total;
     for (const auto& op : plan.operations_)
