@@ -15,7 +15,7 @@ from pathlib import Path
 
 from check_headers import MODES, include_line
 
-# A program that only includes the library, and one that makes a model and runs it.
+# A program that only includes the library, one that makes a model and runs it, and one that loads a checkpoint first.
 PROGRAMS = {
     "include only": "#include <bit/resnet.hpp>\nint main() {}\n",
     "freeze and run": """
@@ -24,6 +24,14 @@ int main() {
   const auto model = bit::resnet_v2<>(bit::resnet_config{}).freeze();
   const bit::tensor4<float> images = xt::zeros<float>({1, 3, 224, 224});
   return model(images).size() == 1000 ? 0 : 1;
+}
+""",
+    "load, freeze, run, top_k": """
+#include <bit/resnet.hpp>
+int main(int, char** argv) {
+  const auto model = bit::load(argv[1]).freeze();
+  const bit::tensor4<float> images = xt::zeros<float>({1, 3, 224, 224});
+  return bit::top_k(model(images), 5).size() == 5 ? 0 : 1;
 }
 """,
 }

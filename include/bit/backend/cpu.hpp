@@ -22,7 +22,7 @@ struct cpu<float> {
   /// `requested`, or if it is 0 what OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota allow;
   /// in a forked child always 1.
   static std::size_t threads(std::size_t requested) {
-    return detail::region_threads(requested > 0 ? requested : detail::usable_threads());
+    return static_cast<std::size_t>(detail::region_threads(requested > 0 ? requested : detail::usable_threads()));
   }
 
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.

@@ -61,8 +61,7 @@ inline packed_constant pack(const named_tensor& tensor, const packing& how, cons
     values = std::as_bytes(std::span<const float>(copy.data(), copy.size()));
   }
   const auto panels = static_cast<std::ptrdiff_t>(packed.panels);
-  const int threads = static_cast<int>(region_threads(usable_threads()));
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp parallel for schedule(static) num_threads(region_threads(usable_threads()))
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel)
     pack_panel(packed.data.data() + static_cast<std::size_t>(panel) * packed.panel_size, values.data(), how,
                static_cast<std::size_t>(panel), kernels);

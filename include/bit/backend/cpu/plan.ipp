@@ -120,8 +120,7 @@ BIT_FUNC cpu_plan::cpu_plan(const program& p, std::shared_ptr<const cpu_constant
 BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
                             const run_options& options) const {
   std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
-  const int threads = static_cast<int>(region_threads(options.threads));
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(region_threads(options.threads))
   {
     run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
                         static_cast<std::size_t>(omp_get_num_threads())};

@@ -12,7 +12,7 @@ BIT_FUNC std::size_t usable_threads();
 
 /// `wanted`, or 1 in a child forked from a process that has asked this before: there libgomp still believes in the
 /// parent's threads and waits for them for ever (gcc bug 52303). Every parallel region asks.
-BIT_FUNC std::size_t region_threads(std::size_t wanted);
+BIT_FUNC int region_threads(std::size_t wanted);
 
 }  // namespace bit::inline v0::detail
 

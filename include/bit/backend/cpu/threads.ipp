@@ -34,9 +34,9 @@ BIT_FUNC std::size_t usable_threads() {
   return limit > 0 ? std::min(wanted, limit) : wanted;
 }
 
-BIT_FUNC std::size_t region_threads(std::size_t wanted) {
+BIT_FUNC int region_threads(std::size_t wanted) {
   static const pid_t first_asked_by = ::getpid();
-  return ::getpid() == first_asked_by ? wanted : 1;
+  return ::getpid() == first_asked_by ? static_cast<int>(wanted) : 1;
 }
 
 }  // namespace bit::inline v0::detail
