@@ -1,4 +1,4 @@
-// R50x1 at 97x161 from an npz checkpoint, with nothing but the library: logits against float64 values of the reference
+// A golden case from an npz checkpoint, with nothing but the library: logits against float64 values of the reference
 // mathematics, for every policy, instruction set, layout and thread count. Made by tests/golden/prepare.py.
 #include <doctest/doctest.h>
 #include <bit/io/npz.hpp>
@@ -14,26 +14,34 @@ std::filesystem::path folder() {
   return path;
 }
 
-template <class T>
-std::vector<T> read_array(const std::string& name) {
+/// Calls use(tensor) with the named array of expected.npz.
+template <class Use>
+void with_array(const std::string& name, Use use) {
   const auto file =
       std::make_shared<const bit::detail::input_file>(folder() / "expected.npz", bit::io::read_mode::copy);
   for (const auto& tensor : bit::detail::read_npz(file))
-    if (tensor.name == name) {
-      std::size_t size = 1;
-      for (std::size_t d : tensor.shape) size *= d;
-      std::vector<T> values(size);
-      tensor.data->read(std::as_writable_bytes(std::span(values)));
-      return values;
-    }
+    if (tensor.name == name) return use(tensor);
   FAIL("no array " << name);
-  return {};
+}
+
+template <class T>
+std::vector<T> read_array(const std::string& name) {
+  std::vector<T> values;
+  with_array(name, [&](const auto& tensor) {
+    std::size_t size = 1;
+    for (std::size_t d : tensor.shape) size *= d;
+    values.resize(size);
+    tensor.data->read(std::as_writable_bytes(std::span(values)));
+  });
+  return values;
 }
 
 template <class T>
 bit::tensor4<T> images() {
+  std::array<std::size_t, 4> shape{};
+  with_array("images", [&](const auto& tensor) { std::copy_n(tensor.shape.begin(), 4, shape.begin()); });
   const auto values = read_array<float>("images");
-  auto x = bit::tensor4<T>::from_shape({1, 3, 97, 161});
+  auto x = bit::tensor4<T>::from_shape(shape);
   std::copy(values.begin(), values.end(), x.begin());
   return x;
 }
