@@ -1,6 +1,7 @@
 // What a policy must give to run the network: this list is all there is to a backend.
 #pragma once
 
+#include <bit/backend/freeze_options.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <concepts>
@@ -10,16 +11,16 @@
 namespace bit::inline v0 {
 
 /// A policy: the type of numbers, prepared parameters, and programs compiled for one input shape.
-///  - constants(program): reads, standardises and lays out every constant; immutable afterwards.
+///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards.
 ///  - plan(program, constants): decides buffers and splits for one shape; immutable afterwards.
 ///  - threads(requested): how many threads a run will use; 0 asks for the policy's own choice.
 ///  - plan.run(image, outputs, workspace, options): runs it; returns false if it was interrupted.
 template <class B>
-concept backend = requires(const program& p, std::shared_ptr<const typename B::constants> constants,
+concept backend = requires(const program& p, const freeze_options& choices, std::shared_ptr<const typename B::constants> constants,
                            const typename B::plan& plan, const image_view<typename B::value_type>& image,
                            std::span<typename B::value_type* const> outputs, typename B::workspace& memory,
                            const run_options& options, std::size_t threads) {
-  requires std::constructible_from<typename B::constants, const program&>;
+  requires std::constructible_from<typename B::constants, const program&, const freeze_options&>;
   requires std::constructible_from<typename B::plan, const program&, std::shared_ptr<const typename B::constants>>;
   requires std::constructible_from<typename B::workspace, std::size_t>;
   { B::threads(threads) } -> std::same_as<std::size_t>;

@@ -27,7 +27,8 @@ struct cpu<float> {
 
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
   struct constants : detail::cpu_constants {
-    explicit constants(const program& p) : detail::cpu_constants(p, detail::default_kernels()) {}
+    explicit constants(const program& p, const freeze_options& options = {})
+        : detail::cpu_constants(p, detail::default_kernels(), options) {}
   };
 };
 

@@ -18,10 +18,11 @@ class frozen_resnet_v2 {
   using value_type = typename Backend::value_type;
 
   /// Standardises and packs all parameters of `net`; see resnet_v2::freeze.
-  explicit frozen_resnet_v2(bit::network net);
+  explicit frozen_resnet_v2(bit::network net, const freeze_options& options = {});
 
   const resnet_config& config() const { return net_.config(); }
   const bit::network& network() const { return net_; }
+  const freeze_options& options() const { return options_; }
 
   /// Logits (n,classes) of images in [-1,1], (n,c,h,w) or (n,h,w,c) as `order` says; pooled features (n,c) if the
   /// model has no head. Throws shape_error if the channels differ or a side is 0; n may be 0.
@@ -75,6 +76,7 @@ class frozen_resnet_v2 {
   std::string default_output() const { return config().num_classes > 0 ? "logits" : "pooled"; }
 
   bit::network net_;
+  freeze_options options_;
   std::shared_ptr<shared_state> shared_ = std::make_shared<shared_state>();
 };
 

@@ -27,7 +27,9 @@ class resnet_v2 {
   /// Standardises and packs every parameter for inference, one tensor at a time. The handles stay, so a model read
   /// from a mapped file keeps the file open but holds no second copy of its values.
   /// Throws what reading the tensors throws.
-  frozen_resnet_v2<Backend> freeze() const { return frozen_resnet_v2<Backend>(net_); }
+  frozen_resnet_v2<Backend> freeze(const freeze_options& options = {}) const {
+    return frozen_resnet_v2<Backend>(net_, options);
+  }
 
  private:
   bit::network net_;

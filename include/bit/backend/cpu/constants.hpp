@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
+#include <bit/backend/freeze_options.hpp>
 #include <bit/detail/aligned_buffer.hpp>
 #include <bit/program/program.hpp>
 #include <string>
@@ -26,9 +27,10 @@ class cpu_constants {
   /// Reads, standardises and packs every constant of `p` with all threads, one tensor after the other, and lets go of
   /// each tensor's pages at once: beside the packed copy at most one tensor is in memory.
   /// Throws what reading a tensor throws.
-  cpu_constants(const program& p, const kernel_table& kernels);
+  cpu_constants(const program& p, const kernel_table& kernels, const freeze_options& options = {});
 
   const kernel_table& kernels() const { return *kernels_; }
+  const freeze_options& options() const { return options_; }
   /// The packed form of a constant of a program of the same model; throws config_error if there is none.
   const packed_constant& at(const named_tensor& tensor) const;
   /// Bytes held.
@@ -36,6 +38,7 @@ class cpu_constants {
 
  private:
   const kernel_table* kernels_;
+  freeze_options options_;
   std::unordered_map<std::string, packed_constant> packed_;
 };
 

@@ -112,7 +112,8 @@ struct constant_packer {
   }
 };
 
-BIT_FUNC cpu_constants::cpu_constants(const program& p, const kernel_table& kernels) : kernels_(&kernels) {
+BIT_FUNC cpu_constants::cpu_constants(const program& p, const kernel_table& kernels, const freeze_options& options)
+    : kernels_(&kernels), options_(options) {
   for (const step& s : p.steps) std::visit(constant_packer{p, kernels, packed_}, s);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/reference/ops.hpp>
+#include <bit/backend/freeze_options.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <memory>
@@ -14,7 +15,7 @@ namespace bit::inline v0::detail {
 template <class T>
 class reference_constants {
  public:
-  explicit reference_constants(const program& p) {
+  explicit reference_constants(const program& p, const freeze_options& = {}) {
     for (const step& s : p.steps) {
       if (const auto* stem = std::get_if<stem_step>(&s)) add(p[stem->kernel], stem->weight_eps);
       if (const auto* conv = std::get_if<conv_step>(&s)) {

@@ -1,0 +1,33 @@
+// What may be chosen when a model is frozen, the same for every backend.
+#pragma once
+
+#include <bit/config.hpp>
+#include <string_view>
+
+namespace bit::inline v0 {
+
+/// How 3x3 convolutions of stride 1 are computed; all other steps have one way only.
+enum class algorithm {
+  automatic,     ///< per layer, batch and size by the backend's cost model
+  direct,        ///< products of the kernel's nine taps
+  winograd,      ///< the better of the two below, by the cost model
+  winograd_2x2,  ///< Winograd (arXiv:1509.09308), output tiles of 2x2: 2.25 times fewer products
+  winograd_4x4,  ///< output tiles of 4x4: 4 times fewer products, 4 times larger weights
+};
+
+/// "auto", "direct", "winograd", "winograd_2x2", "winograd_4x4".
+BIT_FUNC std::string_view name_of(algorithm a);
+
+/// The algorithm of that name; throws config_error that lists the names.
+BIT_FUNC algorithm algorithm_of(std::string_view name);
+
+/// Choices of a frozen model. The algorithm changes the last digits of results; the number of threads never does.
+struct freeze_options {
+  bit::algorithm algorithm = bit::algorithm::automatic;
+};
+
+}  // namespace bit::inline v0
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/freeze_options.ipp>
+#endif
