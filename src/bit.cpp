@@ -6,6 +6,7 @@
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
 #include <bit/backend/freeze_options.ipp>
+#include <bit/detail/aligned_buffer.ipp>
 #include <bit/model/config.ipp>
 #include <bit/model/network.ipp>
 #include <bit/model/random.ipp>
