@@ -16,8 +16,9 @@ namespace bit::inline v0 {
 ///  - threads(requested): how many threads a run will use; 0 asks for the policy's own choice.
 ///  - plan.run(image, outputs, workspace, options): runs it; returns false if it was interrupted.
 template <class B>
-concept backend = requires(const program& p, const freeze_options& choices, std::shared_ptr<const typename B::constants> constants,
-                           const typename B::plan& plan, const image_view<typename B::value_type>& image,
+concept backend = requires(const program& p, const freeze_options& choices,
+                           std::shared_ptr<const typename B::constants> constants, const typename B::plan& plan,
+                           const image_view<typename B::value_type>& image,
                            std::span<typename B::value_type* const> outputs, typename B::workspace& memory,
                            const run_options& options, std::size_t threads) {
   requires std::constructible_from<typename B::constants, const program&, const freeze_options&>;

@@ -12,7 +12,9 @@ namespace bit::inline v0::detail {
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 /// The same answer for the same size, so that memory is freed as it was allocated.
-constexpr std::align_val_t alignment_of(std::size_t bytes) { return std::align_val_t{bytes < huge_page ? 64 : huge_page}; }
+constexpr std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes < huge_page ? 64 : huge_page};
+}
 
 BIT_FUNC void* allocate_pages(std::size_t bytes) {
   void* memory = ::operator new(bytes, alignment_of(bytes));
