@@ -1,8 +1,8 @@
 // bfloat16 with AVX-512-BF16: one instruction multiplies 32 pairs and adds them to 16 floats. No include guard: see
 // kernels.inl.
 
-__attribute__((always_inline)) inline words rounded_to_bfloat16(const vec& x) {
-  return __builtin_convertvector(reinterpret_cast<halves>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))), words);
+__attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
+  return reinterpret_cast<halves>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x)));
 }
 
 template <>

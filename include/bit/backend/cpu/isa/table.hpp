@@ -29,7 +29,6 @@ struct segment {
 /// needed: without it a batch of 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time.
 struct prefetch_stream {
   const std::byte* from = nullptr;
-  std::size_t stride = 0;  ///< bytes from the lines of one block to those of the next
   std::size_t lines = 0;
 };
 
