@@ -5,6 +5,7 @@
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
+#include <bit/backend/cpu/winograd.ipp>
 #include <bit/backend/freeze_options.ipp>
 #include <bit/detail/aligned_buffer.ipp>
 #include <bit/model/config.ipp>
@@ -25,6 +26,8 @@ template class stem_operation<float>;
 template class stem_operation<bfloat16>;
 template class conv_operation<float>;
 template class conv_operation<bfloat16>;
+template class winograd_operation<float>;
+template class winograd_operation<bfloat16>;
 template class cpu_plan<float>;
 template class cpu_plan<bfloat16>;
 

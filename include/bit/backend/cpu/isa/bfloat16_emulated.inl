@@ -10,6 +10,7 @@ __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
 template <>
 struct product<bfloat16> {
   static constexpr int steps = 8, numbers_per_step = 2;
+  static constexpr double relative_rate = 0.5;  // two conversions to two multiply-adds
   struct weights {
     vec low, high;
   };

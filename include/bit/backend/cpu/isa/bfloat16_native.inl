@@ -8,6 +8,7 @@ __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
 template <>
 struct product<bfloat16> {
   static constexpr int steps = 8, numbers_per_step = 2;
+  static constexpr double relative_rate = 2;  // 947-1051 against 463-529 GFLOP/s
   using weights = words;
   __attribute__((always_inline)) static weights load_weights(const bfloat16* b) {
     return *reinterpret_cast<const words*>(b);

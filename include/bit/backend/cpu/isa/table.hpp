@@ -53,6 +53,38 @@ struct stem_window {
   const float* weights;  ///< [rows·stretch][tile_columns]
 };
 
+/// Neighbouring Winograd tiles of m x m pixels in one row of tiles, for one block of 16 channels; t = m + 2.
+template <class T>
+struct winograd_input {
+  const T* x;                 ///< the block's plane, [height][width][16]
+  std::size_t height, width;  ///< of x and of the output: padding is 1
+  std::size_t row, column;    ///< of the first tile's first output pixel
+  std::size_t tiles;
+  const float *scale, *shift;  ///< of the block
+  float* strip;                ///< scratch, [t][tiles·m + 2][16]
+  T* v;                        ///< [t·t] products, each [tiles][16]
+  std::size_t v_stride;        ///< elements between products
+};
+
+/// The same tiles on the way back.
+template <class T>
+struct winograd_output {
+  const float* m;        ///< [t·t] products, each [tiles][16]
+  std::size_t m_stride;  ///< floats between products
+  T* y;                  ///< the block's plane, [height][width][16]
+  std::size_t height, width, row, column, tiles;
+  double* statistics;  ///< [2][16]: sum and sum of squares, added to; or null
+};
+
+/// Transforms of one tile size; winograd.inl says what they compute.
+template <class T>
+struct winograd_kernels {
+  void (*input)(const winograd_input<T>& in);
+  void (*output)(const winograd_output<T>& out);
+  /// taps [9][rows][tile_columns] -> u, t·t products u_stride elements apart, each in the order of segment::b.
+  void (*kernel)(T* u, std::size_t u_stride, const float* taps, std::size_t rows);
+};
+
 /// Functions of one instruction set for activations and products of type T; all noexcept, none allocates, pointers
 /// 64-byte aligned where not said otherwise.
 template <class T>
@@ -91,6 +123,9 @@ struct kernel_table {
   /// The same in float whatever T is, [rows][tile_columns]: the stem's kernel.
   void (*scale_columns_float)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                               const double* mean, const double* scale);
+
+  winograd_kernels<T> winograd_2x2, winograd_4x4;
+  double flops_per_second;  ///< of the tile on one core of the measured machine, for the cost model
 };
 
 /// All kernels of one instruction set.

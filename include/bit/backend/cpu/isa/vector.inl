@@ -53,6 +53,7 @@ struct product;
 template <>
 struct product<float> {
   static constexpr int steps = 16, numbers_per_step = 1;
+  static constexpr double relative_rate = 1;  ///< of the float tile, for the cost model
   using weights = vec;
   __attribute__((always_inline)) static weights load_weights(const float* b) { return load(b); }
   __attribute__((always_inline)) static void add(vec& sum, const float* a, const weights& w) { sum += *a * w; }
