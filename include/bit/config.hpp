@@ -46,5 +46,5 @@
 #define BIT_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
 #endif
 
-// BIT_STATIC_ISA="avx2" (or "scalar", "avx512"), if the build defines it, pins the kernels; otherwise the best that the
+// BIT_STATIC_ISA="avx2" (or "scalar", "avx512", "neon"), if the build defines it, pins the kernels; otherwise the best that the
 // CPU has is chosen at run time.
