@@ -16,8 +16,8 @@
 #define BIT_FUNC inline
 #endif
 
-// Optional libraries; the CMake targets set them to what they link. A build without one refuses its file format
-// with a config_error that names the missing library.
+// Optional libraries; the CMake targets set them to what they link. A build without one refuses its file format (without
+// zlib: compressed npz files) with a config_error that names the missing library.
 #ifndef BIT_HAS_ZLIB
 #define BIT_HAS_ZLIB 0
 #endif
