@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-TILE = re.compile(r"^[0-9a-f]+ <void bit::.*neon::tile<(\d+)>\(.*>:$")
+TILE = re.compile(r"^[0-9a-f]+ <void bit::.*neon::tile<float, float, (\d+)>\(.*>:$")
 VECTORS_PER_ROW = 4  # 16 columns
 
 
@@ -58,7 +58,9 @@ def check(disassembly: str) -> dict[int, str]:
     """Rows of each tile -> what is wrong with it. Throws ValueError if there is no tile."""
     tiles = functions(disassembly)
     if not tiles:
-        raise ValueError("expected functions named neon::tile<...>, got none; check an aarch64 file with symbols")
+        raise ValueError(
+            "expected functions named neon::tile<float, float, ...>, got none; check an aarch64 file with symbols"
+        )
     return {rows: problem(rows, lines) for rows, lines in sorted(tiles.items())}
 
 

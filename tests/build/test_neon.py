@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from check_neon import check
 
-HEADER = "0000000000000000 <void bit::v0::detail::neon::tile<1>(bit::v0::detail::segment const*)>:\n"
+HEADER = (
+    "0000000000000000 <void bit::v0::detail::neon::tile<float, float, 1>(bit::v0::detail::segment<float> const*)>:\n"
+)
 FUSED = "fmla\tv{}.4s, v5.4s, v7.s[0]"
 
 
