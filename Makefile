@@ -20,10 +20,11 @@ endif
 
 PY_FILES := python/pybit tools tests examples
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
-STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan
+STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64
 
 .PHONY: help demo test test-slow test-oracle setup setup-test fuzz format clean \
-        build ctest pytest lint headers compile-cost wheel readme tidy asan ctest-slow pytest-slow tsan fuzz-seeds clang
+        build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64 \
+        ctest-slow pytest-slow tsan fuzz-seeds clang
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -112,6 +113,9 @@ asan:
 	cmake --preset asan-ubsan
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
+
+aarch64:
+	tools/check_aarch64.sh -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python
 
 # --- slow stages ----------------------------------------------------------------------------------------------------
 ctest-slow: build

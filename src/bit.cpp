@@ -5,6 +5,7 @@
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
+#include <bit/backend/cpu/weights.ipp>
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/backend/freeze_options.ipp>
 #include <bit/detail/aligned_buffer.ipp>

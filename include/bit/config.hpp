@@ -16,8 +16,8 @@
 #define BIT_FUNC inline
 #endif
 
-// Optional libraries; the CMake targets set them to what they link. A build without one refuses its file format
-// with a config_error that names the missing library.
+// Optional libraries; the CMake targets set them to what they link. A build without one refuses its file format (without
+// zlib: compressed npz files) with a config_error that names the missing library.
 #ifndef BIT_HAS_ZLIB
 #define BIT_HAS_ZLIB 0
 #endif
@@ -46,5 +46,5 @@
 #define BIT_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
 #endif
 
-// BIT_STATIC_ISA="avx2" (or "scalar", "avx512"), if the build defines it, pins the kernels; otherwise the best that the
+// BIT_STATIC_ISA="avx2" (or "scalar", "avx512", "neon"), if the build defines it, pins the kernels; otherwise the best that the
 // CPU has is chosen at run time.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,9 @@ from numpy.typing import NDArray
 from . import _core
 from ._images import Source, fill, prepare
 from ._progress import progress_bar
+
+if TYPE_CHECKING:  # imported when first used: it takes longer than the rest of this package
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Mode = Literal["squash", "center_crop"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -138,6 +140,8 @@ class BatchIterator(Iterator[Batch]):
         self._sources = sources
         self._spec = spec
         self._core_spec = spec.core()
+        from concurrent.futures import ThreadPoolExecutor
+
         self._batch_size = batch_size
         self._skip_corrupt = skip_corrupt
         self._ahead = max(2 * batch_size, threads)
@@ -178,6 +182,8 @@ class BatchIterator(Iterator[Batch]):
 
     def _start(self) -> None:
         """Hands images to the threads until enough are on their way."""
+        from concurrent.futures import Future
+
         while self._started < self.total and len(self._waiting) < self._ahead:
             source = self._sources[self._started]
             self._started += 1

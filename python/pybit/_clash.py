@@ -5,14 +5,25 @@ Both projects install a package `pybit`; in one environment the later installati
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import warnings
-from importlib import metadata
 
 
 def other_version() -> str | None:
-    """Version of the installed distribution `pybit`, which is not ours (ours is `big-transfer`); None without one."""
-    for distribution in metadata.distributions(name="pybit"):
-        return distribution.version
+    """Version of the installed distribution `pybit`, which is not ours (ours is `big-transfer`); None without one.
+
+    Looks at the names of the metadata folders: importlib.metadata takes 20 ms to import, an eighth of `import pybit`.
+    """
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:  # not there, or a zip file
+            continue
+        for name in names:
+            if found := re.fullmatch(r"pybit-([^-]+)(-py[^-]*)?\.(dist-info|egg-info)", name, re.IGNORECASE):
+                return found[1]
     return None
 
 

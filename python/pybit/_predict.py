@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +108,9 @@ class Embeddings:
 
 def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     """Read what `Embeddings.save` wrote. Raises OSError, or ValueError for another kind of file."""
+    import zipfile
+    import zlib
+
     try:
         with open(path, "rb") as file:
             if not file.read(4).startswith((b"PK", b"\x93NUM")):  # np.load would take anything else for a pickle

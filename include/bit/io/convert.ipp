@@ -134,6 +134,13 @@ class stored_parameter final : public tensor_data {
     return same_ ? tensor_.data->bytes() : std::span<const std::byte>{};
   }
   void release() const noexcept override { tensor_.data->release(); }
+  bool has_parts() const override { return same_ && tensor_.data->has_parts(); }
+  std::uint32_t read_part(std::size_t first, std::span<float> out) const override {
+    return tensor_.data->read_part(first * sizeof(float), std::as_writable_bytes(out));
+  }
+  void check_parts(std::span<const std::uint32_t> checksums, std::size_t part) const override {
+    tensor_.data->check_parts(checksums, part * sizeof(float));
+  }
 
  private:
   template <class T>

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include <bit/detail/crc32.hpp>
 #include <bit/error.hpp>
 #include <bit/io/npy.hpp>
 #include <bit/io/npz.hpp>
@@ -31,9 +32,7 @@ class npz_data final : public io::raw_data {
     const auto member = file_->view(entry_.data_offset, entry_.size);
     if (member.empty()) return {};
     if (!verified_.load(std::memory_order_relaxed)) {
-      if (crc32_of(member) != entry_.crc)
-        throw format_error("[npz] " + file_->name() + ": " + entry_.name +
-                           ": its CRC-32 differs from the one recorded; the file is damaged, fetch it again");
+      if (crc32_of(member) != entry_.crc) fail_damaged();
       verified_.store(true, std::memory_order_relaxed);
     }
     return member.subspan(header_);
@@ -41,8 +40,30 @@ class npz_data final : public io::raw_data {
   void release() const noexcept override {
     if (!entry_.deflated) file_->release(entry_.data_offset, entry_.size);
   }
+  bool has_parts() const override { return !entry_.deflated; }
+  std::uint32_t read_part(std::size_t first, std::span<std::byte> out) const override {
+    file_->read(entry_.data_offset + header_ + first, out);
+    return crc32_of(out);
+  }
+  void check_parts(std::span<const std::uint32_t> checksums, std::size_t part) const override {
+    std::vector<std::byte> header(header_);
+    file_->read(entry_.data_offset, header);
+    std::uint32_t crc = crc32_of(header);
+    std::uint64_t left = entry_.size - header_;
+    for (const std::uint32_t checksum : checksums) {
+      const std::uint64_t size = std::min<std::uint64_t>(left, part);
+      crc = crc32_join(crc, checksum, size);
+      left -= size;
+    }
+    if (crc != entry_.crc) fail_damaged();
+  }
 
  private:
+  [[noreturn]] void fail_damaged() const {
+    throw format_error("[npz] " + file_->name() + ": " + entry_.name +
+                       ": its CRC-32 differs from the one recorded; the file is damaged, fetch it again");
+  }
+
   std::shared_ptr<const input_file> file_;
   zip_entry entry_;
   std::size_t header_;

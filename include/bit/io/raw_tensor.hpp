@@ -53,7 +53,14 @@ class raw_data {
   virtual std::span<const std::byte> bytes() const { return {}; }
   /// Says that the bytes will not be read again soon, so that mapped pages may leave memory.
   virtual void release() const noexcept {}
+  /// As the members of tensor_data with these names, in bytes.
+  virtual bool has_parts() const { return false; }
+  virtual std::uint32_t read_part(std::size_t first, std::span<std::byte> out) const;
+  virtual void check_parts(std::span<const std::uint32_t> checksums, std::size_t part) const;
 };
+
+inline std::uint32_t raw_data::read_part(std::size_t, std::span<std::byte>) const { return 0; }
+inline void raw_data::check_parts(std::span<const std::uint32_t>, std::size_t) const {}
 
 /// One tensor as stored.
 struct raw_tensor {

@@ -23,6 +23,11 @@ class safetensors_data final : public io::raw_data {
   void read(std::span<std::byte> out) const override { file_->read(offset_, out); }
   std::span<const std::byte> bytes() const override { return file_->view(offset_, size_); }
   void release() const noexcept override { file_->release(offset_, size_); }
+  bool has_parts() const override { return true; }
+  std::uint32_t read_part(std::size_t first, std::span<std::byte> out) const override {
+    file_->read(offset_ + first, out);
+    return 0;
+  }
 
  private:
   std::shared_ptr<const input_file> file_;

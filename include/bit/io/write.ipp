@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <bit/detail/crc32.hpp>
 #include <bit/error.hpp>
 #include <bit/io/convert.hpp>
 #include <bit/io/file.hpp>

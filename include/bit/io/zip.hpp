@@ -26,12 +26,10 @@ struct zip_entry {
 /// All members in the order of the central directory. Throws format_error if any rule of the format is broken.
 BIT_FUNC std::vector<zip_entry> read_zip_directory(const input_file& file);
 
-/// CRC-32 of `bytes`, going on from `seed`.
-BIT_FUNC std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t seed = 0);
-
 /// Reads one member from front to back, inflating as it goes, with bounded memory.
 class zip_reader {
  public:
+  /// Throws config_error if the member is deflated and this build has no zlib.
   zip_reader(const input_file& file, const zip_entry& entry);
   ~zip_reader();
   zip_reader(const zip_reader&) = delete;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <unistd.h>
+#include <bit/detail/crc32.hpp>
 #include <bit/error.hpp>
 #include <bit/io.hpp>
 #include <bit/io/convert.hpp>

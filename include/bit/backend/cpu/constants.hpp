@@ -42,13 +42,12 @@ struct packing {
 /// Kernels are packed as T. Any number of threads may use it.
 ///
 /// Kernels that have several forms are stored only in the forms that living plans need: the plans own them together.
-/// Until the first plan asks, such a kernel waits in its file if its values can be read in place there (which verifies
-/// them), and standardised, in float, if not.
+/// Until the first plan asks, such a kernel waits, verified, in its file if its values can be read there part by part or
+/// lie in memory, and standardised, in float, if not.
 template <class T>
 class cpu_constants {
  public:
-  /// Reads, standardises and packs every constant of `p` with all threads, one tensor after the other, and lets go of
-  /// each tensor's pages at once: beside the packed copy at most one tensor is in memory.
+  /// Reads, standardises and packs every constant of `p` with all threads, a few tensors at a time (weights.hpp).
   /// Throws what reading a tensor throws.
   cpu_constants(const program& p, const isa_kernels& isa, const freeze_options& options = {});
 

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <bit/backend/cpu/constants.hpp>
 #include <bit/backend/cpu/threads.hpp>
+#include <bit/backend/cpu/weights.hpp>
 #include <bit/error.hpp>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
+#include <vector>
 
 namespace bit::inline v0 {
 namespace detail {
@@ -25,11 +27,12 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
   alignas(64) double mean[64] = {}, scale[64], sums[64] = {}, squares[64] = {};
   for (double& s : scale) s = 1.0;
   if (how.eps > 0) {
-    // Two passes: the mean first, then squares about it, with what the first mean missed taken off.
-    kernels.column_sums(sums, squares, mean, x, stride, rows, columns);
-    for (std::size_t c = 0; c < width; ++c) {
-      mean[c] = sums[c] / static_cast<double>(rows);
-      sums[c] = squares[c] = 0;
+    // One pass, about the first row. Since it is one of the values, the variance is at least its squared distance from
+    // the mean over `rows`: taking that off again costs no more than the digits of `rows`, of the sixteen of a double.
+    for (std::size_t c = 0; c < columns; ++c) {
+      float first_value;
+      std::memcpy(&first_value, x + c * sizeof(float), sizeof first_value);
+      mean[c] = first_value;
     }
     kernels.column_sums(sums, squares, mean, x, stride, rows, columns);
     for (std::size_t c = 0; c < columns; ++c) {
@@ -41,7 +44,7 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
   }
   for (std::size_t tap = 0; tap < how.taps; ++tap) {
     Out* to = out + tap * how.padded_rows_per_tap * width;
-    std::memset(to, 0, how.padded_rows_per_tap * width * sizeof(Out));
+    if (how.padded_rows_per_tap != how.rows_per_tap) std::memset(to, 0, how.padded_rows_per_tap * width * sizeof(Out));
     const std::byte* rows_of_tap = x + tap * how.rows_per_tap * stride;
     if constexpr (std::is_same_v<Out, T>)
       kernels.scale_columns(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
@@ -68,37 +71,14 @@ void for_each_panel(const packed_constant& packed, Use use) {
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel) use(static_cast<std::size_t>(panel));
 }
 
-/// A tensor's values, in place or in a copy.
-class tensor_values {
- public:
-  tensor_values(const named_tensor& tensor, std::size_t size) : tensor_(tensor), values_(tensor.data->bytes()) {
-    if (!values_.empty()) return;
-    copy_ = aligned_buffer<float>(size);
-    tensor.data->read(std::span<float>(copy_.data(), copy_.size()));
-    values_ = std::as_bytes(std::span<const float>(copy_.data(), copy_.size()));
-  }
-  ~tensor_values() { tensor_.data->release(); }
-  tensor_values(const tensor_values&) = delete;
-  tensor_values& operator=(const tensor_values&) = delete;
-
-  const std::byte* data() const { return values_.data(); }
-
- private:
-  const named_tensor& tensor_;
-  std::span<const std::byte> values_;
-  aligned_buffer<float> copy_;
-};
-
-/// Out is T for the tile's kernels and float for the rest.
+/// The job that fills `packed`. Out is T for the tile's kernels and float for the rest.
 template <class T, class Out>
-packed_constant pack(const named_tensor& tensor, const packing& how, const kernel_table<T>& kernels) {
-  packed_constant packed = make_room<Out>(how, how.taps, kernels.tile_columns);
-  const tensor_values values(tensor, how.taps * how.rows_per_tap * how.columns);
-  for_each_panel(packed, [&](std::size_t panel) {
-    pack_panel<T>(reinterpret_cast<Out*>(packed.data.data()) + panel * packed.panel_size, values.data(), how, panel,
-                  kernels);
-  });
-  return packed;
+weight_job packing_job(const packed_constant& packed, const named_tensor& tensor, const packing& how,
+                       const kernel_table<T>& kernels) {
+  return {&tensor, packed.panels, [&packed, how, &kernels](std::size_t panel, const float* values) {
+            pack_panel<T>(reinterpret_cast<Out*>(packed.data.data()) + panel * packed.panel_size,
+                          reinterpret_cast<const std::byte*>(values), how, panel, kernels);
+          }};
 }
 
 /// A standardised panel [9][k][tile_columns] in a form.
@@ -133,14 +113,14 @@ packed_constant pack_form(const named_tensor& tensor, const packed_constant* sta
     });
     return packed;
   }
-  const tensor_values values(tensor, how.taps * how.rows_per_tap * how.columns);
   const std::size_t size = how.taps * how.padded_rows_per_tap * columns;
   const aligned_buffer<float> taps(size * usable_threads());
-  for_each_panel(packed, [&](std::size_t panel) {
-    float* own = taps.data() + size * static_cast<std::size_t>(omp_get_thread_num());
-    pack_panel<T>(own, values.data(), how, panel, kernels);
-    pack_form(out(panel), own, how, form, kernels);
-  });
+  const weight_job job{&tensor, packed.panels, [&](std::size_t panel, const float* values) {
+                         float* own = taps.data() + size * static_cast<std::size_t>(omp_get_thread_num());
+                         pack_panel<T>(own, reinterpret_cast<const std::byte*>(values), how, panel, kernels);
+                         pack_form(out(panel), own, how, form, kernels);
+                       }};
+  read_weights({&job, 1});
   return packed;
 }
 
@@ -151,6 +131,7 @@ struct constant_packer {
   const kernel_table<T>& kernels;
   bool winograd;  ///< may be chosen where it applies
   std::unordered_map<std::string, typename cpu_constants<T>::entry>& entries;
+  std::vector<weight_job>& jobs;
 
   template <class Out>
   void add(constant_id id, const packing& how, bool several_forms = false) const {
@@ -159,10 +140,12 @@ struct constant_packer {
     if (!added) return;
     at->second.how = how;
     at->second.several_forms = several_forms;
-    if (several_forms && !tensor.data->bytes().empty())
-      tensor.data->release();
-    else
-      at->second.held = std::make_shared<const packed_constant>(pack<T, Out>(tensor, how, kernels));
+    if (several_forms && tensor.data->has_parts()) {
+      jobs.push_back({&tensor, 0, {}});  // is verified now and packed for the first plan
+    } else if (!several_forms || tensor.data->bytes().empty()) {
+      at->second.held = std::make_shared<const packed_constant>(make_room<Out>(how, how.taps, kernels.tile_columns));
+      jobs.push_back(packing_job<T, Out>(*at->second.held, tensor, how, kernels));
+    }
   }
   void vector(constant_id id) const {
     const std::size_t size = p[id].shape.back();
@@ -206,8 +189,10 @@ struct constant_packer {
 template <class T>
 cpu_constants<T>::cpu_constants(const program& p, const isa_kernels& isa, const freeze_options& options)
     : isa_(&isa), options_(options) {
+  std::vector<weight_job> jobs;
   for (const step& s : p.steps)
-    std::visit(constant_packer<T>{p, kernels(), options.algorithm != algorithm::direct, entries_}, s);
+    std::visit(constant_packer<T>{p, kernels(), options.algorithm != algorithm::direct, entries_, jobs}, s);
+  read_weights(jobs);
 }
 
 template <class T>

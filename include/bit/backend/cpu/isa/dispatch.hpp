@@ -1,5 +1,5 @@
 // Chooses the instruction set once: the best that the CPU and the system support, or what BIT_STATIC_ISA or the
-// environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16) pins.
+// environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, neon) pins.
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>

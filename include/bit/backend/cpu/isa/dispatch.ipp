@@ -5,6 +5,7 @@
 #include <bit/backend/cpu/isa/avx512.hpp>
 #include <bit/backend/cpu/isa/avx512_bf16.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
+#include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
 #include <cstdlib>
@@ -17,6 +18,8 @@ inline constexpr isa_kernels scalar_kernels = {"scalar", scalar::table<float>, s
 inline constexpr isa_kernels avx2_kernels = {"avx2", avx2::table<float>, avx2::table<bfloat16>};
 inline constexpr isa_kernels avx512_kernels = {"avx512", avx512::table<float>, avx512::table<bfloat16>};
 inline constexpr isa_kernels avx512_bf16_kernels = {"avx512_bf16", avx512::table<float>, avx512_bf16::table<bfloat16>};
+#elif defined(__aarch64__)
+inline constexpr isa_kernels neon_kernels = {"neon", neon::table<float>, neon::table<bfloat16>};
 #endif
 
 /// Tables that the CPU can run, the best last.
@@ -33,6 +36,8 @@ inline std::vector<const isa_kernels*> available_kernels() {
         tables.push_back(&avx512_bf16_kernels);
     }
   }
+#elif defined(__aarch64__)
+  tables.push_back(&neon_kernels);  // part of the architecture: nothing to ask
 #endif
   return tables;
 }

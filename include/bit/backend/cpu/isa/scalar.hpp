@@ -1,4 +1,4 @@
-// The baseline of the translation unit (SSE2 on x86-64, NEON on aarch64): vectors of 4 floats.
+// The baseline of the translation unit (SSE2 on x86-64): vectors of 4 floats, which any compiler can also split up.
 // 2x16 tile: 8 sums, 4 weight vectors and 1 broadcast in 16 registers;
 // 46 GFLOP/s, the same as 3x16 without the second level of sums, which then spills (32).
 #pragma once
