@@ -2,10 +2,12 @@
 #include <bit/backend/cpu/constants.ipp>
 #include <bit/backend/cpu/conv.ipp>
 #include <bit/backend/cpu/isa/dispatch.ipp>
+#include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
 #include <bit/backend/freeze_options.ipp>
+#include <bit/backend/report.ipp>
 #include <bit/model/config.ipp>
 #include <bit/model/network.ipp>
 #include <bit/model/random.ipp>

@@ -231,7 +231,7 @@ def predict(
 
 def as_network_input(model: Model, images: Array) -> Array:
     """Preprocessed images in the model's number format."""
-    return images.astype(np.float64) if model.dtype == "float64" else images
+    return images.astype(np.float64) if model._network.array_dtype == "float64" else images
 
 
 def embed(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/freeze_options.hpp>
+#include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <concepts>
@@ -14,10 +15,12 @@ namespace bit::inline v0 {
 ///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards.
 ///  - plan(program, constants): decides buffers and splits for one shape; immutable afterwards.
 ///  - threads(requested): how many threads a run will use; 0 asks for the policy's own choice.
+///  - plan.report(program): algorithm and bytes of each step; `program` is the one it was made of.
 ///  - plan.run(image, outputs, workspace, options): runs it; returns false if it was interrupted.
 template <class B>
-concept backend = requires(const program& p, const freeze_options& choices, std::shared_ptr<const typename B::constants> constants,
-                           const typename B::plan& plan, const image_view<typename B::value_type>& image,
+concept backend = requires(const program& p, const freeze_options& choices,
+                           std::shared_ptr<const typename B::constants> constants, const typename B::plan& plan,
+                           const image_view<typename B::value_type>& image,
                            std::span<typename B::value_type* const> outputs, typename B::workspace& memory,
                            const run_options& options, std::size_t threads) {
   requires std::constructible_from<typename B::constants, const program&, const freeze_options&>;
@@ -27,6 +30,7 @@ concept backend = requires(const program& p, const freeze_options& choices, std:
   { constants->bytes() } -> std::same_as<std::size_t>;
   { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
   { plan.memory() } -> std::convertible_to<const memory_plan&>;
+  { plan.report(p) } -> std::same_as<std::vector<step_report>>;
   { plan.run(image, outputs, memory, options) } -> std::same_as<bool>;
 };
 

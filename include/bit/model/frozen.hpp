@@ -50,6 +50,12 @@ class frozen_resnet_v2 {
   std::size_t parameter_bytes() const { return shared_->constants->bytes(); }
   /// Where every value of the logits' program lies in the arena for this batch.
   memory_plan plan(const dims4& images) const;
+  /// What each step of the logits' program is, how it is computed for this batch and what it moves.
+  std::vector<step_report> report(const dims4& images) const;
+  /// The same with the least and the median seconds of `runs` runs on `images`, after one run that is not counted.
+  /// Throws config_error for 0 runs and what run throws.
+  std::vector<step_report> profile(const image_view<value_type>& images, std::size_t runs,
+                                   const run_options& options = {}) const;
   /// Arena and scratch bytes of one call with `threads` threads.
   std::size_t workspace_bytes(const dims4& images, std::size_t threads = 0) const;
 
@@ -73,6 +79,7 @@ class frozen_resnet_v2 {
   std::shared_ptr<const plan_type> find_plan(const dims4& dims, std::span<const std::string> names, Emit emit) const;
   void execute(const plan_type& plan, const image_view<value_type>& images, std::span<value_type* const> outputs,
                run_options options) const;
+  std::shared_ptr<const plan_type> default_plan(const dims4& images) const;
   std::string default_output() const { return config().num_classes > 0 ? "logits" : "pooled"; }
 
   bit::network net_;

@@ -18,7 +18,7 @@ from pybit._version import __version__
 from pybit.errors import BitError, ConfigError
 
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
-COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "info")
+COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "profile", "info")
 
 _DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, evaluate, and look after checkpoints."
 _EPILOG = """examples:

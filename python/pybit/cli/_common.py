@@ -68,7 +68,20 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
         action="store_true",
         help="use seeded random weights instead of trained ones: only to try the command out",
     )
-    group.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="number format to compute in")
+    add_compute_options(group)
+
+
+def add_compute_options(group: Any) -> None:
+    """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
+    from pybit._build import ALGORITHMS, DTYPES
+
+    group.add_argument("--dtype", default="float32", choices=DTYPES, help="number format to compute in")
+    group.add_argument(
+        "--algorithm",
+        default="auto",
+        choices=ALGORITHMS,
+        help="of 3x3 convolutions (default: auto, chosen per layer, batch and size)",
+    )
     group.add_argument("--threads", type=positive, default=0, metavar="N", help="threads to use (default: all allowed)")
 
 
@@ -104,12 +117,13 @@ def open_model(args: argparse.Namespace) -> Model:
     """The model that the options ask for. Raises OSError or ValueError."""
     import pybit
 
+    options = {"dtype": args.dtype, "algorithm": args.algorithm}
     if args.untrained:
         print("pybit: the weights are random: what follows shows the mechanics, it means nothing", file=sys.stderr)
-        return pybit.create_model(args.model, dtype=args.dtype)
+        return pybit.create_model(args.model, **options)
     if looks_like_file(args.model):
-        return pybit.load(args.model, dtype=args.dtype)
-    return pybit.create_model(args.model, pretrained=True, dtype=args.dtype)
+        return pybit.load(args.model, **options)
+    return pybit.create_model(args.model, pretrained=True, **options)
 
 
 def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:

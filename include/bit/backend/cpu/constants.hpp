@@ -19,6 +19,8 @@ struct packed_constant {
   aligned_buffer<float> data;
   std::size_t panel_size = 0;  ///< floats of a panel
   std::size_t panels = 0;
+
+  std::size_t bytes() const { return data.size() * sizeof(float); }
 };
 
 /// Immutable after construction; any number of threads may read it.

@@ -127,7 +127,7 @@ BIT_FUNC const packed_constant& cpu_constants::at(const named_tensor& tensor) co
 
 BIT_FUNC std::size_t cpu_constants::bytes() const {
   std::size_t total = 0;
-  for (const auto& [name, constant] : packed_) total += constant.data.size() * sizeof(float);
+  for (const auto& [name, constant] : packed_) total += constant.bytes();
   return total;
 }
 

@@ -52,6 +52,12 @@ BIT_FUNC std::size_t conv_operation::scratch_bytes() const {
   return floats * sizeof(float);
 }
 
+BIT_FUNC std::size_t conv_operation::weight_bytes() const {
+  std::size_t bytes = 0;
+  for (const source& s : sources_) bytes += s.in.kernel->bytes();
+  return bytes;
+}
+
 BIT_FUNC void conv_operation::run(const run_context& run) const noexcept {
   const std::size_t panels = sources_.front().in.kernel->panels, pieces = images_ * chunks_;
   if (pieces == 0) return;

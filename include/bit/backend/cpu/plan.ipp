@@ -117,6 +117,18 @@ BIT_FUNC cpu_plan::cpu_plan(const program& p, std::shared_ptr<const cpu_constant
   cpu_plan_builder(p, *this).build();
 }
 
+BIT_FUNC std::vector<step_report> cpu_plan::report(const program& p) const {
+  std::vector<step_report> rows = report_steps(p, memory_.bytes, sizeof(float));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    std::visit(
+        [&](const auto& o) {
+          if constexpr (requires { o.algorithm(); }) rows[i].algorithm = name_of(o.algorithm());
+          if constexpr (requires { o.weight_bytes(); }) rows[i].weight_bytes = o.weight_bytes();
+        },
+        operations_[i]);
+  return rows;
+}
+
 BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
                             const run_options& options) const {
   std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
@@ -125,11 +137,13 @@ BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* con
     run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
                         static_cast<std::size_t>(omp_get_num_threads())};
     context.scratch = memory.data() + arena_bytes_ + context.thread * scratch_bytes_;
+    step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < operations_.size(); ++i) {
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
 #pragma omp master
       if (options.interrupted && options.interrupted()) stopped = i;
 #pragma omp barrier
+      if (context.thread == 0) timer.finished(i);
       // The master may already be at a later operation: only what concerns this one may end the loop.
       if (stopped <= i) break;
     }

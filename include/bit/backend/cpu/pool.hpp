@@ -64,6 +64,8 @@ struct head_operation {
   const packed_constant* kernel;
   const float* bias;
 
+  std::size_t weight_bytes() const { return kernel->bytes(); }
+
   void run(const run_context& run) const noexcept {
     const std::size_t panel_blocks = kernels->tile_columns / block;
     const std::size_t tiles = (images + kernels->tile_rows - 1) / kernels->tile_rows;

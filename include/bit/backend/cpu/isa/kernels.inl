@@ -193,8 +193,37 @@ inline void scale_columns(float* y, const std::byte* x, std::size_t stride, std:
   }
 }
 
+/// Chains of multiply-adds that depend on nothing but themselves: more than latency times pipes (4 x 2) of known cores.
+inline constexpr int fma_chains = 12;
+
+inline float fma_loop(std::size_t iterations) {
+  vec sum[fma_chains];
+  for (int i = 0; i < fma_chains; ++i) sum[i] = vec{} + static_cast<float>(i);
+  const vec half = vec{} + 0.5f, one = vec{} + 1.0f;  // sums go to 2: no overflow, no denormals
+  for (; iterations > 0; --iterations)
+#pragma GCC unroll 12
+    for (int i = 0; i < fma_chains; ++i) sum[i] = sum[i] * half + one;
+  vec total = sum[0];
+  for (int i = 1; i < fma_chains; ++i) total += sum[i];
+  return total[0];
+}
+
+inline float read_loop(const float* x, std::size_t count) {
+  vec sum[8] = {};
+  for (std::size_t i = 0; i < count; i += 8 * static_cast<std::size_t>(lanes))
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; ++v) sum[v] += *reinterpret_cast<const vec*>(x + i + static_cast<std::size_t>(v * lanes));
+  vec total = sum[0];
+  for (int v = 1; v < 8; ++v) total += sum[v];
+  float result = 0;
+  for (int i = 0; i < lanes; ++i) result += total[i];
+  return result;
+}
+
 template <int... m>
 inline constexpr kernel_table make_table(const char* name, std::integer_sequence<int, m...>) {
-  return {name,           tile_rows,    tile_columns,          {tile<m + 1>...}, normalise,
-          normalised_sum, max_pool_row, accumulate_statistics, column_sums,      scale_columns};
+  return {name,        tile_rows,      tile_columns, {tile<m + 1>...},
+          normalise,   normalised_sum, max_pool_row, accumulate_statistics,
+          column_sums, scale_columns,  fma_loop,     2 * fma_chains * lanes,
+          read_loop};
 }

@@ -58,6 +58,12 @@ struct kernel_table {
   /// y[rows][tile_columns] = (x - mean)·scale, computed in double; columns beyond `columns` become -mean·scale.
   void (*scale_columns)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                         const double* mean, const double* scale);
+
+  /// The ceilings of peak.hpp. fma_loop: `fma_loop_flops` operations on registers per iteration.
+  float (*fma_loop)(std::size_t iterations);
+  std::size_t fma_loop_flops;
+  /// Reads `count` floats, a multiple of 1024, once; returns their sum.
+  float (*read_loop)(const float* x, std::size_t count);
 };
 
 }  // namespace bit::inline v0::detail
