@@ -197,7 +197,7 @@ class Model:
         inputs: Any,
         topk: int = 5,
         *,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         threads: int = 0,
         skip_corrupt: bool = False,
         progress: bool | None = None,
@@ -208,7 +208,8 @@ class Model:
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
-        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work.
+        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work. `batch_size`: None chooses one
+        for this model and image size (a fixed cost model, 512 MiB of maps at most), see docs/performance.md.
         """
         return _predict.predict(
             self,
@@ -225,7 +226,7 @@ class Model:
     def embed(
         self,
         inputs: Any,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         *,
         pool: bool = True,
         threads: int = 0,
@@ -235,8 +236,8 @@ class Model:
     ) -> Array | _predict.Embeddings:
         """Features (N, num_features) of images given as for `predict`; pool=False: maps (N, num_features, h, w).
 
-        Files and folders give `Embeddings`, which know their paths and, for a folder of folders, their classes; images
-        in memory give a plain NumPy array.
+        Files and folders give `Embeddings`, which know their paths and, for a folder of folders or several folders,
+        their classes; images in memory give a plain NumPy array.
         """
         return _predict.embed(
             self, inputs, batch_size, pool, threads, skip_corrupt, progress, self._image_spec(preprocessing)

@@ -53,6 +53,7 @@ class any_network {
   virtual py::array head(const py::array& features, bit::layout order, bool pre_logits, std::size_t threads) const = 0;
   virtual py::list tensors() const = 0;
   virtual py::dict memory_plan(const bit::dims4& images, std::size_t threads) const = 0;
+  virtual std::size_t throughput_batch(const bit::dims4& image, std::size_t max_bytes) const = 0;
   virtual py::list report(const bit::dims4& images) const = 0;
   virtual py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const = 0;
 };
@@ -165,6 +166,10 @@ class network_of final : public any_network {
     result["workspace_bytes"] = model_.workspace_bytes(images, threads);
     result["values"] = values;
     return result;
+  }
+
+  std::size_t throughput_batch(const bit::dims4& image, std::size_t max_bytes) const override {
+    return model_.throughput_batch(image, max_bytes);
   }
 
   py::list report(const bit::dims4& images) const override { return rows_of(model_.report(images)); }
@@ -282,6 +287,13 @@ void register_model(py::module_& m) {
           },
           py::arg("n"), py::arg("h"), py::arg("w"), py::arg("threads") = 0,
           "Bytes of weights, arena and workspace, and where every value lies.")
+      .def(
+          "throughput_batch",
+          [](const any_network& net, std::size_t h, std::size_t w, std::size_t max_bytes) {
+            return net.throughput_batch({1, net.network().config().in_channels, h, w}, max_bytes);
+          },
+          py::arg("h"), py::arg("w"), py::arg("max_bytes") = std::size_t{512} << 20,
+          "Images per call that serve many images of this size best, by the cost model; maps within max_bytes.")
       .def(
           "report",
           [](const any_network& net, std::size_t n, std::size_t h, std::size_t w) {

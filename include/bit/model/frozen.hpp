@@ -56,6 +56,10 @@ class frozen_resnet_v2 {
   /// Throws config_error for 0 runs and what run throws.
   std::vector<step_report> profile(const image_view<value_type>& images, std::size_t runs,
                                    const run_options& options = {}) const;
+  /// Images per call that are best where many images of this size (image.n does not matter) are to be worked through:
+  /// the smallest of 1, 2, 4, .. 32 whose predicted time per image is within 2 % of the best, and whose maps take at
+  /// most `max_bytes` (but at least 1). By the cost model alone: nothing is run, and every call gives the same.
+  std::size_t throughput_batch(const dims4& image, std::size_t max_bytes = std::size_t{512} << 20) const;
   /// Arena and scratch bytes of one call with `threads` threads.
   std::size_t workspace_bytes(const dims4& images, std::size_t threads = 0) const;
 

@@ -146,6 +146,26 @@ std::vector<step_report> frozen_resnet_v2<Backend>::profile(const image_view<val
 }
 
 template <backend Backend>
+std::size_t frozen_resnet_v2<Backend>::throughput_batch(const dims4& image, std::size_t max_bytes) const {
+  constexpr std::size_t largest = 32;
+  const std::string name = default_output();
+  std::vector<std::pair<std::size_t, double>> candidates;  // images, seconds per image
+  for (std::size_t n = 1; n <= largest; n *= 2) {
+    const program p = net_.emit({n, image.c, image.h, image.w}, {&name, 1});
+    std::vector<std::size_t> bytes;
+    for (const value& v : p.values)
+      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(value_type)
+                                                                               : 0);
+    if (n > 1 && plan_memory(p, bytes).total > max_bytes) break;
+    candidates.emplace_back(n, shared_->constants->predicted_seconds(p) / static_cast<double>(n));
+  }
+  double best = candidates.front().second;
+  for (const auto& [n, seconds] : candidates) best = std::min(best, seconds);
+  return std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return c.second <= 1.02 * best; })
+      ->first;
+}
+
+template <backend Backend>
 std::size_t frozen_resnet_v2<Backend>::workspace_bytes(const dims4& images, std::size_t threads) const {
   return default_plan(images)->workspace_bytes(Backend::threads(threads));
 }

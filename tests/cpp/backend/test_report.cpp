@@ -113,3 +113,19 @@ TEST_CASE("every instruction set's ceilings can be measured") {
   CHECK(peak.fma_gflops > 0);
   CHECK(peak.read_gbytes > 0);
 }
+
+TEST_CASE("the batch for throughput is a function of the model and the size, within the memory allowed") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const bit::dims4 image{.c = 3, .h = 96, .w = 64};
+  const std::size_t best = model.throughput_batch(image);
+  // Small images leave the fixed costs of a call to be shared: one at a time is never best.
+  CHECK(best > 1);
+  CHECK(best <= 32);
+  CHECK(model.throughput_batch({.n = 7, .c = 3, .h = 96, .w = 64}) == best);
+  CHECK(model.throughput_batch(image, 0) == 1);
+  const std::size_t two = model.plan({2, 3, 96, 64}).total;
+  CHECK(model.throughput_batch(image, two) <= 2);
+  CHECK_THROWS_AS(model.throughput_batch({.c = 4, .h = 96, .w = 64}), bit::shape_error);
+  // The reference takes images one by one whatever the batch.
+  CHECK(bit::resnet_v2<bit::reference<float>>(small, 1).freeze().throughput_batch(image) == 1);
+}

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
+#include <bit/backend/cpu/program_cost.hpp>
 #include <bit/backend/freeze_options.hpp>
 #include <bit/detail/aligned_buffer.hpp>
 #include <bit/program/program.hpp>
@@ -37,6 +38,8 @@ class cpu_constants {
   const packed_constant& at(const named_tensor& tensor) const;
   /// Bytes held.
   std::size_t bytes() const;
+  /// Of one run of a program of the same model; see program_cost.hpp.
+  double predicted_seconds(const program& p) const { return detail::predicted_seconds(p, options_, *kernels_); }
 
  private:
   const kernel_table* kernels_;

@@ -33,6 +33,12 @@ class reference_constants {
     for (const auto& [name, value] : values_) total += value.size() * sizeof(T);
     return total;
   }
+  /// Proportional to the work: no batch is better than another.
+  double predicted_seconds(const program& p) const {
+    double seconds = 0;
+    for (const step_summary& s : summarise(p)) seconds += 1e-9 * static_cast<double>(s.macs);
+    return seconds;
+  }
 
  private:
   void add(const named_tensor& tensor, double eps) {
