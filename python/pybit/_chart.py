@@ -21,17 +21,25 @@ def _label(algorithm: str) -> str:
     return algorithm.replace("_", " ") + ", direct-equivalent: may exceed the peak"
 
 
+def _algorithms(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(r["algorithm"] for r in rows))
+
+
 def _bars(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
     places = range(len(rows))
-    axes.bar(places, [r["gflops"] for r in rows], color=[_COLOURS[r["algorithm"]] for r in rows], width=0.8)
-    axes.axhline(profile.fma_gflops, color="black", linestyle="--", linewidth=1)
-    axes.text(len(rows) - 0.4, profile.fma_gflops, f" FMA peak {profile.fma_gflops:.0f}", va="bottom", ha="right")
+    for algorithm in _algorithms(rows):
+        mine = [i for i in places if rows[i]["algorithm"] == algorithm]
+        axes.bar(mine, [rows[i]["gflops"] for i in mine], color=_COLOURS[algorithm], label=_label(algorithm))
+    peak = profile.fma_gflops or 0
+    axes.axhline(peak, color="black", linestyle="--", linewidth=1, label=f"multiply-add peak, {peak:.0f}")
+    axes.legend(loc="upper left", fontsize=8, ncols=4)
     axes.set_xticks(list(places), [r["name"] for r in rows], rotation=90, fontsize=7)
     axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_ylim(0, 1.18 * max(peak, *(r["gflops"] for r in rows)))  # room for the legend
     axes.set_ylabel("GFLOP/s")
     axes.set_title(
         f"{profile._title()}: {1e3 * profile.seconds:.2f} ms, {profile.gflops:.0f} GFLOP/s "
-        f"({profile.gflops / (profile.fma_gflops or 1):.0%} of the peak)",
+        f"({profile.gflops / (peak or 1):.0%} of the peak)",
         fontsize=10,
     )
 
@@ -49,7 +57,7 @@ def _roofline(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
         ha="right",
         fontsize=8,
     )
-    for algorithm in dict.fromkeys(r["algorithm"] for r in rows):
+    for algorithm in _algorithms(rows):
         mine = [i for i, r in enumerate(rows) if r["algorithm"] == algorithm]
         axes.scatter(
             [intensity[i] for i in mine],
@@ -58,14 +66,16 @@ def _roofline(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
             color=_COLOURS[algorithm],
             marker=_MARKERS[algorithm],
             alpha=0.6,
-            label=_label(algorithm),
         )
+    # Where time could be won: seconds beyond those of the multiply-add peak.
+    lost = [r["min_seconds"] - r["flops"] / (1e9 * peak) for r in rows]
+    worst = sorted(range(len(rows)), key=lost.__getitem__, reverse=True)[:5]
+    names = "\n".join(f"{rows[i]['name']}  {1e3 * lost[i]:.2f} ms" for i in worst)
+    axes.text(0.98, 0.04, f"most time beyond the peak's:\n{names}", transform=axes.transAxes, ha="right", fontsize=8)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("operations of the direct form per byte of weights and maps (area: share of the time)")
     axes.set_ylabel("GFLOP/s")
-    for handle in axes.legend(loc="lower right", fontsize=8).legend_handles:
-        handle.set_sizes([30])
     axes.set_title("Above the slope: maps came from a cache, not from memory", fontsize=9)
 
 

@@ -198,7 +198,8 @@ inline constexpr int fma_chains = 12;
 
 inline float fma_loop(std::size_t iterations) {
   vec sum[fma_chains];
-  for (int i = 0; i < fma_chains; ++i) sum[i] = vec{} + static_cast<float>(i);
+  // Values that the compiler does not know: it leaves out a chain that starts at 2, where x = x/2 + 1 stays.
+  for (int i = 0; i < fma_chains; ++i) sum[i] = vec{} + static_cast<float>(iterations) + static_cast<float>(i);
   const vec half = vec{} + 0.5f, one = vec{} + 1.0f;  // sums go to 2: no overflow, no denormals
   for (; iterations > 0; --iterations)
 #pragma GCC unroll 12
