@@ -114,6 +114,11 @@ def test_direct_means_direct() -> None:
     assert {row["algorithm"] for row in plan.rows if row["flops"]} == {"direct"}
 
 
+def test_a_models_description_tells_an_algorithm_that_was_asked_for() -> None:
+    assert "algorithm" not in repr(small_model())
+    assert "algorithm winograd" in repr(small_model(algorithm="winograd"))
+
+
 def test_unknown_algorithms_and_those_the_reference_lacks_are_refused() -> None:
     with pytest.raises(pybit.ConfigError, match=r"auto, direct, winograd.*'fft'"):
         small_model(algorithm="fft")
