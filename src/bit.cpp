@@ -9,6 +9,7 @@
 #include <bit/backend/cpu/threads.ipp>
 #include <bit/backend/freeze_options.ipp>
 #include <bit/backend/report.ipp>
+#include <bit/detail/aligned_buffer.ipp>
 #include <bit/model/config.ipp>
 #include <bit/model/network.ipp>
 #include <bit/model/random.ipp>
@@ -19,7 +20,22 @@
 
 namespace bit::inline v0 {
 
+namespace detail {
+
+template class cpu_constants<float>;
+template class cpu_constants<bfloat16>;
+template class stem_operation<float>;
+template class stem_operation<bfloat16>;
+template class conv_operation<float>;
+template class conv_operation<bfloat16>;
+template class cpu_plan<float>;
+template class cpu_plan<bfloat16>;
+
+}  // namespace detail
+
 template class frozen_resnet_v2<cpu<float>>;
+template class frozen_resnet_v2<cpu<bfloat16>>;
 template class resnet_v2<cpu<float>>;
+template class resnet_v2<cpu<bfloat16>>;
 
 }  // namespace bit::inline v0

@@ -1,4 +1,5 @@
-// cpu<float>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen at run time.
+// cpu<float> and cpu<bfloat16>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen at
+// run time.
 #pragma once
 
 #include <bit/backend/concept.hpp>
@@ -6,19 +7,19 @@
 #include <bit/backend/cpu/peak.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
+#include <concepts>
 
 namespace bit::inline v0 {
 
-/// CPU policy. T is what activations and products are made of.
+/// CPU policy. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
+/// normalisation and the first convolution in float, half the memory and, with AVX-512-BF16, twice the rate; other
+/// CPUs compute the same products in float. Images, features and logits at the door are float for both.
 template <class T = float>
-struct cpu;
-
-/// Single precision: float products and sums, statistics in double.
-template <>
-struct cpu<float> {
+requires std::same_as<T, float> || std::same_as<T, bfloat16>
+struct cpu {
   using value_type = float;
-  using plan = detail::cpu_plan;
-  using workspace = plan::workspace;
+  using plan = detail::cpu_plan<T>;
+  using workspace = typename plan::workspace;
 
   /// `requested`, or if it is 0 what OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota allow;
   /// in a forked child always 1.
@@ -27,12 +28,12 @@ struct cpu<float> {
   }
 
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
-  struct constants : detail::cpu_constants {
+  struct constants : detail::cpu_constants<T> {
     explicit constants(const program& p, const freeze_options& options = {})
-        : detail::cpu_constants(p, detail::default_kernels(), options) {}
+        : detail::cpu_constants<T>(p, detail::default_kernels(), options) {}
   };
 };
 
-static_assert(backend<cpu<float>>);
+static_assert(backend<cpu<float>> && backend<cpu<bfloat16>>);
 
 }  // namespace bit::inline v0

@@ -8,7 +8,7 @@
 namespace bit::inline v0 {
 
 /// A BiT ResNetV2 (arXiv:1912.11370) with its parameters; freeze() makes it fit for inference.
-/// `Backend` is a policy: cpu<float>, reference<float>, reference<double>.
+/// `Backend` is a policy: cpu<float>, cpu<bfloat16>, reference<float>, reference<double>.
 template <backend Backend = cpu<float>>
 class resnet_v2 {
  public:
@@ -37,7 +37,9 @@ class resnet_v2 {
 
 #if !BIT_HEADER_ONLY
 extern template class frozen_resnet_v2<cpu<float>>;
+extern template class frozen_resnet_v2<cpu<bfloat16>>;
 extern template class resnet_v2<cpu<float>>;
+extern template class resnet_v2<cpu<bfloat16>>;
 #endif
 
 }  // namespace bit::inline v0

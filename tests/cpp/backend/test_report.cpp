@@ -103,14 +103,17 @@ TEST_CASE("step_seconds may be shorter than the program, and stays as it is wher
 TEST_CASE("every instruction set's ceilings can be measured") {
   for (const std::string& isa : bit::available_isas()) {
     CAPTURE(isa);
-    const bit::detail::kernel_table& kernels = bit::detail::kernels_of(isa);
-    // 1000 iterations bring every sum to x = x/2 + 1 = 2, so 12 chains of it: what the loop claims to do, it does.
-    CHECK(kernels.fma_loop(1000) == 24.0f);
-    std::vector<float> ones(4096 + 16, 1.0f);
-    CHECK(kernels.read_loop(ones.data(), 4096) == 4096.0f);
+    const bit::detail::isa_kernels& kernels = bit::detail::kernels_of(isa);
+    // Every multiply-add adds 1·1 to a lane, so lane 0 of the chains counts a vector's share of the operations.
+    CHECK(kernels.single.fma_loop(1000) == 12 * 1000.0f);
+    CHECK(kernels.brain.fma_loop(1000) == 2 * 12 * 1000.0f);
+    CHECK(kernels.brain.fma_loop_flops == 2 * kernels.single.fma_loop_flops);
+    const std::vector<float> ones(4096, 1.0f);
+    CHECK(kernels.single.read_loop(ones.data(), 4096) == 4096.0f);
   }
   const bit::detail::cpu_peak peak = bit::detail::measure_peak(1, bit::detail::default_kernels());
   CHECK(peak.fma_gflops > 0);
+  CHECK(peak.bfloat16_gflops > 0);
   CHECK(peak.read_gbytes > 0);
 }
 

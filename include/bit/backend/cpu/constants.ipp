@@ -6,6 +6,7 @@
 #include <bit/error.hpp>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 namespace bit::inline v0 {
 namespace detail {
@@ -18,8 +19,9 @@ struct packing {
 };
 
 /// Standardises (or copies) and packs panel `panel`; `values` may lie at any address.
-inline void pack_panel(float* out, const std::byte* values, const packing& how, std::size_t panel,
-                       const kernel_table& kernels) {
+template <class T, class Out>
+void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
+                const kernel_table<T>& kernels) {
   const std::size_t width = kernels.tile_columns, stride = how.columns * sizeof(float);
   const std::size_t first = panel * width, columns = std::min(width, how.columns - first);
   const std::size_t rows = how.taps * how.rows_per_tap;
@@ -42,17 +44,23 @@ inline void pack_panel(float* out, const std::byte* values, const packing& how, 
     }
   }
   for (std::size_t tap = 0; tap < how.taps; ++tap) {
-    float* to = out + tap * how.padded_rows_per_tap * width;
-    kernels.scale_columns(to, x + tap * how.rows_per_tap * stride, stride, how.rows_per_tap, columns, mean, scale);
-    std::memset(to + how.rows_per_tap * width, 0, (how.padded_rows_per_tap - how.rows_per_tap) * width * sizeof(float));
+    Out* to = out + tap * how.padded_rows_per_tap * width;
+    std::memset(to, 0, how.padded_rows_per_tap * width * sizeof(Out));
+    const std::byte* rows_of_tap = x + tap * how.rows_per_tap * stride;
+    if constexpr (std::is_same_v<Out, T>)
+      kernels.scale_columns(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
+    else
+      kernels.scale_columns_float(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
   }
 }
 
-inline packed_constant pack(const named_tensor& tensor, const packing& how, const kernel_table& kernels) {
+/// Out is T for the tile's kernels and float for the rest.
+template <class T, class Out>
+packed_constant pack(const named_tensor& tensor, const packing& how, const kernel_table<T>& kernels) {
   packed_constant packed;
   packed.panel_size = how.taps * how.padded_rows_per_tap * kernels.tile_columns;
   packed.panels = (how.columns + kernels.tile_columns - 1) / kernels.tile_columns;
-  packed.data = aligned_buffer<float>(packed.panel_size * packed.panels);
+  packed.data = aligned_buffer<std::byte>(packed.panel_size * packed.panels * sizeof(Out));
   std::span<const std::byte> values = tensor.data->bytes();
   aligned_buffer<float> copy;
   if (values.empty()) {
@@ -63,28 +71,30 @@ inline packed_constant pack(const named_tensor& tensor, const packing& how, cons
   const auto panels = static_cast<std::ptrdiff_t>(packed.panels);
 #pragma omp parallel for schedule(static) num_threads(region_threads(usable_threads()))
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel)
-    pack_panel(packed.data.data() + static_cast<std::size_t>(panel) * packed.panel_size, values.data(), how,
-               static_cast<std::size_t>(panel), kernels);
+    pack_panel<T>(reinterpret_cast<Out*>(packed.data.data()) + static_cast<std::size_t>(panel) * packed.panel_size,
+                  values.data(), how, static_cast<std::size_t>(panel), kernels);
   tensor.data->release();
   return packed;
 }
 
 /// Chooses the packing of every constant by the step that reads it.
+template <class T>
 struct constant_packer {
   const program& p;
-  const kernel_table& kernels;
+  const kernel_table<T>& kernels;
   std::unordered_map<std::string, packed_constant>& packed;
 
+  template <class Out>
   void add(constant_id id, const packing& how) const {
-    if (!packed.contains(p[id].name)) packed.emplace(p[id].name, pack(p[id], how, kernels));
+    if (!packed.contains(p[id].name)) packed.emplace(p[id].name, pack<T, Out>(p[id], how, kernels));
   }
   void vector(constant_id id) const {
     const std::size_t size = p[id].shape.back();
-    add(id, {1, 1, 1, size, 0});
+    add<float>(id, {1, 1, 1, size, 0});
   }
   void kernel(constant_id id, double eps) const {
     const auto& s = p[id].shape;  // HWIO
-    add(id, {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps});
+    add<T>(id, {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps});
   }
   void norm(const norm_relu& n) const {
     vector(n.gamma);
@@ -98,7 +108,7 @@ struct constant_packer {
   void operator()(const stem_step& s) const {
     const auto& shape = p[s.kernel].shape;
     const std::size_t rows = shape[0] * shape[1] * shape[2];
-    add(s.kernel, {1, rows, blocks_of(rows) * block, shape[3], s.weight_eps});
+    add<float>(s.kernel, {1, rows, rows, shape[3], s.weight_eps});
   }
   void operator()(const conv_step& s) const {
     source(s.main);
@@ -112,12 +122,14 @@ struct constant_packer {
   }
 };
 
-BIT_FUNC cpu_constants::cpu_constants(const program& p, const kernel_table& kernels, const freeze_options& options)
-    : kernels_(&kernels), options_(options) {
-  for (const step& s : p.steps) std::visit(constant_packer{p, kernels, packed_}, s);
+template <class T>
+cpu_constants<T>::cpu_constants(const program& p, const isa_kernels& isa, const freeze_options& options)
+    : isa_(&isa), options_(options) {
+  for (const step& s : p.steps) std::visit(constant_packer<T>{p, kernels(), packed_}, s);
 }
 
-BIT_FUNC const packed_constant& cpu_constants::at(const named_tensor& tensor) const {
+template <class T>
+const packed_constant& cpu_constants<T>::at(const named_tensor& tensor) const {
   const auto found = packed_.find(tensor.name);
   if (found == packed_.end())
     throw config_error("[freeze] expected the constants of the frozen model, got a program that also reads " +
@@ -125,9 +137,10 @@ BIT_FUNC const packed_constant& cpu_constants::at(const named_tensor& tensor) co
   return found->second;
 }
 
-BIT_FUNC std::size_t cpu_constants::bytes() const {
+template <class T>
+std::size_t cpu_constants<T>::bytes() const {
   std::size_t total = 0;
-  for (const auto& [name, constant] : packed_) total += constant.bytes();
+  for (const auto& [name, constant] : packed_) total += constant.data.size();
   return total;
 }
 

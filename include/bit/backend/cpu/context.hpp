@@ -12,12 +12,19 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-/// State of one run of a plan, the same for all threads but `scratch`.
+/// A stretch of memory that will be wanted soon.
+struct memory_range {
+  const std::byte* begin = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// State of one run of a plan, the same for all threads but `scratch` and `next`.
 struct run_context {
   std::byte* arena;
   image_view<float> image;
   std::byte* scratch;  ///< this thread's own
   std::size_t thread, threads;
+  memory_range next = {};  ///< what this thread will read first in the next operation
 };
 
 /// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.
@@ -26,8 +33,9 @@ struct map_place {
 
   std::size_t pixels() const { return height * width; }
   std::size_t image_size() const { return blocks * pixels() * block; }
-  float* at(const run_context& run, std::size_t n) const {
-    return reinterpret_cast<float*>(run.arena + offset) + n * image_size();
+  template <class T>
+  T* at(const run_context& run, std::size_t n) const {
+    return reinterpret_cast<T*>(run.arena + offset) + n * image_size();
   }
 };
 
@@ -87,6 +95,27 @@ inline work_range share(const run_context& run, std::size_t items) {
 
 /// Cuts `total` into `parts` nearly equal pieces; begin of piece i.
 constexpr std::size_t cut(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }
+
+/// Hands out the cache lines of `range` piece by piece: `calls` tiles of `blocks` blocks of k each ask for all of them.
+class prefetcher {
+ public:
+  prefetcher(memory_range range, std::size_t calls, std::size_t blocks)
+      : at_(range.begin), left_((range.bytes + 63) / 64), blocks_(blocks), lines_(1) {
+    if (calls > 0 && blocks > 0) lines_ = std::max<std::size_t>((left_ + calls * blocks - 1) / (calls * blocks), 1);
+  }
+  /// For the next tile; without lines when all have been asked for.
+  prefetch_stream next() {
+    if (left_ == 0) return {};
+    const prefetch_stream stream{at_, lines_ * 64, lines_};
+    at_ += blocks_ * stream.stride;
+    left_ -= std::min(left_, blocks_ * lines_);
+    return stream;
+  }
+
+ private:
+  const std::byte* at_;
+  std::size_t left_, blocks_, lines_;
+};
 
 }  // namespace detail
 }  // namespace bit::inline v0

@@ -8,17 +8,18 @@ namespace bit::inline v0::detail {
 
 /// Rates of all threads together.
 struct cpu_peak {
-  double fma_gflops;   ///< 1e9 float operations a second on registers alone, a multiply-add counted as two
-  double read_gbytes;  ///< 1e9 bytes a second read from main memory, each thread its own stretch
+  double fma_gflops;       ///< 1e9 operations a second on floats in registers, a multiply-add counted as two
+  double bfloat16_gflops;  ///< the same for products of bfloat16, by instruction or in float
+  double read_gbytes;      ///< 1e9 bytes a second read from main memory, each thread its own stretch
 };
 
 /// Bytes that measure_peak allocates and reads: several times the last-level caches of common machines.
 inline constexpr std::size_t peak_read_bytes = 256 * 1024 * 1024;
 
-/// Measures both with `threads` threads for about a quarter of a second: the best of several repetitions, so that a
+/// Measures them with `threads` threads for about a quarter of a second: the best of several repetitions, so that a
 /// neighbour's work counts little. Clocks move with heat and load: compare only what was measured in the same minute.
 /// Throws std::bad_alloc.
-BIT_FUNC cpu_peak measure_peak(std::size_t threads, const kernel_table& kernels);
+BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa);
 
 }  // namespace bit::inline v0::detail
 

@@ -32,13 +32,18 @@ double least_seconds(std::size_t threads, int repetitions, const Work& work) {
   return least;
 }
 
-BIT_FUNC cpu_peak measure_peak(std::size_t threads, const kernel_table& kernels) {
-  const std::size_t used = static_cast<std::size_t>(region_threads(std::max<std::size_t>(threads, 1)));
-  constexpr std::size_t iterations = 2'000'000;  // 3 ms at 4 GHz and two multiply-adds a cycle
-  const double fma_seconds = least_seconds(used, 12, [&](std::size_t, std::size_t) {
+/// Operations a second of all threads together, in 1e9.
+template <class T>
+double fma_gflops(std::size_t threads, const kernel_table<T>& kernels) {
+  constexpr std::size_t iterations = 1'000'000;  // 1.5 ms at 4 GHz and two multiply-adds a cycle
+  const double seconds = least_seconds(threads, 16, [&](std::size_t, std::size_t) {
     [[maybe_unused]] const volatile float result = kernels.fma_loop(iterations);
   });
+  return static_cast<double>(threads * iterations * kernels.fma_loop_flops) / seconds * 1e-9;
+}
 
+BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa) {
+  const std::size_t used = static_cast<std::size_t>(region_threads(std::max<std::size_t>(threads, 1)));
   constexpr std::size_t floats = peak_read_bytes / sizeof(float), line = 1024;
   aligned_buffer<float> memory(floats);
   float* const data = memory.data();
@@ -48,10 +53,10 @@ BIT_FUNC cpu_peak measure_peak(std::size_t threads, const kernel_table& kernels)
   });
   const double read_seconds = least_seconds(used, 6, [&](std::size_t thread, std::size_t of) {
     [[maybe_unused]] const volatile float result =
-        kernels.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
+        isa.single.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
   });
-  const auto operations = static_cast<double>(used * iterations * kernels.fma_loop_flops);
-  return {operations / fma_seconds * 1e-9, static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
+  return {fma_gflops(used, isa.single), fma_gflops(used, isa.brain),
+          static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
 }
 
 }  // namespace bit::inline v0::detail

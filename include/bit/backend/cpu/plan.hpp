@@ -21,14 +21,16 @@ struct export_operation {
   std::size_t output;  ///< which of the caller's outputs
 };
 
+/// Maps, kernels and products are of type T; images, tables and outputs are float.
 /// Immutable; any number of threads may run it at once, each with a workspace of its own.
+template <class T>
 class cpu_plan {
  public:
   using value_type = float;
   using workspace = aligned_buffer<std::byte>;
 
   /// Decides everything that depends on shapes. Throws config_error if a step has no kernel here.
-  cpu_plan(const program& p, std::shared_ptr<const cpu_constants> constants);
+  cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> constants);
 
   /// Bytes that run() needs for `threads` threads.
   std::size_t workspace_bytes(std::size_t threads) const { return arena_bytes_ + threads * scratch_bytes_; }
@@ -43,17 +45,25 @@ class cpu_plan {
            const run_options& options) const;
 
  private:
+  template <class>
   friend struct cpu_plan_builder;
-  using operation = std::variant<stem_operation, conv_operation, pool_operation, mean_operation, head_operation>;
+  using operation =
+      std::variant<stem_operation<T>, conv_operation<T>, pool_operation<T>, mean_operation, head_operation<T>>;
 
+  template <class From>
   void copy_out(const run_context& run, const export_operation& e, float* to, layout order) const noexcept;
 
-  std::shared_ptr<const cpu_constants> constants_;
+  std::shared_ptr<const cpu_constants<T>> constants_;
   std::vector<operation> operations_;
   std::vector<export_operation> exports_;
   memory_plan memory_;
   std::size_t arena_bytes_ = 0, scratch_bytes_ = 0;
 };
+
+#if !BIT_HEADER_ONLY
+extern template class cpu_plan<float>;
+extern template class cpu_plan<bfloat16>;
+#endif
 
 }  // namespace bit::inline v0::detail
 

@@ -12,14 +12,15 @@ namespace bit::inline v0::detail {
 
 /// Compiles steps one by one; statistics places are known once the step that writes them has been cut into chunks,
 /// which is before the arena is laid out, hence the two passes.
+template <class T>
 struct cpu_plan_builder {
   const program& p;
-  const cpu_constants& constants;
-  cpu_plan& plan;
+  const cpu_constants<T>& constants;
+  cpu_plan<T>& plan;
   std::vector<map_place> maps;
   std::vector<statistics_place> sums;
 
-  explicit cpu_plan_builder(const program& program, cpu_plan& target)
+  cpu_plan_builder(const program& program, cpu_plan<T>& target)
       : p(program), constants(*target.constants_), plan(target), maps(p.values.size()), sums(p.values.size()) {
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
@@ -34,7 +35,7 @@ struct cpu_plan_builder {
     std::vector<std::size_t> bytes(p.values.size(), 0);
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
-      if (value.kind == value_kind::map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(T);
       if (value.kind == value_kind::table) bytes[v] = maps[v].image_size() * sizeof(float);
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
     }
@@ -67,8 +68,8 @@ struct cpu_plan_builder {
   const packed_constant& constant(constant_id id) const { return constants.at(p[id]); }
 
   norm_place norm(const norm_relu& n) const {
-    return {sums[static_cast<std::size_t>(n.statistics)], constant(n.gamma).data.data(), constant(n.beta).data.data(),
-            n.eps};
+    return {sums[static_cast<std::size_t>(n.statistics)], constant(n.gamma).template panel<float>(0),
+            constant(n.beta).template panel<float>(0), n.eps};
   }
   conv_input input(const conv_source& s) const {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
@@ -84,13 +85,13 @@ struct cpu_plan_builder {
   }
 
   void operator()(const stem_step& s) {
-    stem_operation op(constants.kernels(), constant(s.kernel), s.window, p[s.image].dims, map(s.y),
-                      s.unpooled ? map(*s.unpooled) : map_place{});
+    stem_operation<T> op(constants.kernels(), constant(s.kernel), s.window, p[s.image].dims, map(s.y),
+                         s.unpooled ? map(*s.unpooled) : map_place{});
     statistics(op, s.statistics, s.y);
-    plan.operations_.push_back(op);
+    plan.operations_.push_back(std::move(op));
   }
   void operator()(const conv_step& s) {
-    conv_operation op(constants.kernels(), p[s.y].dims.n, map(s.y), input(s.main));
+    conv_operation<T> op(constants.kernels(), p[s.y].dims.n, map(s.y), input(s.main));
     if (s.projection) {
       if (s.main.window.size != 1 || s.projection->window.size != 1)
         throw config_error("[cpu] expected a 1x1 projection beside a 1x1 convolution, got " + p[s.main.kernel].name);
@@ -101,23 +102,38 @@ struct cpu_plan_builder {
     plan.operations_.push_back(std::move(op));
   }
   void operator()(const pool_step& s) {
-    plan.operations_.push_back(pool_operation{&constants.kernels(), p[s.x].dims.n, map(s.x),
-                                              s.features ? map(*s.features) : map_place{}, map(s.pooled),
-                                              norm(s.input)});
+    plan.operations_.push_back(pool_operation<T>{&constants.kernels(), p[s.x].dims.n, map(s.x),
+                                                 s.features ? map(*s.features) : map_place{}, map(s.pooled),
+                                                 norm(s.input)});
   }
   void operator()(const mean_step& s) { plan.operations_.push_back(mean_operation{p[s.image].dims, map(s.y)}); }
   void operator()(const head_step& s) {
-    plan.operations_.push_back(head_operation{&constants.kernels(), p[s.x].dims.n, map(s.x), map(s.y),
-                                              &constant(s.kernel), constant(s.bias).data.data()});
+    plan.operations_.push_back(head_operation<T>{&constants.kernels(), p[s.x].dims.n, map(s.x), map(s.y),
+                                                 &constant(s.kernel), constant(s.bias).template panel<float>(0)});
   }
 };
 
-BIT_FUNC cpu_plan::cpu_plan(const program& p, std::shared_ptr<const cpu_constants> constants)
+template <class T>
+cpu_plan<T>::cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> constants)
     : constants_(std::move(constants)) {
-  cpu_plan_builder(p, *this).build();
+  cpu_plan_builder<T>(p, *this).build();
 }
 
-BIT_FUNC std::vector<step_report> cpu_plan::report(const program& p) const {
+/// What this thread will read first in `o`, if that is known.
+template <class Operation>
+memory_range first_read(const Operation& o, const run_context& run) {
+  return std::visit(
+      [&](const auto& op) {
+        if constexpr (requires { op.first_read(run.thread, run.threads); })
+          return op.first_read(run.thread, run.threads);
+        else
+          return memory_range{};
+      },
+      o);
+}
+
+template <class T>
+std::vector<step_report> cpu_plan<T>::report(const program& p) const {
   std::vector<step_report> rows = report_steps(p, memory_.bytes, sizeof(float));
   for (std::size_t i = 0; i < rows.size(); ++i)
     std::visit(
@@ -129,8 +145,9 @@ BIT_FUNC std::vector<step_report> cpu_plan::report(const program& p) const {
   return rows;
 }
 
-BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
-                            const run_options& options) const {
+template <class T>
+bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
+                      const run_options& options) const {
   std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
 #pragma omp parallel num_threads(region_threads(options.threads))
   {
@@ -139,6 +156,7 @@ BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* con
     context.scratch = memory.data() + arena_bytes_ + context.thread * scratch_bytes_;
     step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < operations_.size(); ++i) {
+      context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], context) : memory_range{};
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
 #pragma omp master
       if (options.interrupted && options.interrupted()) stopped = i;
@@ -148,25 +166,30 @@ BIT_FUNC bool cpu_plan::run(const image_view<float>& image, std::span<float* con
       if (stopped <= i) break;
     }
     if (stopped == operations_.size())
-      for (const export_operation& e : exports_) copy_out(context, e, outputs[e.output], options.output_layout);
+      for (const export_operation& e : exports_) {
+        float* to = outputs[e.output];
+        e.table ? copy_out<float>(context, e, to, layout::nhwc) : copy_out<T>(context, e, to, options.output_layout);
+      }
   }
   return stopped == operations_.size();
 }
 
 /// From blocks of channels to the caller's order; padding channels are left out.
-BIT_FUNC void cpu_plan::copy_out(const run_context& run, const export_operation& e, float* to,
-                                 layout order) const noexcept {
+template <class T>
+template <class From>
+void cpu_plan<T>::copy_out(const run_context& run, const export_operation& e, float* to, layout order) const noexcept {
   const std::size_t pixels = e.from.pixels(), images = e.table ? 1 : e.images;
   const bool channels_last = e.table || order == layout::nhwc;
   const work_range mine = share(run, images * e.from.blocks);
   for (std::size_t item = mine.begin; item < mine.end; ++item) {
     const std::size_t n = item / e.from.blocks, b = item % e.from.blocks;
     const std::size_t count = std::min(block, e.channels - b * block);
-    const float* from = e.from.at(run, n) + b * pixels * block;
+    const From* from = e.from.at<From>(run, n) + b * pixels * block;
     float* image = to + n * pixels * e.channels;
     for (std::size_t p = 0; p < pixels; ++p)
       for (std::size_t c = 0; c < count; ++c)
-        image[channels_last ? p * e.channels + b * block + c : (b * block + c) * pixels + p] = from[p * block + c];
+        image[channels_last ? p * e.channels + b * block + c : (b * block + c) * pixels + p] =
+            static_cast<float>(from[p * block + c]);
   }
 }
 

@@ -7,8 +7,9 @@
 
 namespace bit::inline v0::detail {
 
-BIT_FUNC stem_operation::stem_operation(const kernel_table& kernels, const packed_constant& kernel, bit::window window,
-                                        dims4 image, map_place y, map_place unpooled)
+template <class T>
+stem_operation<T>::stem_operation(const kernel_table<T>& kernels, const packed_constant& kernel, bit::window window,
+                                  dims4 image, map_place y, map_place unpooled)
     : kernels_(&kernels),
       kernel_(&kernel),
       window_(window),
@@ -17,7 +18,6 @@ BIT_FUNC stem_operation::stem_operation(const kernel_table& kernels, const packe
       unpooled_(unpooled),
       conv_height_(window.out(image.h)),
       conv_width_(window.out(image.w)),
-      k_blocks_(blocks_of(window.size * window.size * image.c)),
       staged_columns_((image.w + 2 * window.padding) * image.c) {
   // Convolution rows of a chunk in about 384 KB, as in conv.hpp; at least four chunks so that threads share an image.
   const std::size_t row_bytes = y_.blocks * conv_width_ * block * sizeof(float);
@@ -28,7 +28,8 @@ BIT_FUNC stem_operation::stem_operation(const kernel_table& kernels, const packe
   chunk_rows_ = (y_.height + chunks_ - 1) / chunks_;
 }
 
-BIT_FUNC stem_operation::extent stem_operation::extent_of(work_range pooled) const {
+template <class T>
+typename stem_operation<T>::extent stem_operation<T>::extent_of(work_range pooled) const {
   extent e{pooled, {}, 0};
   e.conv.begin = pooled.begin * stem_pool.stride - (pooled.begin > 0 ? stem_pool.padding : 0);
   e.conv.end = std::min((pooled.end - 1) * stem_pool.stride + stem_pool.reach() - stem_pool.padding, conv_height_);
@@ -36,26 +37,29 @@ BIT_FUNC stem_operation::extent stem_operation::extent_of(work_range pooled) con
   return e;
 }
 
-BIT_FUNC stem_operation::scratch_sizes stem_operation::sizes() const {
+template <class T>
+typename stem_operation<T>::scratch_sizes stem_operation<T>::sizes() const {
   // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
   const std::size_t conv_rows = chunk_rows_ * stem_pool.stride + 1;
   const std::size_t image_rows = (conv_rows - 1) * window_.stride + window_.reach();
-  return {blocks_of(image_rows * staged_columns_) * block, k_blocks_ * kernels_->tile_rows * block,
-          conv_rows * y_.blocks * conv_width_ * block};
+  return {blocks_of(image_rows * staged_columns_) * block, conv_rows * y_.blocks * conv_width_ * block};
 }
 
-BIT_FUNC stem_operation::scratch_places stem_operation::places(std::byte* scratch) const {
+template <class T>
+typename stem_operation<T>::scratch_places stem_operation<T>::places(std::byte* scratch) const {
   const scratch_sizes size = sizes();
   float* staged = reinterpret_cast<float*>(scratch);
-  return {staged, staged + size.staged, staged + size.staged + size.tile};
+  return {staged, staged + size.staged};
 }
 
-BIT_FUNC std::size_t stem_operation::scratch_bytes() const {
+template <class T>
+std::size_t stem_operation<T>::scratch_bytes() const {
   const scratch_sizes size = sizes();
-  return (size.staged + size.tile + size.conv_rows) * sizeof(float);
+  return (size.staged + size.conv_rows) * sizeof(float);
 }
 
-BIT_FUNC void stem_operation::run(const run_context& run) const noexcept {
+template <class T>
+void stem_operation<T>::run(const run_context& run) const noexcept {
   const scratch_places scratch = places(run.scratch);
   const work_range mine = share(run, image_.n * chunks_);
   const std::size_t row_size = y_.blocks * conv_width_ * block;
@@ -65,20 +69,21 @@ BIT_FUNC void stem_operation::run(const run_context& run) const noexcept {
     stage_image_rows(scratch.image_rows, run.image, n, e);
     for (std::size_t r = e.conv.begin; r < e.conv.end; ++r) {
       float* row = scratch.conv_rows + (r - e.conv.begin) * row_size;
-      convolve_row(row, scratch.image_rows, r - e.conv.begin, scratch.tile);
+      convolve_row(row, scratch.image_rows, r - e.conv.begin);
       // The row above the first pooled row belongs to the chunk before.
       if (unpooled_.blocks > 0 && r >= e.pooled.begin * stem_pool.stride)
         for (std::size_t b = 0; b < y_.blocks; ++b)
-          std::memcpy(unpooled_.at(run, n) + (b * conv_height_ + r) * conv_width_ * block,
-                      row + b * conv_width_ * block, conv_width_ * block * sizeof(float));
+          kernels_->narrow(unpooled_.at<T>(run, n) + (b * conv_height_ + r) * conv_width_ * block,
+                           row + b * conv_width_ * block, conv_width_);
     }
     pool(run, n, chunk, e, scratch.conv_rows);
   }
 }
 
 /// Rows (w + 2·padding, c) of the image, zeros around it.
-BIT_FUNC void stem_operation::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
-                                               const extent& e) const {
+template <class T>
+void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
+                                         const extent& e) const {
   for (std::size_t r = 0; r < e.image_rows; ++r, to += staged_columns_) {
     const std::size_t row = e.conv.begin * window_.stride + r;  // in the padded image
     std::fill_n(to, staged_columns_, 0.0f);
@@ -93,38 +98,28 @@ BIT_FUNC void stem_operation::stage_image_rows(float* to, const image_view<float
   }
 }
 
-/// One row of the convolution, [blocks][width][16]: gathers the k values of a tile of pixels, then multiplies.
-BIT_FUNC void stem_operation::convolve_row(float* out, const float* staged, std::size_t row_in_chunk,
-                                           float* tile) const {
+/// One row of the convolution, [blocks][width][16].
+template <class T>
+void stem_operation<T>::convolve_row(float* out, const float* staged, std::size_t row_in_chunk) const {
   const std::size_t rows = kernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;
-  const std::size_t stretch = window_.size * image_.c;  // k values that lie side by side in a staged row
-  const std::size_t k = window_.size * stretch, pitch = rows * block;
-  for (std::size_t t = 0; t < tiles; ++t) {
-    const std::size_t begin = cut(conv_width_, tiles, t), size = cut(conv_width_, tiles, t + 1) - begin;
-    for (std::size_t m = 0; m < size; ++m) {
-      float* pixel = tile + m * block;
-      for (std::size_t ky = 0; ky < window_.size; ++ky) {
-        const float* from =
-            staged + (row_in_chunk * window_.stride + ky) * staged_columns_ + (begin + m) * window_.stride * image_.c;
-        for (std::size_t j = 0, at = ky * stretch; j < stretch; ++j, ++at)
-          pixel[at / block * pitch + at % block] = from[j];
-      }
-      for (std::size_t at = k; at < k_blocks_ * block; ++at) pixel[at / block * pitch + at % block] = 0;
-    }
-    for (std::size_t panel = 0; panel < kernel_->panels; ++panel) {
-      const std::size_t first_block = panel * kernels_->tile_columns / block;
-      const segment s{tile, pitch, k_blocks_, kernel_->data.data() + panel * kernel_->panel_size};
-      tile_output to{};
-      to.y = out + (first_block * conv_width_ + begin) * block;
-      to.y_stride = conv_width_ * block;
-      to.blocks = std::min(kernels_->tile_columns / block, y_.blocks - first_block);
-      kernels_->tile[size - 1](&s, 1, to);
+  stem_window window{nullptr,      window_.stride * image_.c, staged_columns_,
+                     window_.size, window_.size * image_.c,   nullptr};
+  for (std::size_t panel = 0; panel < kernel_->panels; ++panel) {
+    const std::size_t first_block = panel * kernels_->tile_columns / block;
+    const std::size_t blocks = std::min(kernels_->tile_columns / block, y_.blocks - first_block);
+    window.weights = kernel_->panel<float>(panel);
+    for (std::size_t t = 0; t < tiles; ++t) {
+      const std::size_t begin = cut(conv_width_, tiles, t), size = cut(conv_width_, tiles, t + 1) - begin;
+      window.image = staged + row_in_chunk * window_.stride * staged_columns_ + begin * window.pixel;
+      kernels_->stem_tile[size - 1](out + (first_block * conv_width_ + begin) * block, conv_width_ * block, blocks,
+                                    window);
     }
   }
 }
 
-BIT_FUNC void stem_operation::pool(const run_context& run, std::size_t n, std::size_t chunk, const extent& e,
-                                   const float* conv_rows) const {
+template <class T>
+void stem_operation<T>::pool(const run_context& run, std::size_t n, std::size_t chunk, const extent& e,
+                             const float* conv_rows) const {
   const std::size_t row_size = y_.blocks * conv_width_ * block;
   for (std::size_t b = 0; b < y_.blocks; ++b) {
     double* statistics = nullptr;
@@ -140,7 +135,7 @@ BIT_FUNC void stem_operation::pool(const run_context& run, std::size_t n, std::s
                       ? conv_rows + (row - 1 - e.conv.begin) * row_size + b * conv_width_ * block
                       : nullptr;
       }
-      float* out = y_.at(run, n) + (b * y_.height + r) * y_.width * block;
+      T* out = y_.at<T>(run, n) + (b * y_.height + r) * y_.width * block;
       kernels_->max_pool_row(out, y_.width, rows, conv_width_);
       if (statistics) kernels_->accumulate_statistics(statistics, out, y_.width);
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
+#include <cstdint>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -12,6 +13,11 @@ namespace bit::inline v0::detail::avx2 {
 inline constexpr int vector_bytes = 32;
 inline constexpr int tile_rows = 6;
 inline constexpr int tile_columns = 16;
+
+#include <bit/backend/cpu/isa/vector.inl>
+
+#include <bit/backend/cpu/isa/bfloat16_emulated.inl>
+
 #include <bit/backend/cpu/isa/kernels.inl>
 
 }  // namespace bit::inline v0::detail::avx2

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
+#include <cstdint>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -12,6 +13,11 @@ namespace bit::inline v0::detail::avx512 {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
+
+#include <bit/backend/cpu/isa/vector.inl>
+
+#include <bit/backend/cpu/isa/bfloat16_emulated.inl>
+
 #include <bit/backend/cpu/isa/kernels.inl>
 
 }  // namespace bit::inline v0::detail::avx512

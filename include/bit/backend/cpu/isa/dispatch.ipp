@@ -3,6 +3,7 @@
 
 #include <bit/backend/cpu/isa/avx2.hpp>
 #include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/avx512_bf16.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
@@ -11,31 +12,34 @@
 namespace bit::inline v0 {
 namespace detail {
 
-inline constexpr kernel_table scalar_kernels =
-    scalar::make_table("scalar", std::make_integer_sequence<int, scalar::tile_rows>{});
+inline constexpr isa_kernels scalar_kernels = {"scalar", scalar::table<float>, scalar::table<bfloat16>};
 #if defined(__x86_64__)
-inline constexpr kernel_table avx2_kernels =
-    avx2::make_table("avx2", std::make_integer_sequence<int, avx2::tile_rows>{});
-inline constexpr kernel_table avx512_kernels =
-    avx512::make_table("avx512", std::make_integer_sequence<int, avx512::tile_rows>{});
+inline constexpr isa_kernels avx2_kernels = {"avx2", avx2::table<float>, avx2::table<bfloat16>};
+inline constexpr isa_kernels avx512_kernels = {"avx512", avx512::table<float>, avx512::table<bfloat16>};
+inline constexpr isa_kernels avx512_bf16_kernels = {"avx512_bf16", avx512::table<float>, avx512_bf16::table<bfloat16>};
 #endif
 
 /// Tables that the CPU can run, the best last.
-inline std::vector<const kernel_table*> available_kernels() {
-  std::vector<const kernel_table*> tables{&scalar_kernels};
+inline std::vector<const isa_kernels*> available_kernels() {
+  std::vector<const isa_kernels*> tables{&scalar_kernels};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     tables.push_back(&avx2_kernels);
-    if (__builtin_cpu_supports("avx512f")) tables.push_back(&avx512_kernels);
+    if (__builtin_cpu_supports("avx512f")) {
+      tables.push_back(&avx512_kernels);
+      if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        tables.push_back(&avx512_bf16_kernels);
+    }
   }
 #endif
   return tables;
 }
 
-BIT_FUNC const kernel_table& kernels_of(const std::string& name) {
+BIT_FUNC const isa_kernels& kernels_of(const std::string& name) {
   std::string names;
-  for (const kernel_table* table : available_kernels()) {
+  for (const isa_kernels* table : available_kernels()) {
     if (table->name == name) return *table;
     names += names.empty() ? table->name : std::string(", ") + table->name;
   }
@@ -43,7 +47,7 @@ BIT_FUNC const kernel_table& kernels_of(const std::string& name) {
                      "\"; unset BIT_ISA to let the library choose");
 }
 
-BIT_FUNC const kernel_table& default_kernels() {
+BIT_FUNC const isa_kernels& default_kernels() {
 #if defined(BIT_STATIC_ISA)
   return kernels_of(BIT_STATIC_ISA);
 #else
@@ -56,7 +60,7 @@ BIT_FUNC const kernel_table& default_kernels() {
 
 BIT_FUNC std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const detail::kernel_table* table : detail::available_kernels()) names.emplace_back(table->name);
+  for (const detail::isa_kernels* table : detail::available_kernels()) names.emplace_back(table->name);
   return names;
 }
 

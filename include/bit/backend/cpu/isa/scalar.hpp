@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
+#include <cstdint>
 #include <utility>
 
 namespace bit::inline v0::detail::scalar {
@@ -11,6 +12,11 @@ namespace bit::inline v0::detail::scalar {
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 2;
 inline constexpr int tile_columns = 16;
+
+#include <bit/backend/cpu/isa/vector.inl>
+
+#include <bit/backend/cpu/isa/bfloat16_emulated.inl>
+
 #include <bit/backend/cpu/isa/kernels.inl>
 
 }  // namespace bit::inline v0::detail::scalar

@@ -1,10 +1,11 @@
-// The leaf kernels of one instruction set, as plain functions on pointers. kernels.inl holds their one source.
+// The leaf kernels of one instruction set, as plain functions on pointers. isa/*.inl hold their one source.
 //
-// Activations lie in blocks of 16 channels, [n][c/16][h·w][16] floats, so that a pixel of a block is one cache line
-// (64 bytes): stores, residual reads and packing stream, which (n,h,w,c) with its stride of 4c bytes does not.
-// Channels beyond the last are zero.
+// Activations lie in blocks of 16 channels, [n][c/16][h·w][16], so that a pixel of a block is one cache line of floats
+// (64 bytes) or half of one: stores, residual reads and packing stream, which (n,h,w,c) with its stride of 4c bytes
+// does not. Channels beyond the last are zero.
 #pragma once
 
+#include <bit/bfloat16.hpp>
 #include <bit/config.hpp>
 #include <cstddef>
 
@@ -14,50 +15,83 @@ namespace bit::inline v0::detail {
 inline constexpr std::size_t block = 16;
 
 /// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Row m of block i starts at
-/// a + i·a_stride + m·16; the weights are consecutive, [16·blocks][tile_columns].
+/// a + i·a_stride + m·16; the weights are consecutive, [16·blocks][tile_columns] for float. For bfloat16 the k come in
+/// pairs, [8·blocks][tile_columns][2], as the instruction vdpbf16ps wants them.
+template <class T>
 struct segment {
-  const float* a;
+  const T* a;
   std::size_t a_stride;
   std::size_t blocks;
-  const float* b;
+  const T* b;
+};
+
+/// Cache lines that a tile asks for on its way, `lines` per block of 16 k, so that what comes next is in L2 when it is
+/// needed: without it a batch of 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time.
+struct prefetch_stream {
+  const std::byte* from = nullptr;
+  std::size_t stride = 0;  ///< bytes from the lines of one block to those of the next
+  std::size_t lines = 0;
 };
 
 /// Where a tile of m pixels times `tile_columns` output channels goes.
+template <class T>
 struct tile_output {
-  float* y;               ///< pixel 0 of the first block
-  std::size_t y_stride;   ///< floats between blocks
-  const float* residual;  ///< added, same strides as y, may be y; or null
+  T* y;                   ///< pixel 0 of the first block
+  std::size_t y_stride;   ///< elements between blocks
+  const T* residual;      ///< added, same strides as y, may be y; or null
   double* statistics;     ///< [block][2][16]: sum and sum of squares, added to; or null
   std::size_t blocks;     ///< blocks that exist (the weights' last panel may reach beyond)
+  prefetch_stream ahead;  ///< lines to ask for
 };
 
-/// Functions of one instruction set; all noexcept, none allocates, pointers 64-byte aligned where not said otherwise.
+/// What the stem's tile reads: an image row after row, channels last, with zeros around it.
+struct stem_window {
+  const float* image;    ///< first value under the window of output pixel 0
+  std::size_t pixel;     ///< floats from one output pixel's window to the next one's
+  std::size_t row;       ///< floats from one row of the window to the next
+  std::size_t rows;      ///< rows of the window
+  std::size_t stretch;   ///< values of one row of the window, side by side
+  const float* weights;  ///< [rows·stretch][tile_columns]
+};
+
+/// Functions of one instruction set for activations and products of type T; all noexcept, none allocates, pointers
+/// 64-byte aligned where not said otherwise.
+template <class T>
 struct kernel_table {
   static constexpr std::size_t max_tile_rows = 14;
-  const char* name;
   std::size_t tile_rows;     ///< largest tile, in pixels
   std::size_t tile_columns;  ///< output channels of a tile, a multiple of 16
 
-  /// tile[m - 1]: y[0..m) = residual + sum over segments of a·b, and its statistics.
-  void (*tile[max_tile_rows])(const segment* segments, std::size_t count, const tile_output& out);
+  /// tile[m - 1]: y[0..m) = residual + sum over segments of a·b, summed in float, and its statistics.
+  void (*tile[max_tile_rows])(const segment<T>* segments, std::size_t count, const tile_output<T>& out);
+  /// The same with y in float, without residual and statistics.
+  void (*product[max_tile_rows])(const segment<T>* segments, std::size_t count, const tile_output<float>& out);
+  /// stem_tile[m - 1]: y[0..m) of the first convolution, in float whatever T is; y_stride floats between blocks.
+  void (*stem_tile[max_tile_rows])(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window);
+
   /// y[p] = max(0, scale·x[p·stride] + shift) for one block of 16 channels; stride in pixels. NaN stays NaN.
-  void (*normalise)(float* y, const float* x, std::size_t pixels, std::size_t stride, const float* scale,
-                    const float* shift);
+  void (*normalise)(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale, const float* shift);
   /// sum[16] += sum over pixels of max(0, scale·x + shift), in double.
-  void (*normalised_sum)(double* sum, const float* x, std::size_t pixels, const float* scale, const float* shift);
+  void (*normalised_sum)(double* sum, const T* x, std::size_t pixels, const float* scale, const float* shift);
   /// y[p] = max over the 3x3 window around pixel 2p of three rows; a null row counts as zeros, as do pixels beyond
   /// the `width` of the rows. One block of 16 channels.
-  void (*max_pool_row)(float* y, std::size_t pixels, const float* const rows[3], std::size_t width);
+  void (*max_pool_row)(T* y, std::size_t pixels, const float* const rows[3], std::size_t width);
   /// Adds the pixels' sums and sums of squares to statistics [2][16].
-  void (*accumulate_statistics)(double* statistics, const float* x, std::size_t pixels);
+  void (*accumulate_statistics)(double* statistics, const T* x, std::size_t pixels);
+  /// y = x rounded to T, whole pixels of 16 channels.
+  void (*narrow)(T* y, const float* x, std::size_t pixels);
 
   /// Weight standardisation, for `columns` <= tile_columns output channels of a kernel (rows, cout) whose rows lie
   /// `stride` bytes apart at any address. Adds the sums of x - mean and of its square, per column.
   void (*column_sums)(double* sums, double* squares, const double* mean, const std::byte* x, std::size_t stride,
                       std::size_t rows, std::size_t columns);
-  /// y[rows][tile_columns] = (x - mean)·scale, computed in double; columns beyond `columns` become -mean·scale.
-  void (*scale_columns)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
+  /// y = (x - mean)·scale, computed in double, in the order of segment::b; columns beyond `columns` become
+  /// -mean·scale, a missing last row of a pair 0.
+  void (*scale_columns)(T* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                         const double* mean, const double* scale);
+  /// The same in float whatever T is, [rows][tile_columns]: the stem's kernel.
+  void (*scale_columns_float)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
+                              const double* mean, const double* scale);
 
   /// The ceilings of peak.hpp. fma_loop: `fma_loop_flops` operations on registers per iteration.
   float (*fma_loop)(std::size_t iterations);
@@ -65,5 +99,24 @@ struct kernel_table {
   /// Reads `count` floats, a multiple of 1024, once; returns their sum.
   float (*read_loop)(const float* x, std::size_t count);
 };
+
+/// All kernels of one instruction set.
+struct isa_kernels {
+  const char* name;
+  kernel_table<float> single;
+  kernel_table<bfloat16> brain;
+
+  template <class T>
+  const kernel_table<T>& of() const;
+};
+
+template <>
+inline const kernel_table<float>& isa_kernels::of<float>() const {
+  return single;
+}
+template <>
+inline const kernel_table<bfloat16>& isa_kernels::of<bfloat16>() const {
+  return brain;
+}
 
 }  // namespace bit::inline v0::detail

@@ -1,0 +1,58 @@
+// What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see kernels.inl.
+
+template <class T>
+inline void normalise(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+                      const float* shift) {
+  for (int v = 0; v < block_vectors; ++v) {
+    const vec a = load(scale + v * lanes), b = load(shift + v * lanes);
+    for (std::size_t p = 0; p < pixels; ++p)
+      store(y + p * 16 + v * lanes, relu(a * load(x + p * stride * 16 + v * lanes) + b));
+  }
+}
+
+template <class T>
+inline void normalised_sum(double* sum, const T* x, std::size_t pixels, const float* scale, const float* shift) {
+  for (int v = 0; v < block_vectors; ++v) {
+    const vec a = load(scale + v * lanes), b = load(shift + v * lanes);
+    dvec total = {};
+    for (std::size_t p = 0; p < pixels; ++p)
+      total += __builtin_convertvector(relu(a * load(x + p * 16 + v * lanes) + b), dvec);
+    add_to(sum + v * lanes, total);
+  }
+}
+
+template <class T>
+inline void max_pool_row(T* y, std::size_t pixels, const float* const rows[3], std::size_t width) {
+  for (int v = 0; v < block_vectors; ++v)
+    for (std::size_t p = 0; p < pixels; ++p) {
+      // Any window that leaves the image contains a zero of the padding.
+      const bool inside = rows[0] && rows[1] && rows[2] && p > 0 && 2 * p + 1 < width;
+      vec best = inside ? load(rows[1] + 2 * p * 16 + v * lanes) : vec{};
+      for (int r = 0; r < 3; ++r) {
+        if (!rows[r]) continue;
+        const std::size_t end = 2 * p + 2 < width ? 2 * p + 2 : width;
+        for (std::size_t c = p > 0 ? 2 * p - 1 : 0; c < end; ++c) {
+          const vec x = load(rows[r] + c * 16 + v * lanes);
+          best = best > x ? best : x;
+        }
+      }
+      store(y + p * 16 + v * lanes, best);
+    }
+}
+
+template <class T>
+inline void accumulate_statistics(double* statistics, const T* x, std::size_t pixels) {
+  for (std::size_t p = 0; p < pixels; p += 14) {
+    const int rows = static_cast<int>(pixels - p < 14 ? pixels - p : 14);
+    for (int v = 0; v < block_vectors; ++v) {
+      vec column[14];
+      for (int m = 0; m < rows; ++m) column[m] = load(x + (p + static_cast<std::size_t>(m)) * 16 + v * lanes);
+      add_statistics(statistics + v * lanes, column, rows);
+    }
+  }
+}
+
+template <class T>
+inline void narrow(T* y, const float* x, std::size_t pixels) {
+  for (std::size_t i = 0; i < pixels * 16; i += lanes) store(y + i, load(x + i));
+}

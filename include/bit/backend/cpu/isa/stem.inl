@@ -1,0 +1,46 @@
+// The first convolution's tile. No include guard: see kernels.inl.
+
+/// y[0..rows) of a 7x7 convolution of stride 2 of an image with few channels: the window's rows are read where they lie,
+/// `pixel` floats apart for neighbouring outputs. `step` is that number if it is known when compiling (3 channels: 6),
+/// so that every address is a constant displacement; 0: it is read from the window.
+template <int rows, int step>
+inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window) {
+  const std::size_t pixel = step > 0 ? static_cast<std::size_t>(step) : window.pixel;
+  vec sum[rows][tile_vectors];
+#pragma GCC unroll 16
+  for (int m = 0; m < rows; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
+  const float* b = window.weights;
+  for (std::size_t r = 0; r < window.rows; ++r) {
+    const float* a = window.image + r * window.row;
+    for (std::size_t k = 0; k < window.stretch; ++k) {
+      asm("" : "+r"(a));  // as in tile(): broadcasts carried over iterations spill
+      vec weights[tile_vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) weights[v] = load(b + v * lanes);
+#pragma GCC unroll 16
+      for (int m = 0; m < rows; ++m)
+#pragma GCC unroll 4
+        for (int v = 0; v < tile_vectors; ++v) sum[m][v] += a[static_cast<std::size_t>(m) * pixel] * weights[v];
+      ++a;
+      b += tile_columns;
+    }
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < tile_vectors; ++v) {
+    const std::size_t channel_block = static_cast<std::size_t>(v / block_vectors);
+    if (channel_block >= blocks) break;
+    float* to = y + channel_block * y_stride + static_cast<std::size_t>(v % block_vectors * lanes);
+#pragma GCC unroll 16
+    for (int m = 0; m < rows; ++m) store(to + m * 16, sum[m][v]);
+  }
+}
+
+template <int rows>
+inline void stem_tile(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window) {
+  if (window.pixel == 6)
+    stem_tile_of<rows, 6>(y, y_stride, blocks, window);
+  else
+    stem_tile_of<rows, 0>(y, y_stride, blocks, window);
+}
