@@ -17,7 +17,7 @@ from pybit.errors import ConfigError, FormatError
 
 HeadKind = Literal["zero", "new", "drop"]
 Units = tuple[int, int, int, int]
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "bfloat16", "float64")
 ALGORITHMS = ("auto", "direct", "winograd", "winograd_2x2", "winograd_4x4")
 _UNITS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _SHAPE_FIELDS = ("units", "stem_channels", "in_channels", "num_classes")
@@ -43,7 +43,7 @@ class Freezing:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise ConfigError(f"expected dtype {' or '.join(DTYPES)}, got {self.dtype!r}")
+            raise ConfigError(f"expected dtype {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.algorithm not in ALGORITHMS:
             raise ConfigError(f"expected algorithm {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
 

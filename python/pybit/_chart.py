@@ -82,7 +82,7 @@ def _roofline(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
 def save(profile: Profile, path: str | os.PathLike[str]) -> None:
     """Write the chart as an image; the ending decides the format. Raises ImportError without matplotlib."""
     if profile.fma_gflops is None:
-        raise ConfigError("a chart needs the ceilings that are measured for dtype float32; the reference has none")
+        raise ConfigError("a chart needs ceilings: expected dtype float32 or bfloat16, the reference has none")
     try:
         from matplotlib.figure import Figure
     except ImportError:

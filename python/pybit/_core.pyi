@@ -215,6 +215,7 @@ def estimate(config: Config, n: int, h: int, w: int) -> dict[str, Any]: ...
 
 class _Peak(TypedDict):
     fma_gflops: float
+    bfloat16_gflops: float
     read_gbytes: float
 
 def set_num_threads(n: int) -> None: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html as html_module
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -127,7 +127,7 @@ class Profile(Plan):
     """
 
     runs: int
-    fma_gflops: float | None  #: of all threads together, float32, measured beside the profile; None for the reference
+    fma_gflops: float | None  #: of all threads together in this dtype, measured beside it; None for the reference
     read_gbytes: float | None  #: a second, from main memory
 
     @property
@@ -167,7 +167,7 @@ class Profile(Plan):
             []
             if self.fma_gflops is None
             else [
-                f"ceilings measured beside it: {self.fma_gflops:.0f} GFLOP/s of float32 multiply-adds, "
+                f"ceilings measured beside it: {self.fma_gflops:.0f} GFLOP/s of {self.dtype} multiply-adds, "
                 f"{self.read_gbytes:.0f} GB/s read from memory"
             ]
         )
@@ -220,8 +220,11 @@ def profile(model: Model, x: Any, w: int | None, n: int, runs: int, threads: int
     before = None if reference else _core.measure_peak(threads)
     rows = network.profile(batch, layout, runs, threads)
     after = None if reference else _core.measure_peak(threads)
-    fma = max(before["fma_gflops"], after["fma_gflops"]) if before and after else None
-    read = max(before["read_gbytes"], after["read_gbytes"]) if before and after else None
+    fma, read = None, None
+    if before is not None and after is not None:
+        key: Literal["fma_gflops", "bfloat16_gflops"] = "bfloat16_gflops" if model.dtype == "bfloat16" else "fma_gflops"
+        fma = max(before[key], after[key])
+        read = max(before["read_gbytes"], after["read_gbytes"])
     whole = sum(row["min_seconds"] for row in rows)
     for row in rows:
         row["gflops"] = row["flops"] / row["min_seconds"] / 1e9 if row["flops"] else None

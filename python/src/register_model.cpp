@@ -219,12 +219,13 @@ network_pointer make_network(bit::network net, const freezing& how) {
   const bool cpu = how.backend == "auto" || how.backend == "cpu";
   const bool reference = how.backend == "reference";
   if (how.dtype == "float32" && cpu) return make(std::type_identity<bit::cpu<float>>{}, "cpu");
+  if (how.dtype == "bfloat16" && cpu) return make(std::type_identity<bit::cpu<bit::bfloat16>>{}, "cpu");
   if (how.dtype == "float32" && reference) return make(std::type_identity<bit::reference<float>>{}, "reference");
   if (how.dtype == "float64" && (reference || how.backend == "auto"))
     return make(std::type_identity<bit::reference<double>>{}, "reference");
   throw bit::config_error(
-      "[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\") or \"float64\" "
-      "(backend \"reference\"), got dtype \"" +
+      "[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\"), \"bfloat16\" (backend \"cpu\") or "
+      "\"float64\" (backend \"reference\"), got dtype \"" +
       how.dtype + "\", backend \"" + how.backend + "\"");
 }
 

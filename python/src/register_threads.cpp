@@ -49,6 +49,7 @@ py::dict measure_peak(std::size_t threads) {
   }();
   py::dict result;
   result["fma_gflops"] = peak.fma_gflops;
+  result["bfloat16_gflops"] = peak.bfloat16_gflops;
   result["read_gbytes"] = peak.read_gbytes;
   return result;
 }
@@ -67,6 +68,6 @@ void register_threads(py::module_& m) {
       "To be called in a forked child: Eigen's products (probes) use one thread there, as networks do by themselves.");
   m.def("build_info", &build_info);
   m.def("measure_peak", &measure_peak, py::arg("threads") = 0,
-        "Ceilings of this minute for `threads` threads together, in float32 with the kernels in use: fma_gflops on "
-        "registers, read_gbytes a second from main memory. Takes a quarter of a second and 256 MiB.");
+        "Ceilings of this minute for `threads` threads together with the kernels in use: fma_gflops and bfloat16_gflops "
+        "on registers, read_gbytes a second from main memory. Takes a quarter of a second and 256 MiB.");
 }

@@ -10,7 +10,7 @@ import pybit
 import pytest
 from pybit import _build, _core
 from pybit.cli import main
-from small_models import small_model
+from small_models import batch, small_model
 
 
 def test_a_plan_agrees_with_the_summary() -> None:
@@ -67,6 +67,26 @@ def test_a_profile_takes_the_callers_images_in_both_layouts() -> None:
         model.profile(np.zeros((2, 4, 40, 36), np.float32), runs=1)
 
 
+def test_bfloat16_keeps_its_door_in_float32_and_halves_maps_and_weights() -> None:
+    single, brain = small_model(algorithm="direct"), small_model(dtype="bfloat16", algorithm="direct")
+    assert brain.dtype == "bfloat16" and "bfloat16" in repr(brain)
+    x = batch()
+    logits, rounded = single(x), brain(x)
+    assert rounded.dtype == np.float32 and brain.forward_features(x).dtype == np.float32
+    # Sixteen products of 8 significant bits deep, errors of 2^-9 average to about a hundredth of the largest logit.
+    assert 1e-4 < np.abs(rounded - logits).max() / np.abs(logits).max() < 0.05
+    for name, value in brain.state_dict().items():
+        np.testing.assert_array_equal(value, single.state_dict()[name])
+    wide, narrow = single.plan(160).rows, brain.plan(160).rows
+    for a, b in zip(wide[1:-2], narrow[1:-2], strict=True):  # the stem's kernel stays in float
+        assert b["weight_bytes"] * 2 == a["weight_bytes"]
+    # Sums for group norm are double in both; they are a small part at this size.
+    assert sum(b["written_bytes"] for b in narrow) < 0.6 * sum(a["written_bytes"] for a in wide)
+    profile = brain.profile(32, runs=1)
+    assert profile.fma_gflops is not None and "bfloat16 multiply-adds" in str(profile)
+    assert pickle.loads(pickle.dumps(brain)).dtype == "bfloat16"
+
+
 def test_the_reference_has_no_ceilings_and_no_instruction_set() -> None:
     profile = small_model(dtype="float64").profile(16, runs=1)
     assert profile.fma_gflops is None and profile.isa == "reference" and profile.threads == 1
@@ -89,7 +109,7 @@ def test_profiles_of_no_run_or_no_image_are_refused() -> None:
 
 def test_measure_peak_gives_two_rates() -> None:
     peak = _core.measure_peak(1)
-    assert set(peak) == {"fma_gflops", "read_gbytes"}
+    assert set(peak) == {"fma_gflops", "bfloat16_gflops", "read_gbytes"}
     assert min(peak.values()) > 0
 
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
+#include <cmath>
 #include <numeric>
 
 #include "random_data.hpp"
@@ -104,9 +105,17 @@ TEST_CASE("every instruction set's ceilings can be measured") {
   for (const std::string& isa : bit::available_isas()) {
     CAPTURE(isa);
     const bit::detail::isa_kernels& kernels = bit::detail::kernels_of(isa);
-    // Every multiply-add adds 1·1 to a lane, so lane 0 of the chains counts a vector's share of the operations.
-    CHECK(kernels.single.fma_loop(1000) == 12 * 1000.0f);
-    CHECK(kernels.brain.fma_loop(1000) == 2 * 12 * 1000.0f);
+    // Every multiply-add adds 1·1 to a lane, so the lanes count operations, 16 to a tile's block of columns.
+    const auto check = [](const auto& kernels) {
+      const auto sums = static_cast<double>(kernels.tile_rows * kernels.tile_columns);
+      const double lanes = sums * 1000.0 / static_cast<double>(kernels.fma_loop(1000));
+      const double steps = static_cast<double>(kernels.fma_loop_flops) / (2 * sums);
+      CHECK(lanes * steps == std::floor(lanes * steps));
+      CHECK(lanes * steps >= 4);
+      CHECK(lanes * steps <= 16);
+    };
+    check(kernels.single);
+    check(kernels.brain);
     CHECK(kernels.brain.fma_loop_flops == 2 * kernels.single.fma_loop_flops);
     const std::vector<float> ones(4096, 1.0f);
     CHECK(kernels.single.read_loop(ones.data(), 4096) == 4096.0f);

@@ -35,7 +35,7 @@ double least_seconds(std::size_t threads, int repetitions, const Work& work) {
 /// Operations a second of all threads together, in 1e9.
 template <class T>
 double fma_gflops(std::size_t threads, const kernel_table<T>& kernels) {
-  constexpr std::size_t iterations = 1'000'000;  // 1.5 ms at 4 GHz and two multiply-adds a cycle
+  constexpr std::size_t iterations = 500'000;  // of 12 to 28 multiply-adds: 1 to 2 ms at 4 GHz and two a cycle
   const double seconds = least_seconds(threads, 16, [&](std::size_t, std::size_t) {
     [[maybe_unused]] const volatile float result = kernels.fma_loop(iterations);
   });

@@ -1,28 +1,38 @@
 // The loops behind measure_peak: multiply-adds on registers, reading from memory. No include guard: see kernels.inl.
 
-/// Chains of multiply-adds that depend on nothing but themselves: more than latency times pipes (4 x 2) of known cores.
-inline constexpr int fma_chains = 12;
-
-/// Operations of one iteration of fma_loop.
+/// Operations of one iteration of fma_loop: one step of the register tile.
 template <class T>
-inline constexpr std::size_t fma_loop_flops = 2 * fma_chains* lanes* product<T>::numbers_per_step;
+inline constexpr std::size_t fma_loop_flops = 2 * tile_rows* tile_columns* product<T>::numbers_per_step;
 
-/// Adds 1·1 (for bfloat16 twice) to every lane of every chain; returns the sum of the chains' first lanes.
+/// The register tile without anything around it: the same sums, operands that stay in L1. Adds 1·1 (for bfloat16 twice)
+/// to every lane of every sum; returns the total of the sums' first lanes.
 template <class T>
 inline float fma_loop(std::size_t iterations) {
-  alignas(64) T ones[32];
+  constexpr int step = product<T>::numbers_per_step;
+  alignas(64) T ones[step * (tile_columns > tile_rows ? tile_columns : tile_rows)];
   for (T& one : ones) one = T(1.0f);
   const T* x = ones;
-  vec sum[fma_chains] = {};
+  vec sum[tile_rows][tile_vectors];
+#pragma GCC unroll 16
+  for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
   for (; iterations > 0; --iterations) {
-    // The operands must be new to the compiler each time, or it multiplies once and only adds.
-    asm("" : "+r"(x) : : "memory");
-    const auto weights = product<T>::load_weights(x);
-#pragma GCC unroll 12
-    for (int i = 0; i < fma_chains; ++i) product<T>::add(sum[i], x, weights);
+    // Operands that the compiler does not know: equal sums would be made once, a product that stays only once, too.
+    asm("" : "+r"(x));
+    typename product<T>::weights weights[tile_vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) weights[v] = product<T>::load_weights(x + v * lanes * step);
+#pragma GCC unroll 16
+    for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) product<T>::add(sum[m][v], x + m * step, weights[v]);
   }
-  vec total = sum[0];
-  for (int i = 1; i < fma_chains; ++i) total += sum[i];
+  vec total = {};
+#pragma GCC unroll 16
+  for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) total += sum[m][v];
   return total[0];
 }
 
