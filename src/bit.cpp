@@ -4,7 +4,6 @@
 #include <bit/backend/cpu/isa/dispatch.ipp>
 #include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
-#include <bit/backend/cpu/program_cost.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
 #include <bit/backend/freeze_options.ipp>

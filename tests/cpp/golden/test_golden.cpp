@@ -81,6 +81,17 @@ TEST_CASE("cpu<float> stays within float32's own error on every instruction set,
   }
 }
 
+TEST_CASE("every algorithm stays within float32's own error") {
+  const auto expected = read_array<double>("logits");
+  const auto x = images<float>();
+  const auto from = bit::load(folder() / "checkpoint.npz");
+  for (const bit::algorithm a :
+       {bit::algorithm::direct, bit::algorithm::winograd, bit::algorithm::winograd_2x2, bit::algorithm::winograd_4x4}) {
+    CAPTURE(bit::name_of(a));
+    CHECK(test::relative_error(from.freeze({a})(x), expected) < float32_bound());
+  }
+}
+
 TEST_CASE("the bound notices another eps in group norm") {
   const auto from = bit::io::open_checkpoint(folder() / "checkpoint.npz");
   bit::resnet_config config = from.config;

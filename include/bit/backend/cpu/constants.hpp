@@ -1,11 +1,15 @@
 // Parameters as the CPU kernels want them: standardised, packed into panels, shared by every plan of a frozen model.
 #pragma once
 
+#include <array>
+#include <bit/backend/cpu/cost.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <bit/backend/cpu/program_cost.hpp>
 #include <bit/backend/freeze_options.hpp>
 #include <bit/detail/aligned_buffer.hpp>
 #include <bit/program/program.hpp>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 
@@ -16,7 +20,7 @@ constexpr std::size_t blocks_of(std::size_t channels) { return (channels + block
 
 /// A kernel (k,cout) in panels of tile_columns output channels, [panel][k][tile_columns]; or a vector (c) in one row.
 /// k runs over taps, then over input channels padded to blocks of 16, in the order of segment::b (the stem: over all of
-/// (h,w,i), always in float, as vectors are).
+/// (h,w,i), always in float, as vectors are). In a Winograd form the t·t products take the place of the taps.
 struct packed_constant {
   aligned_buffer<std::byte> data;
   std::size_t panel_size = 0;  ///< numbers of a panel
@@ -29,7 +33,18 @@ struct packed_constant {
   }
 };
 
-/// Kernels are packed as T. Immutable after construction; any number of threads may read it.
+/// How rows of the stored kernel (rows, cout) become rows of the packed one.
+struct packing {
+  std::size_t taps, rows_per_tap, padded_rows_per_tap;
+  std::size_t columns;
+  double eps;  ///< of weight standardisation; 0: pack the values as they are
+};
+
+/// Kernels are packed as T. Any number of threads may use it.
+///
+/// Kernels that have several forms are stored only in the forms that living plans need: the plans own them together.
+/// Until the first plan asks, such a kernel waits in its file if its values can be read in place there (which verifies
+/// them), and standardised, in float, if not.
 template <class T>
 class cpu_constants {
  public:
@@ -41,17 +56,28 @@ class cpu_constants {
   const isa_kernels& isa() const { return *isa_; }
   const kernel_table<T>& kernels() const { return isa_->of<T>(); }
   const freeze_options& options() const { return options_; }
-  /// The packed form of a constant of a program of the same model; throws config_error if there is none.
-  const packed_constant& at(const named_tensor& tensor) const;
-  /// Bytes held.
+  /// A packed constant of a program of the same model, kept alive by the caller; throws config_error if there is none.
+  /// A form that nobody holds is packed now, which throws what reading a tensor throws.
+  std::shared_ptr<const packed_constant> at(const named_tensor& tensor, kernel_form form = kernel_form::direct) const;
+  /// Bytes held, by this and by plans.
   std::size_t bytes() const;
   /// Of one run of a program of the same model; see program_cost.hpp.
-  double predicted_seconds(const program& p) const { return detail::predicted_seconds(p, sizeof(T)); }
+  double predicted_seconds(const program& p) const { return detail::predicted_seconds(p, options_, kernels()); }
 
  private:
+  template <class>
+  friend struct constant_packer;
+  struct entry {
+    packing how;
+    bool several_forms = false;
+    std::shared_ptr<const packed_constant> held;  ///< the only form; or what waits for the first plan; or null
+    std::array<std::weak_ptr<const packed_constant>, 3> forms;  ///< of a kernel with several, owned by plans
+  };
+
   const isa_kernels* isa_;
   freeze_options options_;
-  std::unordered_map<std::string, packed_constant> packed_;
+  mutable std::mutex mutex_;  ///< guards the entries of kernels with several forms
+  mutable std::unordered_map<std::string, entry> entries_;
 };
 
 #if !BIT_HEADER_ONLY

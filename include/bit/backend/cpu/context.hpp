@@ -106,8 +106,8 @@ class prefetcher {
   /// For the next tile; without lines when all have been asked for.
   prefetch_stream next() {
     if (left_ == 0) return {};
-    const prefetch_stream stream{at_, lines_ * 64, lines_};
-    at_ += blocks_ * stream.stride;
+    const prefetch_stream stream{at_, lines_};
+    at_ += blocks_ * lines_ * 64;
     left_ -= std::min(left_, blocks_ * lines_);
     return stream;
   }

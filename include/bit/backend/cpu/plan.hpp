@@ -4,6 +4,7 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <bit/backend/cpu/pool.hpp>
 #include <bit/backend/cpu/stem.hpp>
+#include <bit/backend/cpu/winograd.hpp>
 #include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
@@ -47,13 +48,14 @@ class cpu_plan {
  private:
   template <class>
   friend struct cpu_plan_builder;
-  using operation =
-      std::variant<stem_operation<T>, conv_operation<T>, pool_operation<T>, mean_operation, head_operation<T>>;
+  using operation = std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>,
+                                 mean_operation, head_operation<T>>;
 
   template <class From>
   void copy_out(const run_context& run, const export_operation& e, float* to, layout order) const noexcept;
 
   std::shared_ptr<const cpu_constants<T>> constants_;
+  std::vector<std::shared_ptr<const packed_constant>> packed_;  ///< what operations_ point to
   std::vector<operation> operations_;
   std::vector<export_operation> exports_;
   memory_plan memory_;

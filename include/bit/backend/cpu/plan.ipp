@@ -61,19 +61,25 @@ struct cpu_plan_builder {
 
   void compile_steps() {
     plan.operations_.clear();
+    std::vector<std::shared_ptr<const packed_constant>> packed;
+    packed.swap(plan.packed_);  // the first pass's constants stay packed during the second
     for (const step& s : p.steps) std::visit(*this, s);
   }
 
   const map_place& map(value_id id) const { return maps[static_cast<std::size_t>(id)]; }
-  const packed_constant& constant(constant_id id) const { return constants.at(p[id]); }
+  /// A constant, kept alive by the plan.
+  const packed_constant& constant(constant_id id, kernel_form form = kernel_form::direct) {
+    plan.packed_.push_back(constants.at(p[id], form));
+    return *plan.packed_.back();
+  }
 
-  norm_place norm(const norm_relu& n) const {
+  norm_place norm(const norm_relu& n) {
     return {sums[static_cast<std::size_t>(n.statistics)], constant(n.gamma).template panel<float>(0),
             constant(n.beta).template panel<float>(0), n.eps};
   }
-  conv_input input(const conv_source& s) const {
+  conv_input input(const conv_source& s, kernel_form form = kernel_form::direct) {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
-    return {map(s.x), norm(s.input), &constant(s.kernel), s.window};
+    return {map(s.x), norm(s.input), &constant(s.kernel, form), s.window};
   }
   /// Fixes where the statistics of map `of` go, once its writer knows its chunks.
   template <class Operation>
@@ -91,6 +97,18 @@ struct cpu_plan_builder {
     plan.operations_.push_back(std::move(op));
   }
   void operator()(const conv_step& s) {
+    if (winograd_applies(s)) {
+      const dims4 &x = p[s.main.x].dims, &y = p[s.y].dims;
+      const kernel_form form =
+          choose_form({x.n, x.h, x.w, x.c, y.c}, constants.options().algorithm, constants.kernels());
+      if (form != kernel_form::direct) {
+        winograd_operation<T> op(constants.kernels(), x.n, map(s.y), input(s.main, form),
+                                 form == kernel_form::winograd_2x2 ? 2 : 4);
+        statistics(op, s.statistics, s.y);
+        plan.operations_.push_back(std::move(op));
+        return;
+      }
+    }
     conv_operation<T> op(constants.kernels(), p[s.y].dims.n, map(s.y), input(s.main));
     if (s.projection) {
       if (s.main.window.size != 1 || s.projection->window.size != 1)

@@ -13,6 +13,7 @@ namespace bit::inline v0::detail::avx2 {
 inline constexpr int vector_bytes = 32;
 inline constexpr int tile_rows = 6;
 inline constexpr int tile_columns = 16;
+inline constexpr double flops_per_second = 128e9;  // of the float tile, one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

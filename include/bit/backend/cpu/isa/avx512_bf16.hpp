@@ -15,6 +15,7 @@ namespace bit::inline v0::detail::avx512_bf16 {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
+inline constexpr double flops_per_second = 250e9;  // of the float tile, one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

@@ -1,15 +1,16 @@
 // bfloat16 without instructions for it: rounding in integers, products in float, which hold them exactly. No include
 // guard: see kernels.inl.
 
-__attribute__((always_inline)) inline words rounded_to_bfloat16(const vec& x) {
+__attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   const words bits = reinterpret_cast<words>(x);
   const words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16, nan = bits >> 16 | 0x40u;
-  return (bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded;
+  return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded, halves);
 }
 
 template <>
 struct product<bfloat16> {
   static constexpr int steps = 8, numbers_per_step = 2;
+  static constexpr double relative_rate = 0.5;  // two conversions to two multiply-adds
   struct weights {
     vec low, high;
   };

@@ -1,13 +1,14 @@
 // bfloat16 with AVX-512-BF16: one instruction multiplies 32 pairs and adds them to 16 floats. No include guard: see
 // kernels.inl.
 
-__attribute__((always_inline)) inline words rounded_to_bfloat16(const vec& x) {
-  return __builtin_convertvector(reinterpret_cast<halves>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))), words);
+__attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
+  return reinterpret_cast<halves>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x)));
 }
 
 template <>
 struct product<bfloat16> {
   static constexpr int steps = 8, numbers_per_step = 2;
+  static constexpr double relative_rate = 2;  // 947-1051 against 463-529 GFLOP/s
   using weights = words;
   __attribute__((always_inline)) static weights load_weights(const bfloat16* b) {
     return *reinterpret_cast<const words*>(b);

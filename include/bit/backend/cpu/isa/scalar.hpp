@@ -12,6 +12,7 @@ namespace bit::inline v0::detail::scalar {
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 2;
 inline constexpr int tile_columns = 16;
+inline constexpr double flops_per_second = 46e9;  // of the float tile, one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

@@ -56,8 +56,9 @@ inline void scale_columns(bfloat16* y, const std::byte* x, std::size_t stride, s
     if (pair) load_row(row[1], x + (k + 1) * stride, columns);
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) {
-      const words low = rounded_to_bfloat16(scaled(row[0], v, mean, scale));
-      const words high = pair ? rounded_to_bfloat16(scaled(row[1], v, mean, scale)) << 16 : words{};
+      const words low = __builtin_convertvector(to_bfloat16(scaled(row[0], v, mean, scale)), words);
+      const words high =
+          pair ? __builtin_convertvector(to_bfloat16(scaled(row[1], v, mean, scale)), words) << 16 : words{};
       *reinterpret_cast<words*>(y + 2 * v * lanes) = low | high;
     }
   }

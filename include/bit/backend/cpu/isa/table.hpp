@@ -29,7 +29,6 @@ struct segment {
 /// needed: without it a batch of 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time.
 struct prefetch_stream {
   const std::byte* from = nullptr;
-  std::size_t stride = 0;  ///< bytes from the lines of one block to those of the next
   std::size_t lines = 0;
 };
 
@@ -52,6 +51,38 @@ struct stem_window {
   std::size_t rows;      ///< rows of the window
   std::size_t stretch;   ///< values of one row of the window, side by side
   const float* weights;  ///< [rows·stretch][tile_columns]
+};
+
+/// Neighbouring Winograd tiles of m x m pixels in one row of tiles, for one block of 16 channels; t = m + 2.
+template <class T>
+struct winograd_input {
+  const T* x;                 ///< the block's plane, [height][width][16]
+  std::size_t height, width;  ///< of x and of the output: padding is 1
+  std::size_t row, column;    ///< of the first tile's first output pixel
+  std::size_t tiles;
+  const float *scale, *shift;  ///< of the block
+  float* strip;                ///< scratch, [t][tiles·m + 2][16]
+  T* v;                        ///< [t·t] products, each [tiles][16]
+  std::size_t v_stride;        ///< elements between products
+};
+
+/// The same tiles on the way back.
+template <class T>
+struct winograd_output {
+  const float* m;        ///< [t·t] products, each [tiles][16]
+  std::size_t m_stride;  ///< floats between products
+  T* y;                  ///< the block's plane, [height][width][16]
+  std::size_t height, width, row, column, tiles;
+  double* statistics;  ///< [2][16]: sum and sum of squares, added to; or null
+};
+
+/// Transforms of one tile size; winograd.inl says what they compute.
+template <class T>
+struct winograd_kernels {
+  void (*input)(const winograd_input<T>& in);
+  void (*output)(const winograd_output<T>& out);
+  /// taps [9][rows][tile_columns] -> u, t·t products u_stride elements apart, each in the order of segment::b.
+  void (*kernel)(T* u, std::size_t u_stride, const float* taps, std::size_t rows);
 };
 
 /// Functions of one instruction set for activations and products of type T; all noexcept, none allocates, pointers
@@ -92,6 +123,9 @@ struct kernel_table {
   /// The same in float whatever T is, [rows][tile_columns]: the stem's kernel.
   void (*scale_columns_float)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                               const double* mean, const double* scale);
+
+  winograd_kernels<T> winograd_2x2, winograd_4x4;
+  double flops_per_second;  ///< of the tile on one core of the measured machine, for the cost model
 
   /// The ceilings of peak.hpp. fma_loop: `fma_loop_flops` operations on registers per iteration.
   float (*fma_loop)(std::size_t iterations);

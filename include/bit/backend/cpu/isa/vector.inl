@@ -14,15 +14,15 @@ inline constexpr int block_vectors = 16 / lanes;
 __attribute__((always_inline)) inline vec load(const float* x) { return *reinterpret_cast<const vec*>(x); }
 __attribute__((always_inline)) inline void store(float* y, const vec& x) { *reinterpret_cast<vec*>(y) = x; }
 
-/// The upper half of each float rounded to nearest even, in the low half of each word; NaN stays NaN.
-inline words rounded_to_bfloat16(const vec& x);
+/// The upper half of each float, rounded to nearest even; NaN stays NaN.
+inline halves to_bfloat16(const vec& x);
 
 /// bfloat16 is the upper half of a float.
 __attribute__((always_inline)) inline vec load(const bfloat16* x) {
   return reinterpret_cast<vec>(__builtin_convertvector(*reinterpret_cast<const halves*>(x), words) << 16);
 }
 __attribute__((always_inline)) inline void store(bfloat16* y, const vec& x) {
-  *reinterpret_cast<halves*>(y) = __builtin_convertvector(rounded_to_bfloat16(x), halves);
+  *reinterpret_cast<halves*>(y) = to_bfloat16(x);
 }
 
 __attribute__((always_inline)) inline void add_to(double* y, const dvec& x) { *reinterpret_cast<dvec*>(y) += x; }
@@ -53,6 +53,7 @@ struct product;
 template <>
 struct product<float> {
   static constexpr int steps = 16, numbers_per_step = 1;
+  static constexpr double relative_rate = 1;  ///< of the float tile, for the cost model
   using weights = vec;
   __attribute__((always_inline)) static weights load_weights(const float* b) { return load(b); }
   __attribute__((always_inline)) static void add(vec& sum, const float* a, const weights& w) { sum += *a * w; }

@@ -1,0 +1,93 @@
+// 3x3 convolution of relu(norm(x)), stride 1, padding 1, by Winograd's F(2x2,3x3) or F(4x4,3x3): a group of some fifty
+// output tiles is transformed into t·t matrices V[tile][cin], t = m + 2; each is multiplied by its matrix of the
+// transformed kernel, panel by panel of output channels, and a panel's products are transformed back at once. V and
+// the products of a panel stay in L2. Tiles of several small images share a group, so that the kernel is read less often.
+#pragma once
+
+#include <bit/backend/cpu/conv.hpp>
+
+namespace bit::inline v0::detail {
+
+/// Tiles of a group, at most: 28 to 64 measured alike where many groups share the kernel, 49 best where the kernel
+/// comes from memory (28x28 in tiles of 4x4, 14x14 in tiles of 2x2).
+inline constexpr std::size_t group_tiles = 64;
+
+/// A conv_step of one 3x3 source of stride and dilation 1, compiled for one shape; maps and V are of type T.
+template <class T>
+class winograd_operation {
+ public:
+  /// `tile`: 2 or 4, the rows and columns of an output tile; `input.kernel` has the matching form.
+  winograd_operation(const kernel_table<T>& kernels, std::size_t images, map_place y, conv_input input,
+                     std::size_t tile);
+
+  void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
+
+  /// Pieces that an image's tiles are cut into: a function of the shape alone.
+  std::size_t chunks() const { return chunks_; }
+  std::size_t scratch_bytes() const;
+  /// Of the kernel, transformed.
+  std::size_t weight_bytes() const { return in_.kernel->data.size(); }
+  bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
+  /// What `thread` of `threads` reads first.
+  memory_range first_read(std::size_t thread, std::size_t threads) const;
+  void run(const run_context& run) const noexcept;
+
+ private:
+  /// Where a thread keeps its intermediate results.
+  struct buffers {
+    float *scale, *shift;  ///< [images of a group][channels]
+    float* strip;
+    T* v;
+    float* products;
+  };
+  /// Neighbouring tiles of one row of tiles of an image.
+  struct tile_row {
+    std::size_t image, chunk;  ///< chunk of the image
+    std::size_t row, column;   ///< first pixel of output
+    std::size_t tiles;
+    std::size_t index;  ///< of the first tile in its group
+  };
+
+  std::size_t image_tiles() const { return tile_rows_ * tile_columns_; }
+  /// Chunks are whole rows of tiles, unless one row alone is too long.
+  bool by_rows() const { return tile_columns_ <= group_tiles; }
+  std::size_t groups() const;
+  /// First tile of chunk `chunk` of an image.
+  std::size_t chunk_begin(std::size_t chunk) const;
+  std::size_t tiles_of(std::size_t group) const;
+  buffers divide(std::byte* scratch) const;
+  template <class Function>
+  void for_each_row(std::size_t group, Function f) const;
+  void transform_input(const run_context& run, const buffers& b, std::size_t group) const;
+  void multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
+                memory_range next) const;
+  void transform_output(const run_context& run, const buffers& b, std::size_t group, std::size_t out_block,
+                        std::size_t k) const;
+  /// Parts that the panels are cut into for this many threads.
+  std::size_t parts_for(std::size_t threads) const;
+  memory_range first_product(std::size_t panel) const;
+
+  const kernel_table<T>* kernels_;
+  const winograd_kernels<T>* transforms_;
+  std::size_t images_;
+  map_place y_;
+  conv_input in_;
+  statistics_place statistics_;
+  bool has_statistics_ = false;
+  std::size_t m_, t_;                                   ///< output and input rows of a tile
+  std::size_t tile_rows_, tile_columns_;                ///< tiles of an image
+  std::size_t chunks_ = 1, images_per_group_ = 1;       ///< one of them is 1
+  std::size_t group_size_ = 0;                          ///< tiles of the largest group
+  std::size_t strip_size_, v_stride_, product_stride_;  ///< elements
+};
+
+#if !BIT_HEADER_ONLY
+extern template class winograd_operation<float>;
+extern template class winograd_operation<bfloat16>;
+#endif
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/winograd.ipp>
+#endif

@@ -1,0 +1,193 @@
+// Bodies of backend/cpu/winograd.hpp.
+#pragma once
+
+#include <algorithm>
+#include <bit/backend/cpu/winograd.hpp>
+
+namespace bit::inline v0::detail {
+
+template <class T>
+winograd_operation<T>::winograd_operation(const kernel_table<T>& kernels, std::size_t images, map_place y,
+                                          conv_input input, std::size_t tile)
+    : kernels_(&kernels),
+      transforms_(tile == 2 ? &kernels.winograd_2x2 : &kernels.winograd_4x4),
+      images_(images),
+      y_(y),
+      in_(input),
+      m_(tile),
+      t_(tile + 2),
+      tile_rows_((y.height + tile - 1) / tile),
+      tile_columns_((y.width + tile - 1) / tile) {
+  chunks_ = (image_tiles() + group_tiles - 1) / group_tiles;
+  if (chunks_ > 1) chunks_ = std::min(chunks_ + chunks_ % 2, by_rows() ? tile_rows_ : image_tiles());
+  if (chunks_ == 1)
+    images_per_group_ = std::clamp<std::size_t>(group_tiles / image_tiles(), 1, std::max<std::size_t>(images, 1));
+  std::size_t longest = 0;
+  for (std::size_t c = 0; c < chunks_; ++c) longest = std::max(longest, chunk_begin(c + 1) - chunk_begin(c));
+  group_size_ = longest * images_per_group_;
+  strip_size_ = t_ * (std::min(tile_columns_, longest) * m_ + 2) * block;
+  // One cache line more than the data, so that the t·t streams of a transform meet in different sets of L1.
+  v_stride_ = in_.x.blocks * group_size_ * block + 64 / sizeof(T);
+  product_stride_ = group_size_ * kernels_->tile_columns + block;
+}
+
+template <class T>
+std::size_t winograd_operation<T>::chunk_begin(std::size_t chunk) const {
+  return by_rows() ? cut(tile_rows_, chunks_, chunk) * tile_columns_ : cut(image_tiles(), chunks_, chunk);
+}
+
+template <class T>
+std::size_t winograd_operation<T>::groups() const {
+  return chunks_ > 1 ? images_ * chunks_ : (images_ + images_per_group_ - 1) / images_per_group_;
+}
+
+template <class T>
+std::size_t winograd_operation<T>::tiles_of(std::size_t group) const {
+  if (chunks_ == 1) return std::min(images_per_group_, images_ - group * images_per_group_) * image_tiles();
+  const std::size_t chunk = group % chunks_;
+  return chunk_begin(chunk + 1) - chunk_begin(chunk);
+}
+
+template <class T>
+std::size_t winograd_operation<T>::scratch_bytes() const {
+  return (2 * images_per_group_ * in_.x.blocks * block + strip_size_ + t_ * t_ * product_stride_) * sizeof(float) +
+         t_ * t_ * v_stride_ * sizeof(T);
+}
+
+template <class T>
+typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte* scratch) const {
+  buffers b{};
+  b.scale = reinterpret_cast<float*>(scratch);
+  b.shift = b.scale + images_per_group_ * in_.x.blocks * block;
+  b.strip = b.shift + images_per_group_ * in_.x.blocks * block;
+  b.products = b.strip + strip_size_;
+  b.v = reinterpret_cast<T*>(b.products + t_ * t_ * product_stride_);
+  return b;
+}
+
+/// Calls f(tile_row) for every row of tiles of a group, cut where the group's chunk begins and ends.
+template <class T>
+template <class Function>
+void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
+  const std::size_t first = chunks_ > 1 ? group / chunks_ : group * images_per_group_;
+  const std::size_t last = chunks_ > 1 ? first + 1 : std::min(first + images_per_group_, images_);
+  const std::size_t chunk = chunks_ > 1 ? group % chunks_ : 0, end = chunk_begin(chunk + 1);
+  std::size_t index = 0;
+  for (std::size_t image = first; image < last; ++image)
+    for (std::size_t tile = chunk_begin(chunk); tile < end;) {
+      const std::size_t row = tile / tile_columns_, column = tile % tile_columns_;
+      const std::size_t count = std::min(tile_columns_ - column, end - tile);
+      f(tile_row{image, chunk, row * m_, column * m_, count, index});
+      tile += count;
+      index += count;
+    }
+}
+
+/// Too few groups to share evenly: the panels are shared too. Each thread then reads only its part of the kernel, which
+/// is worth more than transforming the input once.
+template <class T>
+std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
+  const bool uneven = groups() < 4 * threads && groups() % threads != 0;
+  return uneven ? std::min(threads, in_.kernel->panels) : 1;
+}
+
+template <class T>
+memory_range winograd_operation<T>::first_product(std::size_t panel) const {
+  return {reinterpret_cast<const std::byte*>(in_.kernel->template panel<T>(panel)),
+          in_.x.blocks * block * kernels_->tile_columns * sizeof(T)};
+}
+
+template <class T>
+memory_range winograd_operation<T>::first_read(std::size_t thread, std::size_t threads) const {
+  const std::size_t parts = parts_for(threads), items = groups() * parts;
+  if (items == 0) return {};
+  const std::size_t item = std::min(items * thread / threads, items - 1);
+  return first_product(cut(in_.kernel->panels, parts, item % parts));
+}
+
+template <class T>
+void winograd_operation<T>::run(const run_context& run) const noexcept {
+  const std::size_t panels = in_.kernel->panels, pieces = groups(), parts = parts_for(run.threads);
+  if (pieces == 0) return;
+  const buffers b = divide(run.scratch);
+  const work_range mine = share(run, pieces * parts);
+  std::size_t transformed = pieces;
+  for (std::size_t item = mine.begin; item < mine.end; ++item) {
+    const std::size_t group = item / parts, part = item % parts;
+    if (group != transformed) transform_input(run, b, group);
+    transformed = group;
+    const std::size_t begin = cut(panels, parts, part), end = cut(panels, parts, part + 1);
+    for (std::size_t panel = begin; panel < end; ++panel)
+      multiply(run, b, group, panel,
+               panel + 1 < end       ? first_product(panel + 1)
+               : item + 1 < mine.end ? first_product(begin)
+                                     : run.next);
+  }
+}
+
+template <class T>
+void winograd_operation<T>::transform_input(const run_context& run, const buffers& b, std::size_t group) const {
+  const std::size_t channels = in_.x.blocks * block, first = group * images_per_group_, size = tiles_of(group);
+  std::size_t folded = images_;
+  for_each_row(group, [&](const tile_row& row) {
+    const std::size_t slot = chunks_ > 1 ? 0 : row.image - first;
+    float *scale = b.scale + slot * channels, *shift = b.shift + slot * channels;
+    if (row.image != folded) in_.norm.fold(run, row.image, scale, shift);
+    folded = row.image;
+  });
+  for (std::size_t k = 0; k < in_.x.blocks; ++k)
+    for_each_row(group, [&](const tile_row& row) {
+      const std::size_t slot = chunks_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
+      transforms_->input({in_.x.at<T>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
+                          row.column, row.tiles, b.scale + at, b.shift + at, b.strip,
+                          b.v + (k * size + row.index) * block, v_stride_});
+    });
+}
+
+/// `next`: what is read after the panel's last product.
+template <class T>
+void winograd_operation<T>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
+                                     memory_range next) const {
+  const std::size_t width = kernels_->tile_columns, panel_blocks = width / block, first_block = panel * panel_blocks;
+  const std::size_t blocks = std::min(panel_blocks, y_.blocks - first_block), size = tiles_of(group);
+  const std::size_t pieces = (size + kernels_->tile_rows - 1) / kernels_->tile_rows;
+  memory_range weights = first_product(panel);
+  for (std::size_t product = 0; product < t_ * t_; ++product) {
+    const T* u = reinterpret_cast<const T*>(weights.begin);
+    weights.begin += weights.bytes;
+    // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
+    prefetcher ahead(product + 1 < t_ * t_ ? weights : next, pieces, in_.x.blocks);
+    for (std::size_t piece = 0; piece < pieces; ++piece) {
+      const std::size_t begin = cut(size, pieces, piece), rows = cut(size, pieces, piece + 1) - begin;
+      const segment<T> s{b.v + product * v_stride_ + begin * block, size * block, in_.x.blocks, u};
+      tile_output<float> out{};
+      out.y = b.products + product * product_stride_ + begin * block;
+      out.y_stride = size * block;
+      out.blocks = blocks;
+      out.ahead = ahead.next();
+      kernels_->product[rows - 1](&s, 1, out);
+    }
+  }
+  for (std::size_t k = 0; k < blocks; ++k) transform_output(run, b, group, first_block + k, k);
+}
+
+/// Block `k` of a panel's products to block `out_block` of y.
+template <class T>
+void winograd_operation<T>::transform_output(const run_context& run, const buffers& b, std::size_t group,
+                                             std::size_t out_block, std::size_t k) const {
+  const std::size_t size = tiles_of(group);
+  std::size_t begun = images_;
+  for_each_row(group, [&](const tile_row& row) {
+    double* statistics = nullptr;
+    if (has_statistics_) {
+      statistics = statistics_.at(run, row.image) + (row.chunk * y_.blocks + out_block) * 2 * block;
+      if (row.image != begun) std::fill_n(statistics, 2 * block, 0.0);
+    }
+    begun = row.image;
+    transforms_->output({b.products + (k * size + row.index) * block, product_stride_,
+                         y_.at<T>(run, row.image) + out_block * y_.pixels() * block, y_.height, y_.width, row.row,
+                         row.column, row.tiles, statistics});
+  });
+}
+
+}  // namespace bit::inline v0::detail
