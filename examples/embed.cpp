@@ -28,14 +28,15 @@ int main(int argc, char** argv) try {
   }
   const auto model = bit::load(argv[1], {.head = bit::io::head::drop()}).freeze();
   const auto paths = bit::data::list_images(argv[2]);
-  bit::data::image_loader loader(paths, {.height = 224, .width = 224}, {.batch_size = 8});
+  const std::size_t batch = model.throughput_batch({.c = 3, .h = 224, .w = 224});
+  bit::data::image_loader loader(paths, {.height = 224, .width = 224}, {.batch_size = batch});
   std::vector<float> features;
   std::size_t rows = 0;
-  while (const auto batch = loader.next()) {
-    const auto pooled = model(batch->images);
+  while (const auto images = loader.next()) {
+    const auto pooled = model(images->images);
     features.insert(features.end(), pooled.begin(), pooled.end());
-    for (std::size_t index : batch->indices) std::printf("%s\n", paths[index].c_str());
-    rows += batch->indices.size();
+    for (std::size_t index : images->indices) std::printf("%s\n", paths[index].c_str());
+    rows += images->indices.size();
   }
   write_npy(argv[3], features, rows);
   return 0;

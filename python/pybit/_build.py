@@ -17,7 +17,8 @@ from pybit.errors import ConfigError, FormatError
 
 HeadKind = Literal["zero", "new", "drop"]
 Units = tuple[int, int, int, int]
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "bfloat16", "float64")
+ALGORITHMS = ("auto", "direct", "winograd", "winograd_2x2", "winograd_4x4")
 _UNITS = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _SHAPE_FIELDS = ("units", "stem_channels", "in_channels", "num_classes")
 
@@ -33,30 +34,43 @@ def parse_architecture(text: str) -> tuple[Units, int] | None:
     return (_UNITS[match[1]], 64 * int(match[2])) if match else None
 
 
-def _check_dtype(dtype: str) -> str:
-    if dtype not in DTYPES:
-        raise ConfigError(f"expected dtype {' or '.join(DTYPES)}, got {dtype!r}")
-    return dtype
+@dataclasses.dataclass(frozen=True)
+class Freezing:
+    """How a network computes: the number format of products and the algorithm of 3x3 convolutions."""
+
+    dtype: str = "float32"
+    algorithm: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"expected dtype {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.algorithm not in ALGORITHMS:
+            raise ConfigError(f"expected algorithm {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
+
+    @classmethod
+    def of(cls, network: _core.Network) -> Freezing:
+        """How an existing network computes."""
+        return cls(network.dtype, network.algorithm)
 
 
 # ---- networks
-def network_from_checkpoint(checkpoint: _core.Checkpoint, dtype: str, config: _core.Config) -> _core.Network:
+def network_from_checkpoint(checkpoint: _core.Checkpoint, how: Freezing, config: _core.Config) -> _core.Network:
     """A network with a checkpoint's parameters and the eps values and output stride of `config`."""
-    return _core.Network.from_checkpoint(checkpoint, dtype, config=config)
+    return _core.Network.from_checkpoint(checkpoint, how.dtype, config=config, algorithm=how.algorithm)
 
 
-def network_from_arrays(arrays: list[tuple[str, Array]], config: _core.Config, dtype: str) -> _core.Network:
+def network_from_arrays(arrays: list[tuple[str, Array]], config: _core.Config, how: Freezing) -> _core.Network:
     """A network of architecture `config` from arrays under any naming; raises ValueError if they are of another."""
     checkpoint = _core.recognise(arrays, "state dict")
     _require_same(checkpoint.config, config, "the state dict", "the model", _SHAPE_FIELDS)
-    return network_from_checkpoint(checkpoint, dtype, config)
+    return network_from_checkpoint(checkpoint, how, config)
 
 
 def replace_head(network: _core.Network, num_classes: int, kind: HeadKind, seed: int) -> _core.Network:
     """The same network with another head: kind "zero", "new" or "drop"."""
     checkpoint = _core.recognise(network.tensors(), "model").adapt_head(kind, num_classes, seed)
     config = changed(network.config, num_classes=0 if kind == "drop" else num_classes)
-    return network_from_checkpoint(checkpoint, network.dtype, config)
+    return network_from_checkpoint(checkpoint, Freezing.of(network), config)
 
 
 def _require_same(found: _core.Config, wanted: _core.Config, finder: str, wanter: str, fields: Sequence[str]) -> None:
@@ -147,16 +161,18 @@ def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, 
 
 
 # ---- pickles
-def unpickle_bytes(tensors: list[tuple[str, Array]], config: _core.Config, dtype: str, extras: dict[str, Any]) -> Any:
+def unpickle_bytes(
+    tensors: list[tuple[str, Array]], config: _core.Config, how: Freezing, extras: dict[str, Any]
+) -> Any:
     """Rebuild a pickled model from its weights."""
     from pybit.model import Model
 
     model = object.__new__(Model)
-    model.__dict__.update(extras, _network=network_from_arrays(tensors, config, dtype), _file=None)
+    model.__dict__.update(extras, _network=network_from_arrays(tensors, config, how), _file=None)
     return model
 
 
-def unpickle_path(path: str, size: int, config: _core.Config, dtype: str, extras: dict[str, Any]) -> Any:
+def unpickle_path(path: str, size: int, config: _core.Config, how: Freezing, extras: dict[str, Any]) -> Any:
     """Rebuild a pickled model from the file that it names. Raises ValueError if the file is not what it was."""
     from pybit.formats import open_any
     from pybit.model import Model
@@ -168,5 +184,5 @@ def unpickle_path(path: str, size: int, config: _core.Config, dtype: str, extras
     checkpoint = open_any(path)
     _require_same(checkpoint.config, config, path, "the pickled model", _SHAPE_FIELDS)
     model = object.__new__(Model)
-    model.__dict__.update(extras, _network=network_from_checkpoint(checkpoint, dtype, config), _file=path)
+    model.__dict__.update(extras, _network=network_from_checkpoint(checkpoint, how, config), _file=path)
     return model

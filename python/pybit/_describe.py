@@ -74,6 +74,8 @@ def _facts(model: Model) -> dict[str, str]:
         facts["input channels"] = str(config.in_channels)
     if config.output_stride != 32:
         facts["output stride"] = str(config.output_stride)
+    if model.algorithm != "auto":
+        facts["algorithm"] = model.algorithm
     return facts
 
 
@@ -81,7 +83,7 @@ def text(model: Model) -> str:
     """One line: name, architecture, classes, number format, parameters, size, where the weights are from."""
     f = _facts(model)
     classes = f["classes"] if f["classes"] == "no head" else f["classes"] + " classes"
-    extra = "".join(f", {k} {f[k]}" for k in ("input channels", "output stride") if k in f)
+    extra = "".join(f", {k} {f[k]}" for k in ("input channels", "output stride", "algorithm") if k in f)
     name = "" if model.name == f["architecture"] else f"{model.name}: "
     return (
         f"<pybit.Model {name}{f['architecture']}, {classes}, {f['number format']}, {f['parameters']} parameters "

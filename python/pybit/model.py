@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pybit import _build, _core, _describe, _names, _predict
+from pybit import _build, _core, _describe, _names, _plan, _predict
 from pybit._arrays import Array, as_batch, check_floating, range_problem, to_numpy
+from pybit._levels import LEVELS, levels_info, levels_of
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError
-
-LEVELS = ("stem", "block1", "block2", "block3", "block4")
 
 
 class Model:
@@ -75,6 +74,11 @@ class Model:
         return self._network.dtype
 
     @property
+    def algorithm(self) -> str:
+        """How 3x3 convolutions are computed, as `create_model` was told; `plan` tells what "auto" means per layer."""
+        return self._network.algorithm
+
+    @property
     def num_classes(self) -> int:
         """Classes of the head; 0 if there is none and the model returns pooled features."""
         return self.config.num_classes
@@ -87,11 +91,7 @@ class Model:
     @property
     def feature_info(self) -> list[dict[str, Any]]:
         """For each level of `forward_intermediates`: channels, stride and the module that makes it, in timm's words."""
-        stem, limit = self.config.stem_channels, self.config.output_stride
-        info = [{"num_chs": stem, "reduction": 2, "module": "stem.conv"}]
-        for i in range(4):
-            info.append({"num_chs": stem * 4 * 2**i, "reduction": min(4 * 2**i, limit), "module": f"stages.{i}"})
-        return info
+        return levels_info(self.config)
 
     def __repr__(self) -> str:
         return _describe.text(self)
@@ -103,7 +103,7 @@ class Model:
     def _run(self, x: Any, outputs: list[str], layout: str, threads: int) -> tuple[Any, ...]:
         network = self._network
         channels = network.config.in_channels
-        a, restore = as_batch(x, channels=channels, layout=layout, dtype=network.dtype, what="images")
+        a, restore = as_batch(x, channels=channels, layout=layout, dtype=network.array_dtype, what="images")
         if not self._range_warned and (problem := range_problem(a)):
             self._range_warned = True
             warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=3)
@@ -126,7 +126,7 @@ class Model:
         """Logits of what `forward_features` gave; with pre_logits=True the pooled features (N, num_features)."""
         network = self._network
         channels = self.num_features
-        a, restore = as_batch(features, channels=channels, layout=layout, dtype=network.dtype, what="features")
+        a, restore = as_batch(features, channels=channels, layout=layout, dtype=network.array_dtype, what="features")
         return restore(network.head(a, layout, pre_logits or not self.num_classes, threads))
 
     def forward_intermediates(
@@ -146,33 +146,13 @@ class Model:
         an int n means the last n; None means all. norm=True gives the last level after the final norm and ReLU.
         With intermediates_only=True only the list is returned. Raises ValueError for an unknown level.
         """
-        wanted = [LEVELS[i] for i in self._levels(indices)]
+        wanted = [LEVELS[i] for i in levels_of(indices)]
         if norm:
             wanted = ["features" if name == LEVELS[-1] else name for name in wanted]
         outputs = list(dict.fromkeys(wanted if intermediates_only else ["features", *wanted]))
         found = dict(zip(outputs, self._run(x, outputs, layout, threads), strict=True))
         maps = [found[name] for name in wanted]
         return maps if intermediates_only else (found["features"], maps)
-
-    @staticmethod
-    def _levels(indices: int | Sequence[int | str] | None) -> list[int]:
-        count = len(LEVELS)
-        valid = "valid levels are " + ", ".join(f'{i} or "{n}"' for i, n in enumerate(LEVELS)) + ", or -1 to -5"
-        if indices is None:
-            return list(range(count))
-        if isinstance(indices, (int, np.integer)):
-            if not 1 <= indices <= count:
-                raise ConfigError(f"expected the number of last levels in [1, {count}], got {indices}; {valid}")
-            return list(range(count - int(indices), count))
-        found = []
-        for index in indices:
-            if isinstance(index, str) and index in LEVELS:
-                found.append(LEVELS.index(index))
-            elif isinstance(index, (int, np.integer)) and -count <= index < count:
-                found.append(int(index) % count)
-            else:
-                raise ConfigError(f"unknown feature level {index!r}; {valid}")
-        return found
 
     # ---- weights
     def state_dict(self, names: str = "official") -> dict[str, Array]:
@@ -190,7 +170,7 @@ class Model:
             array, _ = to_numpy(value)
             check_floating(array, name)
             arrays.append((name, np.ascontiguousarray(array)))
-        self._network = _build.network_from_arrays(arrays, self.config, self.dtype)
+        self._network = _build.network_from_arrays(arrays, self.config, _build.Freezing.of(self._network))
         self.origin, self._file, self._preprocessing_warned = "state dict", None, False
 
     def reset_classifier(self, num_classes: int, head: Literal["zero", "new"] = "zero", seed: int = 0) -> None:
@@ -217,7 +197,7 @@ class Model:
         inputs: Any,
         topk: int = 5,
         *,
-        batch_size: int = 8,
+        batch_size: int | None = None,
         threads: int = 0,
         skip_corrupt: bool = False,
         progress: bool | None = None,
@@ -228,7 +208,8 @@ class Model:
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
-        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work.
+        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work. `batch_size`: None chooses one
+        for this model and image size (a fixed cost model, 512 MiB of maps at most), see docs/performance.md.
         """
         return _predict.predict(
             self,
@@ -245,7 +226,7 @@ class Model:
     def embed(
         self,
         inputs: Any,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         *,
         pool: bool = True,
         threads: int = 0,
@@ -255,8 +236,8 @@ class Model:
     ) -> Array | _predict.Embeddings:
         """Features (N, num_features) of images given as for `predict`; pool=False: maps (N, num_features, h, w).
 
-        Files and folders give `Embeddings`, which know their paths and, for a folder of folders, their classes; images
-        in memory give a plain NumPy array.
+        Files and folders give `Embeddings`, which know their paths and, for a folder of folders or several folders,
+        their classes; images in memory give a plain NumPy array.
         """
         return _predict.embed(
             self, inputs, batch_size, pool, threads, skip_corrupt, progress, self._image_spec(preprocessing)
@@ -277,6 +258,24 @@ class Model:
         """Bytes that a call at an input size needs: weights, working memory, and where each value lies in it."""
         return self._network.memory_plan(batch, *_describe.height_width(size))
 
+    def plan(self, h: int = 224, w: int | None = None, n: int = 1, *, threads: int = 0) -> _plan.Plan:
+        """What `n` images of h x w pixels (w: as h) take, step by step: algorithm, operations, weights, memory.
+
+        Prints as a table; `rows` are dicts. Making a plan runs nothing. Raises ValueError for sizes that are none.
+        """
+        return _plan.plan(self, h, w, n, threads)
+
+    def profile(
+        self, x: Any = 224, w: int | None = None, n: int = 1, runs: int = 20, *, threads: int = 0, layout: str = "nchw"
+    ) -> _plan.Profile:
+        """`plan` with times: least and median seconds of each step in `runs` calls, rates, shares, ceilings.
+
+        `x` is a batch of images as for a call, or their height (`w`: the width, `n`: how many; random pixels). The
+        ceilings (multiply-adds on registers, reading from memory) are measured before and after, with 256 MiB.
+        Each step ends at a barrier of all threads. Raises ValueError as a call does.
+        """
+        return _plan.profile(self, x, w, n, runs, threads, layout)
+
     # ---- copies
     def __copy__(self) -> Model:
         other = object.__new__(Model)
@@ -290,10 +289,11 @@ class Model:
         if self.pickle_by not in ("bytes", "path"):
             raise ConfigError(f'expected pickle_by "bytes" or "path", got {self.pickle_by!r}')
         extras = {k: v for k, v in self.__dict__.items() if k not in ("_network", "_file")}
+        how = _build.Freezing.of(self._network)
         if self.pickle_by == "path":
             if self._file is None:
                 raise ConfigError(
                     'pickle_by = "path" needs a model that is as its file holds it; save and load it first'
                 )
-            return _build.unpickle_path, (self._file, os.path.getsize(self._file), self.config, self.dtype, extras)
-        return _build.unpickle_bytes, (self._network.tensors(), self.config, self.dtype, extras)
+            return _build.unpickle_path, (self._file, os.path.getsize(self._file), self.config, how, extras)
+        return _build.unpickle_bytes, (self._network.tensors(), self.config, how, extras)

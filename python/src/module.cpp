@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
   register_eval(m);
   register_model(m);
   register_summary(m);
+  register_threads(m);
 }

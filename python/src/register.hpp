@@ -3,8 +3,10 @@
 
 #include <pybind11/pybind11.h>
 
+#include <bit/backend/report.hpp>
 #include <bit/model/network.hpp>
 #include <string>
+#include <vector>
 
 /// Exception classes; they derive from ValueError, OSError or RuntimeError as bit/error.hpp says.
 void register_errors(pybind11::module_& m);
@@ -19,8 +21,13 @@ void register_data(pybind11::module_& m);
 /// Probes on features: ridge regression and nearest neighbours.
 void register_eval(pybind11::module_& m);
 
-/// Network, threads and build information.
+/// Network.
 void register_model(pybind11::module_& m);
+/// Threads, ceilings of the machine, build information.
+void register_threads(pybind11::module_& m);
+
+/// `threads`, or what set_num_threads said if it is 0; 0 if nobody said anything.
+std::size_t threads_or_default(std::size_t threads);
 
 /// The function `estimate`.
 void register_summary(pybind11::module_& m);
@@ -30,3 +37,5 @@ std::string last_output(const bit::resnet_config& config);
 
 /// Rows of bit::summarise for n images of h x w; maps and tables of `item_size` bytes a value.
 pybind11::list summary_of(const bit::network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t item_size);
+/// Rows of a plan's report; with seconds if it was profiled.
+pybind11::list rows_of(const std::vector<bit::step_report>& report);

@@ -1,23 +1,19 @@
-// pybit._core.Network: a frozen model of any policy behind one class; and what tells about the build.
-#include <omp.h>
+// pybit._core.Network: a frozen model of any policy behind one class.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
 #include <chrono>
+#include <type_traits>
 
 #include "register.hpp"
 
 namespace py = pybind11;
 
 namespace {
-
-/// Threads of calls that name none; 0 lets the library decide. The one setting that Python keeps for the process.
-std::atomic<std::size_t> default_threads{0};
 
 /// Asks Python for signals (Ctrl-C) at most twenty times a second: taking the GIL between all steps would make a call
 /// wait for other threads' bytecode.
@@ -46,13 +42,20 @@ class any_network {
  public:
   virtual ~any_network() = default;
   virtual const bit::network& network() const = 0;
+  /// Number format of products: "float32", "float64", "bfloat16".
   virtual std::string dtype() const = 0;
+  /// Number format of images and results at the door.
+  virtual std::string array_dtype() const = 0;
+  virtual bit::algorithm algorithm() const = 0;
   virtual std::string backend() const = 0;
   virtual py::dict run(const py::array& x, bit::layout order, const std::vector<std::string>& outputs,
                        std::size_t threads) const = 0;
   virtual py::array head(const py::array& features, bit::layout order, bool pre_logits, std::size_t threads) const = 0;
   virtual py::list tensors() const = 0;
   virtual py::dict memory_plan(const bit::dims4& images, std::size_t threads) const = 0;
+  virtual std::size_t throughput_batch(const bit::dims4& image, std::size_t max_bytes) const = 0;
+  virtual py::list report(const bit::dims4& images) const = 0;
+  virtual py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const = 0;
 };
 
 /// Logical size and strides of a 4-D array of T, read where it lies.
@@ -85,15 +88,19 @@ class network_of final : public any_network {
  public:
   using T = typename Backend::value_type;
 
-  network_of(bit::network net, std::string backend)
+  network_of(bit::network net, const std::string& algorithm, std::string dtype, std::string backend)
       : model_([&] {
+          const bit::freeze_options options{.algorithm = bit::algorithm_of(algorithm)};
           const py::gil_scoped_release release;
-          return bit::frozen_resnet_v2<Backend>(std::move(net));
+          return bit::frozen_resnet_v2<Backend>(std::move(net), options);
         }()),
+        dtype_(std::move(dtype)),
         backend_(std::move(backend)) {}
 
   const bit::network& network() const override { return model_.network(); }
-  std::string dtype() const override { return py::str(py::dtype::of<T>()); }
+  std::string dtype() const override { return dtype_; }
+  std::string array_dtype() const override { return py::str(py::dtype::of<T>()); }
+  bit::algorithm algorithm() const override { return model_.options().algorithm; }
   std::string backend() const override { return backend_; }
 
   py::dict run(const py::array& x, bit::layout order, const std::vector<std::string>& outputs,
@@ -161,12 +168,25 @@ class network_of final : public any_network {
     return result;
   }
 
+  std::size_t throughput_batch(const bit::dims4& image, std::size_t max_bytes) const override {
+    return model_.throughput_batch(image, max_bytes);
+  }
+
+  py::list report(const bit::dims4& images) const override { return rows_of(model_.report(images)); }
+
+  py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const override {
+    const auto images = view_of<T>(x, order, "network");
+    std::vector<bit::step_report> rows;
+    call(threads, order, [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
+    return rows_of(rows);
+  }
+
  private:
   template <class Work>
   static void call(std::size_t threads, bit::layout order, Work work) {
     signal_check check;
     bit::run_options options;
-    options.threads = threads > 0 ? threads : default_threads.load();
+    options.threads = threads_or_default(threads);
     options.output_layout = order;
     options.interrupted = std::ref(check);
     try {
@@ -178,48 +198,35 @@ class network_of final : public any_network {
   }
 
   bit::frozen_resnet_v2<Backend> model_;
-  std::string backend_;
+  std::string dtype_, backend_;
 };
 
 using network_pointer = std::shared_ptr<const any_network>;
 
-network_pointer make_network(bit::network net, const std::string& dtype, const std::string& backend) {
-  if (dtype == "float32" && (backend == "auto" || backend == "cpu"))
-    return std::make_shared<network_of<bit::cpu<float>>>(std::move(net), "cpu");
-  if (dtype == "float32" && backend == "reference")
-    return std::make_shared<network_of<bit::reference<float>>>(std::move(net), "reference");
-  if (dtype == "float64" && (backend == "auto" || backend == "reference"))
-    return std::make_shared<network_of<bit::reference<double>>>(std::move(net), "reference");
-  throw bit::config_error(
-      "[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\") or \"float64\" "
-      "(backend \"reference\"), got dtype \"" +
-      dtype + "\", backend \"" + backend + "\"");
-}
+/// How a model is frozen, as Python names it.
+struct freezing {
+  std::string dtype, backend, algorithm;
+};
 
-py::dict build_info() {
-  py::dict info;
-  info["version"] = BIT_VERSION;
-#if defined(__clang__)
-  info["compiler"] = "clang " __clang_version__;
-#else
-  info["compiler"] = "gcc " __VERSION__;
-#endif
-#ifdef NDEBUG
-  info["optimised"] = true;
-#else
-  info["optimised"] = false;
-#endif
-  info["isa"] = bit::detail::default_kernels().name;
-  info["isas"] = bit::available_isas();
-  info["openmp"] = _OPENMP;
-  info["threads"] = bit::cpu<float>::threads(default_threads.load());
-  py::dict libraries;
-  libraries["zlib"] = BIT_HAS_ZLIB != 0;
-  libraries["jpeg"] = BIT_HAS_JPEG != 0;
-  libraries["png"] = BIT_HAS_PNG != 0;
-  libraries["webp"] = BIT_HAS_WEBP != 0;
-  info["libraries"] = libraries;
-  return info;
+network_pointer make_network(bit::network net, const freezing& how) {
+  const auto make = [&]<class Backend>(std::type_identity<Backend>, const char* backend) -> network_pointer {
+    if (backend == std::string("reference") && how.algorithm != "auto" && how.algorithm != "direct")
+      throw bit::config_error(
+          "[network] the reference policy has direct products only: expected algorithm \"auto\" or \"direct\", got \"" +
+          how.algorithm + "\"");
+    return std::make_shared<network_of<Backend>>(std::move(net), how.algorithm, how.dtype, backend);
+  };
+  const bool cpu = how.backend == "auto" || how.backend == "cpu";
+  const bool reference = how.backend == "reference";
+  if (how.dtype == "float32" && cpu) return make(std::type_identity<bit::cpu<float>>{}, "cpu");
+  if (how.dtype == "bfloat16" && cpu) return make(std::type_identity<bit::cpu<bit::bfloat16>>{}, "cpu");
+  if (how.dtype == "float32" && reference) return make(std::type_identity<bit::reference<float>>{}, "reference");
+  if (how.dtype == "float64" && (reference || how.backend == "auto"))
+    return make(std::type_identity<bit::reference<double>>{}, "reference");
+  throw bit::config_error(
+      "[network] expected dtype \"float32\" (backend \"cpu\" or \"reference\"), \"bfloat16\" (backend \"cpu\") or "
+      "\"float64\" (backend \"reference\"), got dtype \"" +
+      how.dtype + "\", backend \"" + how.backend + "\"");
 }
 
 }  // namespace
@@ -229,26 +236,30 @@ void register_model(py::module_& m) {
       m, "Network", "A frozen model: immutable, usable by many threads at once; calls release the GIL.")
       .def_static(
           "random",
-          [](const bit::resnet_config& config, const std::string& dtype, std::uint64_t seed,
-             const std::string& backend) {
+          [](const bit::resnet_config& config, const std::string& dtype, std::uint64_t seed, const std::string& backend,
+             const std::string& algorithm) {
             return std::const_pointer_cast<any_network>(
-                make_network({config, bit::random_tensors(config, seed)}, dtype, backend));
+                make_network({config, bit::random_tensors(config, seed)}, {dtype, backend, algorithm}));
           },
           py::arg("config"), py::arg("dtype") = "float32", py::arg("seed") = 0, py::arg("backend") = "auto",
-          "Seeded random parameters: the same values on every machine.")
+          py::arg("algorithm") = "auto", "Seeded random parameters: the same values on every machine.")
       .def_static(
           "from_checkpoint",
           [](const bit::io::checkpoint& checkpoint, const std::string& dtype,
-             const std::optional<bit::resnet_config>& config, const std::string& backend) {
+             const std::optional<bit::resnet_config>& config, const std::string& backend,
+             const std::string& algorithm) {
             return std::const_pointer_cast<any_network>(
-                make_network({config.value_or(checkpoint.config), checkpoint.tensors}, dtype, backend));
+                make_network({config.value_or(checkpoint.config), checkpoint.tensors}, {dtype, backend, algorithm}));
           },
           py::arg("checkpoint"), py::arg("dtype") = "float32", py::arg("config") = py::none(),
-          py::arg("backend") = "auto",
+          py::arg("backend") = "auto", py::arg("algorithm") = "auto",
           "The network in a checkpoint; `config` may change what shapes do not fix (output_stride, eps).")
       .def_property_readonly("config", [](const any_network& net) { return net.network().config(); })
       .def_property_readonly("dtype", &any_network::dtype)
+      .def_property_readonly("array_dtype", &any_network::array_dtype, "Number format of images and results.")
       .def_property_readonly("backend", &any_network::backend)
+      .def_property_readonly("algorithm",
+                             [](const any_network& net) { return std::string(bit::name_of(net.algorithm())); })
       .def("output_names", [](const any_network& net) { return net.network().output_names(); })
       .def(
           "run",
@@ -267,7 +278,7 @@ void register_model(py::module_& m) {
       .def(
           "summary",
           [](const any_network& net, std::size_t n, std::size_t h, std::size_t w) {
-            return summary_of(net.network(), n, h, w, net.dtype() == "float64" ? sizeof(double) : sizeof(float));
+            return summary_of(net.network(), n, h, w, net.array_dtype() == "float64" ? sizeof(double) : sizeof(float));
           },
           py::arg("n"), py::arg("h"), py::arg("w"), "One dict per step.")
       .def(
@@ -276,14 +287,24 @@ void register_model(py::module_& m) {
             return net.memory_plan({n, net.network().config().in_channels, h, w}, threads);
           },
           py::arg("n"), py::arg("h"), py::arg("w"), py::arg("threads") = 0,
-          "Bytes of weights, arena and workspace, and where every value lies.");
-
-  m.def(
-      "set_num_threads", [](std::size_t n) { default_threads = n; }, py::arg("n"),
-      "Threads of calls that name none; 0 restores the library's own choice.");
-  m.def("get_num_threads", [] { return bit::cpu<float>::threads(default_threads.load()); });
-  m.def(
-      "after_fork", [] { omp_set_num_threads(1); },
-      "To be called in a forked child: Eigen's products (probes) use one thread there, as networks do by themselves.");
-  m.def("build_info", &build_info);
+          "Bytes of weights, arena and workspace, and where every value lies.")
+      .def(
+          "throughput_batch",
+          [](const any_network& net, std::size_t h, std::size_t w, std::size_t max_bytes) {
+            return net.throughput_batch({1, net.network().config().in_channels, h, w}, max_bytes);
+          },
+          py::arg("h"), py::arg("w"), py::arg("max_bytes") = std::size_t{512} << 20,
+          "Images per call that serve many images of this size best, by the cost model; maps within max_bytes.")
+      .def(
+          "report",
+          [](const any_network& net, std::size_t n, std::size_t h, std::size_t w) {
+            return net.report({n, net.network().config().in_channels, h, w});
+          },
+          py::arg("n"), py::arg("h"), py::arg("w"), "One dict per step: what it is, its algorithm and bytes.")
+      .def(
+          "profile",
+          [](const any_network& net, const py::array& x, const std::string& order, std::size_t runs,
+             std::size_t threads) { return net.profile(x, layout_of(order), runs, threads); },
+          py::arg("x"), py::arg("layout"), py::arg("runs"), py::arg("threads") = 0,
+          "The same with min_seconds and median_seconds of `runs` runs.");
 }

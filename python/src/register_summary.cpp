@@ -37,6 +37,27 @@ py::list summary_of(const bit::network& net, std::size_t n, std::size_t h, std::
   return rows;
 }
 
+py::list rows_of(const std::vector<bit::step_report>& report) {
+  py::list rows;
+  for (const bit::step_report& r : report) {
+    py::dict row;
+    row["name"] = r.step.name;
+    row["kind"] = r.step.kind;
+    row["algorithm"] = std::string(r.algorithm);
+    row["output"] = shape_of(r.step.output);
+    row["flops"] = 2 * r.step.macs;
+    row["weight_bytes"] = r.weight_bytes;
+    row["read_bytes"] = r.read_bytes;
+    row["written_bytes"] = r.written_bytes;
+    if (r.min_seconds > 0) {
+      row["min_seconds"] = r.min_seconds;
+      row["median_seconds"] = r.median_seconds;
+    }
+    rows.append(row);
+  }
+  return rows;
+}
+
 namespace {
 
 /// What a network costs in float32, from its description alone: no parameter is made.

@@ -1,4 +1,5 @@
-"""Runs as its own process: writes small BiTs of timm or transformers as safetensors files, with the peer's own names.
+"""Runs as its own process: writes small BiTs of timm or transformers as safetensors files, with the peer's own names,
+and what the peer computes with the weights of FOLDER/ours.safetensors on FOLDER/x.npy.
 
     python peer_models.py timm|transformers FOLDER
 
@@ -7,6 +8,7 @@ A process of its own, because timm imports torchvision, of which its models need
 
 import importlib.machinery
 import importlib.util
+import json
 import sys
 import types
 from typing import Any
@@ -67,10 +69,34 @@ def transformers_models() -> dict[str, Any]:
     return {"whole": modeling_bit.BitForImageClassification(config), "body": modeling_bit.BitModel(config)}
 
 
+def write_ours(models: dict[str, Any], peer: str, folder: str) -> None:
+    """What the peer's own code makes, in double precision, of the weights and images that pybit wrote to `folder`."""
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file
+
+    net = models["whole"]
+    net.load_state_dict(load_file(f"{folder}/ours.safetensors"), strict=True)
+    net.eval().double()
+    x = torch.from_numpy(np.load(f"{folder}/x.npy")).double()
+    with torch.no_grad():
+        if peer == "timm":
+            features, maps = net.forward_intermediates(x)
+            out = {"logits": net(x), "features": features, "pooled": net.forward_head(features, pre_logits=True)}
+            out |= {f"level{i}": m for i, m in enumerate(maps)}
+            with open(f"{folder}/info.json", "w") as file:
+                json.dump(net.feature_info, file)
+        else:
+            out = {"logits": net(x).logits}
+    np.savez(f"{folder}/theirs.npz", **{k: v.numpy() for k, v in out.items()})
+
+
 if __name__ == "__main__":
     peer, folder = sys.argv[1:]
     from safetensors.torch import save_file
 
-    for name, model in (timm_models() if peer == "timm" else transformers_models()).items():
+    models = timm_models() if peer == "timm" else transformers_models()
+    for name, model in models.items():
         tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
         save_file(tensors, f"{folder}/{name}.safetensors")
+    write_ours(models, peer, folder)

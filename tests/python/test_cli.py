@@ -269,6 +269,25 @@ def test_mistyped_paths_are_told_before_a_model_is_loaded(
         assert part in err and len(err.splitlines()) == 1 and "Errno" not in err
 
 
+def test_a_mistyped_image_and_a_mistyped_model_are_told_at_once(
+    png: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none, out = str(tmp_path / "none.jpg"), str(tmp_path / "f.npz")
+    for command in (["predict", none], ["embed", none, "-o", out]):
+        for model, part in (("BiT-M-R50x11", "did you mean"), ("none.npz", "none.npz': No such file")):
+            assert cli.main([*command, "-m", model]) == 1
+            err = capsys.readouterr().err
+            assert "none.jpg': No such file" in err and part in err and len(err.splitlines()) == 1
+    assert cli.main(["predict", png, "-m", "BiT-M-R50x11"]) == 2  # a wrong name alone is a mistake in the command
+
+
+def test_embed_labels_several_folders(weights: str, tmp_path: Path) -> None:
+    root, out = class_folder(tmp_path / "pets", each=1), str(tmp_path / "f.npz")
+    assert cli.main(["embed", str(root / "dog"), str(root / "cat"), "-o", out, "-m", weights, "-q"]) == 0
+    with np.load(out) as f:
+        assert list(f["class_names"]) == ["cat", "dog"] and list(f["classes"]) == [1, 0]
+
+
 def test_json_survives_names_that_are_no_text(weights: str, png: str, tmp_path: Path) -> None:
     odd = os.path.join(os.fsencode(tmp_path), b"\xff.png")
     Path(os.fsdecode(odd)).write_bytes(Path(png).read_bytes())

@@ -136,6 +136,49 @@ def test_a_folder_of_folders_gives_classes(model: pybit.Model, tmp_path: Path) -
     assert isinstance(flat, pybit.Embeddings) and flat.classes is None and len(flat) == 2
 
 
+def test_several_folders_of_classes_join_their_classes_by_name(model: pybit.Model, tmp_path: Path) -> None:
+    train = class_folder(tmp_path / "train", ("cat", "class10", "class9"), 1)
+    more = class_folder(tmp_path / "more", ("dog", "cat"), 2)
+    found = model.embed([train, more])
+    assert isinstance(found, pybit.Embeddings) and found.classes is not None
+    assert found.class_names == ("cat", "class9", "class10", "dog")
+    assert [Path(p).parent.name for p in found.paths] == [found.class_names[c] for c in found.classes]
+    assert [Path(p).parts[-3] for p in found.paths] == ["train"] * 3 + ["more"] * 4
+    single = model.embed([train])
+    assert isinstance(single, pybit.Embeddings) and single.class_names == ("cat", "class9", "class10")
+
+
+def test_several_plain_folders_are_a_class_each(model: pybit.Model, tmp_path: Path) -> None:
+    root = class_folder(tmp_path / "pets", ("dog", "cat"), 2)
+    found = model.embed([root / "dog", str(root / "cat") + "/"])
+    assert isinstance(found, pybit.Embeddings) and found.classes is not None
+    assert found.class_names == ("cat", "dog") and list(found.classes) == [1, 1, 0, 0]
+    for mixture in ([root / "dog", root / "cat" / "0.png"], [root, root / "cat"], [root / "cat"]):
+        unlabelled = model.embed(mixture)
+        assert isinstance(unlabelled, pybit.Embeddings) and unlabelled.classes is None
+
+
+def test_the_batch_is_chosen_for_the_model_and_shared_out_evenly(
+    model: pybit.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pybit import _predict
+
+    best = model._network.throughput_batch(32, 48)
+    assert 1 < best <= 32 and model._network.throughput_batch(32, 48, 0) == 1
+    spec = pybit.PreprocessSpec((32, 48))
+    assert _predict.balanced_batch(model, spec, 0) == 1
+    assert _predict.balanced_batch(model, spec, 1) == 1
+    assert _predict.balanced_batch(model, spec, best) == best
+    assert _predict.balanced_batch(model, spec, best + 2) == best // 2 + 1
+    sizes = []
+    original = _predict.as_network_input
+    monkeypatch.setattr(_predict, "as_network_input", lambda m, x: sizes.append(len(x)) or original(m, x))
+    images = [np.full((9, 9, 3), i, np.uint8) for i in range(best + 2)]
+    chosen = model.embed(images, preprocessing=spec)
+    assert sizes == [best // 2 + 1] * 2
+    np.testing.assert_allclose(chosen, model.embed(images, 3, preprocessing=spec), rtol=1e-4, atol=1e-5)
+
+
 def test_embeddings_behave_as_their_array() -> None:
     a = np.arange(6, dtype=np.float32).reshape(3, 2)
     e = pybit.Embeddings(a, ("a", "b", "c"))

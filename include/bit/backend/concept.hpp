@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/freeze_options.hpp>
+#include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <concepts>
@@ -13,7 +14,9 @@ namespace bit::inline v0 {
 /// A policy: the type of numbers, prepared parameters, and programs compiled for one input shape.
 ///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards.
 ///  - plan(program, constants): decides buffers and splits for one shape; immutable afterwards.
+///  - constants->predicted_seconds(program): of one run, by a cost model that depends on shapes alone.
 ///  - threads(requested): how many threads a run will use; 0 asks for the policy's own choice.
+///  - plan.report(program): algorithm and bytes of each step; `program` is the one it was made of.
 ///  - plan.run(image, outputs, workspace, options): runs it; returns false if it was interrupted.
 template <class B>
 concept backend = requires(const program& p, const freeze_options& choices,
@@ -26,8 +29,10 @@ concept backend = requires(const program& p, const freeze_options& choices,
   requires std::constructible_from<typename B::workspace, std::size_t>;
   { B::threads(threads) } -> std::same_as<std::size_t>;
   { constants->bytes() } -> std::same_as<std::size_t>;
+  { constants->predicted_seconds(p) } -> std::same_as<double>;
   { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
   { plan.memory() } -> std::convertible_to<const memory_plan&>;
+  { plan.report(p) } -> std::same_as<std::vector<step_report>>;
   { plan.run(image, outputs, memory, options) } -> std::same_as<bool>;
 };
 

@@ -4,6 +4,7 @@
 
 #include <bit/backend/concept.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
+#include <bit/backend/cpu/peak.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <concepts>

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <bit/tensor.hpp>
+#include <chrono>
 #include <cstddef>
 #include <functional>
+#include <span>
 
 namespace bit::inline v0 {
 
@@ -34,6 +36,33 @@ struct run_options {
   std::size_t threads = 0;                      ///< 0: what OMP_NUM_THREADS, the affinity mask and the cgroup allow
   layout output_layout = layout::nchw;          ///< of feature maps
   std::function<bool()> interrupted = nullptr;  ///< asked by the calling thread between steps; true abandons the run
+  /// Receives the seconds of each step, from barrier to barrier as the calling thread sees them, as far as it reaches;
+  /// copying the outputs to the caller comes after the last. Empty: nothing is measured.
+  std::span<double> step_seconds = {};
 };
+
+namespace detail {
+
+/// Writes run_options::step_seconds; used by the calling thread alone.
+class step_timer {
+ public:
+  explicit step_timer(std::span<double> seconds) : seconds_(seconds) {
+    if (!seconds_.empty()) last_ = clock::now();
+  }
+  /// Step `i` ends now, and the next one begins.
+  void finished(std::size_t i) {
+    if (i >= seconds_.size()) return;
+    const clock::time_point now = clock::now();
+    seconds_[i] = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  std::span<double> seconds_;
+  clock::time_point last_;
+};
+
+}  // namespace detail
 
 }  // namespace bit::inline v0

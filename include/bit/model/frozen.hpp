@@ -50,6 +50,16 @@ class frozen_resnet_v2 {
   std::size_t parameter_bytes() const { return shared_->constants->bytes(); }
   /// Where every value of the logits' program lies in the arena for this batch.
   memory_plan plan(const dims4& images) const;
+  /// What each step of the logits' program is, how it is computed for this batch and what it moves.
+  std::vector<step_report> report(const dims4& images) const;
+  /// The same with the least and the median seconds of `runs` runs on `images`, after one run that is not counted.
+  /// Throws config_error for 0 runs and what run throws.
+  std::vector<step_report> profile(const image_view<value_type>& images, std::size_t runs,
+                                   const run_options& options = {}) const;
+  /// Images per call that are best where many images of this size (image.n does not matter) are to be worked through:
+  /// the smallest of 1, 2, 4, .. 32 whose predicted time per image is within 2 % of the best, and whose maps take at
+  /// most `max_bytes` (but at least 1). By the cost model alone: nothing is run, and every call gives the same.
+  std::size_t throughput_batch(const dims4& image, std::size_t max_bytes = std::size_t{512} << 20) const;
   /// Arena and scratch bytes of one call with `threads` threads.
   std::size_t workspace_bytes(const dims4& images, std::size_t threads = 0) const;
 
@@ -73,6 +83,7 @@ class frozen_resnet_v2 {
   std::shared_ptr<const plan_type> find_plan(const dims4& dims, std::span<const std::string> names, Emit emit) const;
   void execute(const plan_type& plan, const image_view<value_type>& images, std::span<value_type* const> outputs,
                run_options options) const;
+  std::shared_ptr<const plan_type> default_plan(const dims4& images) const;
   std::string default_output() const { return config().num_classes > 0 ? "logits" : "pooled"; }
 
   bit::network net_;

@@ -110,16 +110,64 @@ tensor4<typename Backend::value_type> frozen_resnet_v2<Backend>::features(const 
 }
 
 template <backend Backend>
-memory_plan frozen_resnet_v2<Backend>::plan(const dims4& images) const {
+auto frozen_resnet_v2<Backend>::default_plan(const dims4& images) const -> std::shared_ptr<const plan_type> {
   const std::string name = default_output();
-  return find_plan(images, {&name, 1}, [&] { return net_.emit(images, {&name, 1}); })->memory();
+  return find_plan(images, {&name, 1}, [&] { return net_.emit(images, {&name, 1}); });
+}
+
+template <backend Backend>
+memory_plan frozen_resnet_v2<Backend>::plan(const dims4& images) const {
+  return default_plan(images)->memory();
+}
+
+template <backend Backend>
+std::vector<step_report> frozen_resnet_v2<Backend>::report(const dims4& images) const {
+  const std::string name = default_output();
+  return default_plan(images)->report(net_.emit(images, {&name, 1}));
+}
+
+template <backend Backend>
+std::vector<step_report> frozen_resnet_v2<Backend>::profile(const image_view<value_type>& images, std::size_t runs,
+                                                            const run_options& options) const {
+  if (runs == 0) throw config_error("[profile] expected at least 1 run, got 0");
+  const std::string name = default_output();
+  std::vector<step_report> rows = report(images.dims);
+  std::vector<value_type> out(output_dims(name, images.dims).size());
+  value_type* const outputs[] = {out.data()};
+  std::vector<double> seconds(runs * rows.size());
+  run(images, {&name, 1}, outputs, options);
+  for (std::size_t i = 0; i < runs; ++i) {
+    run_options timed = options;
+    timed.step_seconds = std::span(seconds).subspan(i * rows.size(), rows.size());
+    run(images, {&name, 1}, outputs, timed);
+  }
+  add_seconds(rows, seconds);
+  return rows;
+}
+
+template <backend Backend>
+std::size_t frozen_resnet_v2<Backend>::throughput_batch(const dims4& image, std::size_t max_bytes) const {
+  constexpr std::size_t largest = 32;
+  const std::string name = default_output();
+  std::vector<std::pair<std::size_t, double>> candidates;  // images, seconds per image
+  for (std::size_t n = 1; n <= largest; n *= 2) {
+    const program p = net_.emit({n, image.c, image.h, image.w}, {&name, 1});
+    std::vector<std::size_t> bytes;
+    for (const value& v : p.values)
+      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(value_type)
+                                                                               : 0);
+    if (n > 1 && plan_memory(p, bytes).total > max_bytes) break;
+    candidates.emplace_back(n, shared_->constants->predicted_seconds(p) / static_cast<double>(n));
+  }
+  double best = candidates.front().second;
+  for (const auto& [n, seconds] : candidates) best = std::min(best, seconds);
+  return std::find_if(candidates.begin(), candidates.end(), [&](const auto& c) { return c.second <= 1.02 * best; })
+      ->first;
 }
 
 template <backend Backend>
 std::size_t frozen_resnet_v2<Backend>::workspace_bytes(const dims4& images, std::size_t threads) const {
-  const std::string name = default_output();
-  const auto plan = find_plan(images, {&name, 1}, [&] { return net_.emit(images, {&name, 1}); });
-  return plan->workspace_bytes(Backend::threads(threads));
+  return default_plan(images)->workspace_bytes(Backend::threads(threads));
 }
 
 }  // namespace bit::inline v0

@@ -18,7 +18,7 @@ from pybit._version import __version__
 from pybit.errors import BitError, ConfigError
 
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
-COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "info")
+COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "profile", "info")
 
 _DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, evaluate, and look after checkpoints."
 _EPILOG = """examples:
@@ -40,7 +40,7 @@ def _say(kind: str, text: str, code: str) -> None:
     print(f"pybit: {colour(kind, code, sys.stderr)}: {text}", file=sys.stderr)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """One line on what went wrong, without the system's error number."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -93,5 +93,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (BitError, ValueError, OSError, ImportError, MemoryError) as e:
         if args.debug:
             raise
-        _say("error", _reason(e), "31")
+        _say("error", reason(e), "31")
         return 2 if isinstance(e, ConfigError) else 1

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pybit.errors import ConfigError
@@ -68,7 +68,20 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
         action="store_true",
         help="use seeded random weights instead of trained ones: only to try the command out",
     )
-    group.add_argument("--dtype", default="float32", choices=("float32", "float64"), help="number format to compute in")
+    add_compute_options(group)
+
+
+def add_compute_options(group: Any) -> None:
+    """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
+    from pybit._build import ALGORITHMS, DTYPES
+
+    group.add_argument("--dtype", default="float32", choices=DTYPES, help="number format to compute in")
+    group.add_argument(
+        "--algorithm",
+        default="auto",
+        choices=ALGORITHMS,
+        help="of 3x3 convolutions (default: auto, chosen per layer, batch and size)",
+    )
     group.add_argument("--threads", type=positive, default=0, metavar="N", help="threads to use (default: all allowed)")
 
 
@@ -86,7 +99,9 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--crop-pct", type=fraction, metavar="P", help="part of the shortest edge that center_crop keeps, e.g. 0.875"
     )
-    group.add_argument("--batch-size", type=positive, default=8, metavar="N", help="images per batch (default: 8)")
+    group.add_argument(
+        "--batch-size", type=positive, metavar="N", help="images per batch (default: chosen for the model and the size)"
+    )
     group.add_argument(
         "--skip-corrupt",
         action="store_true",
@@ -104,12 +119,13 @@ def open_model(args: argparse.Namespace) -> Model:
     """The model that the options ask for. Raises OSError or ValueError."""
     import pybit
 
+    options = {"dtype": args.dtype, "algorithm": args.algorithm}
     if args.untrained:
         print("pybit: the weights are random: what follows shows the mechanics, it means nothing", file=sys.stderr)
-        return pybit.create_model(args.model, dtype=args.dtype)
+        return pybit.create_model(args.model, **options)
     if looks_like_file(args.model):
-        return pybit.load(args.model, dtype=args.dtype)
-    return pybit.create_model(args.model, pretrained=True, dtype=args.dtype)
+        return pybit.load(args.model, **options)
+    return pybit.create_model(args.model, pretrained=True, **options)
 
 
 def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:
@@ -138,6 +154,37 @@ def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddin
     )
     assert isinstance(found, Embeddings)  # files always are
     return found
+
+
+def check_inputs(args: argparse.Namespace) -> None:
+    """Raise for images that are not there and for a model that cannot be meant, both at once if both are wrong."""
+    problems: list[OSError | ValueError] = []
+    checks: list[tuple[Callable[[Any], None], Any]] = [(check_images, args.images), (check_model, args)]
+    for check, subject in checks:
+        try:
+            check(subject)
+        except (OSError, ValueError) as e:
+            problems.append(e)
+    if len(problems) == 2:
+        from pybit.cli import reason
+
+        kind = OSError if isinstance(problems[0], OSError) else ValueError
+        raise kind(f"{reason(problems[0])}; and {reason(problems[1])}")
+    if problems:
+        raise problems[0]
+
+
+def check_model(args: argparse.Namespace) -> None:
+    """Raise for a checkpoint file that is not there and for an unknown name; reads and fetches nothing."""
+    from pybit._create import config_of
+    from pybit.registry import model_info
+
+    if args.untrained:
+        config_of(args.model)
+    elif looks_like_file(args.model):
+        os.stat(args.model)
+    else:
+        model_info(args.model)
 
 
 def check_images(paths: Sequence[str]) -> None:

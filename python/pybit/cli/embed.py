@@ -9,18 +9,19 @@ from pybit.cli import _common
 
 NAME = "embed"
 HELP = "compute features of images and write them to an npz file"
-_EPILOG = """The file holds `features` (N, D), `paths` (N) and, for a folder with one folder per class, `classes` (N)
-and `class_names`; `pybit probe` reads it, and so does numpy.load.
+_EPILOG = """The file holds `features` (N, D), `paths` (N) and, for folders with one folder per class or for several
+folders, `classes` (N) and `class_names`; `pybit probe` reads it, and so does numpy.load.
 
 examples:
   pybit embed photos/ -o features.npz
+  pybit embed cats/ dogs/ -o features.npz
   pybit embed a.jpg b.jpg --model r50x1.npz -o two.npz"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("images", nargs="+", metavar="PATH", help="a folder, or image files")
+    parser.add_argument("images", nargs="+", metavar="PATH", help="folders, or image files")
     parser.add_argument("--output", "-o", required=True, metavar="FILE", help="the npz file to write")
     _common.add_model_options(parser)
     _common.add_image_options(parser)
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the features."""
     _common.require(args.output.endswith(".npz"), f"expected an output file that ends in .npz, got {args.output}")
     _common.check_output(args.output)
-    _common.check_images(args.images)
+    _common.check_inputs(args)
     model = _common.open_model(args)
     inputs = args.images[0] if len(args.images) == 1 else args.images
     found = _common.embed_files(model, inputs, args)

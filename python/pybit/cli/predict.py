@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from pybit import _predict, labels, registry
     from pybit.data import Skipped
 
-    _common.check_images(args.images)
+    _common.check_inputs(args)
     model = _common.open_model(args)
     if args.labels:
         model.labels = tuple(labels.load(args.labels, model.num_classes))

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit/backend/cpu/cost.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
+#include <bit/backend/cpu/program_cost.hpp>
 #include <bit/backend/freeze_options.hpp>
 #include <bit/detail/aligned_buffer.hpp>
 #include <bit/program/program.hpp>
@@ -59,6 +60,8 @@ class cpu_constants {
   std::shared_ptr<const packed_constant> at(const named_tensor& tensor, kernel_form form = kernel_form::direct) const;
   /// Bytes held, by this and by plans.
   std::size_t bytes() const;
+  /// Of one run of a program of the same model; see program_cost.hpp.
+  double predicted_seconds(const program& p) const { return detail::predicted_seconds(p, options_, kernels()); }
 
  private:
   template <class>

@@ -33,6 +33,8 @@ class conv_operation {
   /// Pieces that an image's pixels are cut into: a function of the shape alone.
   std::size_t chunks() const { return chunks_; }
   std::size_t scratch_bytes() const;
+  /// Of the kernels.
+  std::size_t weight_bytes() const;
   /// What `thread` of `threads` reads first.
   memory_range first_read(std::size_t thread, std::size_t threads) const;
   void run(const run_context& run) const noexcept;

@@ -68,6 +68,13 @@ std::size_t conv_operation<T>::scratch_bytes() const {
 }
 
 template <class T>
+std::size_t conv_operation<T>::weight_bytes() const {
+  std::size_t bytes = 0;
+  for (const source& s : sources_) bytes += s.in.kernel->data.size();
+  return bytes;
+}
+
+template <class T>
 typename conv_operation<T>::places conv_operation<T>::places_in(std::byte* scratch) const {
   places at{};
   for (std::size_t i = 0; i < sources_.size(); ++i) {

@@ -5,6 +5,7 @@
 #include <bit/backend/cpu/pool.hpp>
 #include <bit/backend/cpu/stem.hpp>
 #include <bit/backend/cpu/winograd.hpp>
+#include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <memory>
@@ -35,6 +36,8 @@ class cpu_plan {
   /// Bytes that run() needs for `threads` threads.
   std::size_t workspace_bytes(std::size_t threads) const { return arena_bytes_ + threads * scratch_bytes_; }
   const memory_plan& memory() const { return memory_; }
+  /// A row per step; `p` must be the program that the plan was made of.
+  std::vector<step_report> report(const program& p) const;
 
   /// Runs all steps in one parallel region of `options.threads` threads. `outputs[i]` receives the i-th output of the
   /// program, row-major, maps in `options.output_layout`. Allocates nothing.

@@ -151,6 +151,19 @@ memory_range first_read(const Operation& o, const run_context& run) {
 }
 
 template <class T>
+std::vector<step_report> cpu_plan<T>::report(const program& p) const {
+  std::vector<step_report> rows = report_steps(p, memory_.bytes, sizeof(float));
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    std::visit(
+        [&](const auto& o) {
+          if constexpr (requires { o.algorithm(); }) rows[i].algorithm = name_of(o.algorithm());
+          if constexpr (requires { o.weight_bytes(); }) rows[i].weight_bytes = o.weight_bytes();
+        },
+        operations_[i]);
+  return rows;
+}
+
+template <class T>
 bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
                       const run_options& options) const {
   std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
@@ -159,12 +172,14 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
     run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
                         static_cast<std::size_t>(omp_get_num_threads())};
     context.scratch = memory.data() + arena_bytes_ + context.thread * scratch_bytes_;
+    step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < operations_.size(); ++i) {
       context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], context) : memory_range{};
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
 #pragma omp master
       if (options.interrupted && options.interrupted()) stopped = i;
 #pragma omp barrier
+      if (context.thread == 0) timer.finished(i);
       // The master may already be at a later operation: only what concerns this one may end the loop.
       if (stopped <= i) break;
     }

@@ -68,6 +68,7 @@ struct head_operation {
   const float* bias;
 
   std::size_t scratch_bytes() const { return x.image_size() * sizeof(T); }
+  std::size_t weight_bytes() const { return kernel->data.size(); }
   memory_range first_read(std::size_t thread, std::size_t threads) const {
     const std::size_t panel = std::min(kernel->panels * thread / threads, kernel->panels - 1);
     return {reinterpret_cast<const std::byte*>(kernel->panel<T>(panel)), kernel->panel_size * sizeof(T)};

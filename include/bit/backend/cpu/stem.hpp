@@ -18,6 +18,7 @@ class stem_operation {
   void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
   std::size_t chunks() const { return chunks_; }
   std::size_t scratch_bytes() const;
+  std::size_t weight_bytes() const { return kernel_->data.size(); }
   void run(const run_context& run) const noexcept;
 
  private:

@@ -25,6 +25,9 @@ class winograd_operation {
   /// Pieces that an image's tiles are cut into: a function of the shape alone.
   std::size_t chunks() const { return chunks_; }
   std::size_t scratch_bytes() const;
+  /// Of the kernel, transformed.
+  std::size_t weight_bytes() const { return in_.kernel->data.size(); }
+  bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
   /// What `thread` of `threads` reads first.
   memory_range first_read(std::size_t thread, std::size_t threads) const;
   void run(const run_context& run) const noexcept;

@@ -1,8 +1,9 @@
 // Runs the steps of a program one by one on xtensors.
 #pragma once
 
-#include <bit/backend/reference/ops.hpp>
 #include <bit/backend/freeze_options.hpp>
+#include <bit/backend/reference/ops.hpp>
+#include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
 #include <memory>
@@ -31,6 +32,12 @@ class reference_constants {
     std::size_t total = 0;
     for (const auto& [name, value] : values_) total += value.size() * sizeof(T);
     return total;
+  }
+  /// Proportional to the work: no batch is better than another.
+  double predicted_seconds(const program& p) const {
+    double seconds = 0;
+    for (const step_summary& s : summarise(p)) seconds += 1e-9 * static_cast<double>(s.macs);
+    return seconds;
   }
 
  private:
@@ -67,16 +74,19 @@ class reference_plan {
 
   std::size_t workspace_bytes(std::size_t) const { return memory_.total; }
   const memory_plan& memory() const { return memory_; }
+  std::vector<step_report> report(const program& p) const { return report_steps(p, memory_.bytes, sizeof(T)); }
 
   /// See cpu_plan::run; returns false if options.interrupted() said so between two steps.
   bool run(const image_view<T>& image, std::span<T* const> outputs, reference_workspace<T>&,
            const run_options& options) const {
     if (image.dims.n == 0) return true;  // xtensor's views do arithmetic on an empty tensor's null pointer
     execution e{*this, image, std::vector<tensor4<T>>(program_.values.size())};
+    step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < program_.steps.size(); ++i) {
       std::visit(e, program_.steps[i]);
       for (std::size_t v = 0; v < e.values.size(); ++v)
         if (memory_.ranges[v].used && memory_.ranges[v].last == i) e.values[v] = {};
+      timer.finished(i);
       if (options.interrupted && options.interrupted()) return false;
     }
     for (std::size_t i = 0; i < outputs.size(); ++i) {

@@ -4,6 +4,7 @@
 // Plain vector types are as fast as intrinsics here: 248, 253 and 247 GFLOP/s of one core with g++ 12, clang 14 and
 // clang 19 against 249, 252 and 250 (14x32 tile, k = 256, Zen 5).
 #include <bit/backend/cpu/isa/map.inl>
+#include <bit/backend/cpu/isa/peak.inl>
 #include <bit/backend/cpu/isa/standardise.inl>
 #include <bit/backend/cpu/isa/stem.inl>
 #include <bit/backend/cpu/isa/tile.inl>
@@ -26,7 +27,10 @@ inline constexpr kernel_table<T> make_table(std::integer_sequence<int, m...>) {
           scale_columns,
           make_winograd<T, 2>(),
           make_winograd<T, 4>(),
-          flops_per_second * product<T>::relative_rate};
+          flops_per_second * product<T>::relative_rate,
+          fma_loop<T>,
+          fma_loop_flops<T>,
+          read_loop};
 }
 template <class T>
 inline constexpr kernel_table<T> table = make_table<T>(std::make_integer_sequence<int, tile_rows>{});

@@ -126,6 +126,12 @@ struct kernel_table {
 
   winograd_kernels<T> winograd_2x2, winograd_4x4;
   double flops_per_second;  ///< of the tile on one core of the measured machine, for the cost model
+
+  /// The ceilings of peak.hpp. fma_loop: `fma_loop_flops` operations on registers per iteration.
+  float (*fma_loop)(std::size_t iterations);
+  std::size_t fma_loop_flops;
+  /// Reads `count` floats, a multiple of 1024, once; returns their sum.
+  float (*read_loop)(const float* x, std::size_t count);
 };
 
 /// All kernels of one instruction set.

@@ -1,0 +1,49 @@
+// The loops behind measure_peak: multiply-adds on registers, reading from memory. No include guard: see kernels.inl.
+
+/// Operations of one iteration of fma_loop: one step of the register tile.
+template <class T>
+inline constexpr std::size_t fma_loop_flops = 2 * tile_rows* tile_columns* product<T>::numbers_per_step;
+
+/// The register tile without anything around it: the same sums, operands that stay in L1. Adds 1·1 (for bfloat16 twice)
+/// to every lane of every sum; returns the total of the sums' first lanes.
+template <class T>
+inline float fma_loop(std::size_t iterations) {
+  constexpr int step = product<T>::numbers_per_step;
+  alignas(64) T ones[step * (tile_columns > tile_rows ? tile_columns : tile_rows)];
+  for (T& one : ones) one = T(1.0f);
+  const T* x = ones;
+  vec sum[tile_rows][tile_vectors];
+#pragma GCC unroll 16
+  for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
+  for (; iterations > 0; --iterations) {
+    // Operands that the compiler does not know: equal sums would be made once, a product that stays only once, too.
+    asm("" : "+r"(x));
+    typename product<T>::weights weights[tile_vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) weights[v] = product<T>::load_weights(x + v * lanes * step);
+#pragma GCC unroll 16
+    for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < tile_vectors; ++v) product<T>::add(sum[m][v], x + m * step, weights[v]);
+  }
+  vec total = {};
+#pragma GCC unroll 16
+  for (int m = 0; m < tile_rows; ++m)
+#pragma GCC unroll 4
+    for (int v = 0; v < tile_vectors; ++v) total += sum[m][v];
+  return total[0];
+}
+
+inline float read_loop(const float* x, std::size_t count) {
+  vec sum[8] = {};
+  for (std::size_t i = 0; i < count; i += 8 * static_cast<std::size_t>(lanes))
+#pragma GCC unroll 8
+    for (int v = 0; v < 8; ++v) sum[v] += load(x + i + static_cast<std::size_t>(v * lanes));
+  vec total = sum[0];
+  for (int v = 1; v < 8; ++v) total += sum[v];
+  float result = 0;
+  for (int i = 0; i < lanes; ++i) result += total[i];
+  return result;
+}

@@ -1,0 +1,28 @@
+// What this machine can do at best, measured now: the ceilings that a profile is read against.
+#pragma once
+
+#include <bit/backend/cpu/isa/table.hpp>
+#include <cstddef>
+
+namespace bit::inline v0::detail {
+
+/// Rates of all threads together.
+struct cpu_peak {
+  double fma_gflops;       ///< 1e9 operations a second on floats in registers, a multiply-add counted as two
+  double bfloat16_gflops;  ///< the same for products of bfloat16, by instruction or in float
+  double read_gbytes;      ///< 1e9 bytes a second read from main memory, each thread its own stretch
+};
+
+/// Bytes that measure_peak allocates and reads: several times the last-level caches of common machines.
+inline constexpr std::size_t peak_read_bytes = 256 * 1024 * 1024;
+
+/// Measures them with `threads` threads for about a quarter of a second: the best of several repetitions, so that a
+/// neighbour's work counts little. Clocks move with heat and load: compare only what was measured in the same minute.
+/// Throws std::bad_alloc.
+BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa);
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/peak.ipp>
+#endif

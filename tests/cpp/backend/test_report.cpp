@@ -1,0 +1,143 @@
+// What a plan tells about itself: names, algorithms, bytes, seconds.
+#include <doctest/doctest.h>
+#include <bit/reference.hpp>
+#include <bit/resnet.hpp>
+#include <cmath>
+#include <numeric>
+
+#include "random_data.hpp"
+
+namespace {
+
+const bit::resnet_config small{.units = {1, 2, 1, 1}, .stem_channels = 32, .num_classes = 10};
+
+bit::program program_of(const bit::network& net, const bit::dims4& images) {
+  const std::string output = "logits";
+  return net.emit(images, {&output, 1});
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("a report has the summary's rows and sums", Backend, bit::cpu<float>, bit::reference<double>) {
+  const auto model = bit::resnet_v2<Backend>(small, 1).freeze({.algorithm = bit::algorithm::direct});
+  const bit::dims4 images{2, 3, 65, 40};
+  const auto rows = model.report(images);
+  const auto summary = bit::summarise(program_of(model.network(), images));
+  REQUIRE(rows.size() == summary.size());
+  double flops = 0;
+  std::size_t macs = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CAPTURE(summary[i].name);
+    CHECK(rows[i].step.name == summary[i].name);
+    CHECK(rows[i].step.kind == summary[i].kind);
+    CHECK(rows[i].step.output == summary[i].output);
+    CHECK((rows[i].algorithm == "direct") == (summary[i].macs > 0));
+    CHECK((rows[i].weight_bytes > 0) == (summary[i].macs > 0));
+    CHECK(rows[i].min_seconds == 0);
+    flops += rows[i].flops();
+    macs += summary[i].macs;
+  }
+  CHECK(flops == 2.0 * static_cast<double>(macs));
+}
+
+TEST_CASE("a report counts bytes as the plan stores them") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const bit::dims4 images{2, 3, 64, 64};
+  const bit::program p = program_of(model.network(), images);
+  const auto rows = model.report(images);
+  const bit::memory_plan memory = model.plan(images);
+  CHECK(rows.front().read_bytes == images.size() * sizeof(float));
+  std::size_t weights = 0, written = 0;
+  for (const auto& row : rows) {
+    weights += row.weight_bytes;
+    written += row.written_bytes;
+  }
+  CHECK(written == std::accumulate(memory.bytes.begin(), memory.bytes.end(), std::size_t{0}));
+  // Beside the kernels only norms and the bias are packed: below a tenth even here, where maps are narrow.
+  CHECK(weights <= model.parameter_bytes());
+  CHECK(10 * weights >= 9 * model.parameter_bytes());
+  // The unit's last step reads the first two maps' sums too, and the residual or the projection's input.
+  CHECK(rows[3].step.kind == "conv 1x1 + projection");
+  CHECK(rows[3].read_bytes >
+        rows[3].step.inputs[0].size() * sizeof(float) + rows[3].step.inputs[1].size() * sizeof(float));
+}
+
+TEST_CASE_TEMPLATE("a profile adds seconds to the report's rows", Backend, bit::cpu<float>, bit::reference<double>) {
+  using T = typename Backend::value_type;
+  const auto model = bit::resnet_v2<Backend>(small, 1).freeze();
+  const bit::dims4 dims{1, 3, 32, 32};
+  const std::vector<T> images(dims.size(), T(0.5));
+  const auto view = bit::view_of(images.data(), dims, bit::layout::nchw);
+  const auto rows = model.profile(view, 3, {.threads = 2});
+  REQUIRE(rows.size() == model.report(dims).size());
+  for (const auto& row : rows) {
+    CAPTURE(row.step.name);
+    CHECK(row.min_seconds > 0);
+    CHECK(row.median_seconds >= row.min_seconds);
+    CHECK(row.median_seconds < 60);
+  }
+  CHECK_THROWS_AS(model.profile(view, 0), bit::config_error);
+}
+
+TEST_CASE("the median of an even number of runs is the mean of the middle two") {
+  std::vector<bit::step_report> rows(2);
+  bit::add_seconds(rows, {8, 1, 2, 7, 4, 3, 6, 5});
+  CHECK(rows[0].min_seconds == 2);
+  CHECK(rows[0].median_seconds == 5);
+  CHECK(rows[1].min_seconds == 1);
+  CHECK(rows[1].median_seconds == 4);
+}
+
+TEST_CASE("step_seconds may be shorter than the program, and stays as it is where nothing is asked") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({1, 3, 32, 32}, 1);
+  std::vector<double> seconds(4, -1.0);
+  bit::run_options options;
+  const auto plain = model(x, bit::layout::nchw, options);
+  CHECK(seconds == std::vector<double>(4, -1.0));
+  options.step_seconds = std::span(seconds).first(3);
+  CHECK(model(x, bit::layout::nchw, options) == plain);
+  for (std::size_t i = 0; i < 3; ++i) CHECK(seconds[i] > 0);
+  CHECK(seconds[3] == -1.0);
+}
+
+TEST_CASE("every instruction set's ceilings can be measured") {
+  for (const std::string& isa : bit::available_isas()) {
+    CAPTURE(isa);
+    const bit::detail::isa_kernels& kernels = bit::detail::kernels_of(isa);
+    // Every multiply-add adds 1·1 to a lane, so the lanes count operations, 16 to a tile's block of columns.
+    const auto check = [](const auto& kernels) {
+      const auto sums = static_cast<double>(kernels.tile_rows * kernels.tile_columns);
+      const double lanes = sums * 1000.0 / static_cast<double>(kernels.fma_loop(1000));
+      const double steps = static_cast<double>(kernels.fma_loop_flops) / (2 * sums);
+      CHECK(lanes * steps == std::floor(lanes * steps));
+      CHECK(lanes * steps >= 4);
+      CHECK(lanes * steps <= 16);
+    };
+    check(kernels.single);
+    check(kernels.brain);
+    CHECK(kernels.brain.fma_loop_flops == 2 * kernels.single.fma_loop_flops);
+    const std::vector<float> ones(4096, 1.0f);
+    CHECK(kernels.single.read_loop(ones.data(), 4096) == 4096.0f);
+  }
+  const bit::detail::cpu_peak peak = bit::detail::measure_peak(1, bit::detail::default_kernels());
+  CHECK(peak.fma_gflops > 0);
+  CHECK(peak.bfloat16_gflops > 0);
+  CHECK(peak.read_gbytes > 0);
+}
+
+TEST_CASE("the batch for throughput is a function of the model and the size, within the memory allowed") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const bit::dims4 image{.c = 3, .h = 96, .w = 64};
+  const std::size_t best = model.throughput_batch(image);
+  // Small images leave the fixed costs of a call to be shared: one at a time is never best.
+  CHECK(best > 1);
+  CHECK(best <= 32);
+  CHECK(model.throughput_batch({.n = 7, .c = 3, .h = 96, .w = 64}) == best);
+  CHECK(model.throughput_batch(image, 0) == 1);
+  const std::size_t two = model.plan({2, 3, 96, 64}).total;
+  CHECK(model.throughput_batch(image, two) <= 2);
+  CHECK_THROWS_AS(model.throughput_batch({.c = 4, .h = 96, .w = 64}), bit::shape_error);
+  // The reference takes images one by one whatever the batch.
+  CHECK(bit::resnet_v2<bit::reference<float>>(small, 1).freeze().throughput_batch(image) == 1);
+}
