@@ -48,7 +48,8 @@ def inner_loops(lines: list[str]) -> list[list[str]]:
 
 def problem(rows: int, lines: list[str]) -> str:
     """What is wrong with a tile; empty if nothing."""
-    busiest = max(inner_loops(lines), key=multiplies, default=[])
+    # Only the loop over k multiplies by one element of a vector; statistics multiply vectors.
+    busiest = max(inner_loops(lines), key=lambda loop: sum(".s[" in line for line in loop), default=[])
     step = rows * VECTORS_PER_ROW
     fused = multiplies(busiest)
     if fused == 0 or fused % step != 0:
