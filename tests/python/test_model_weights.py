@@ -80,7 +80,7 @@ def test_width_and_units_may_be_chosen() -> None:
         ({"name": "nothing", "units": (1, 1, 1, 1)}, "no released model"),
         ({"name": "x", "units": (1, 1, 1), "stem_channels": 32}, "expected units of four blocks"),
         ({"name": "x", "units": (1, 1, 1, 1), "stem_channels": 33}, "multiple of groups = 32, got 33"),
-        ({"name": "R50x1", "dtype": "float16"}, "expected dtype float32 or float64, got 'float16'"),
+        ({"name": "R50x1", "dtype": "float16"}, "expected dtype float32, bfloat16, float64, got 'float16'"),
         ({"name": "R50x1", "output_stride": 4}, "output_stride 32, 16 or 8, got 4"),
         ({"name": "R50x1", "pretrained": True}, "an architecture, not a released model"),
         ({"name": "R50x1", "pretrained": True, "weights": "a.npz"}, "got both"),

@@ -134,6 +134,15 @@ def test_direct_means_direct() -> None:
     assert {row["algorithm"] for row in plan.rows if row["flops"]} == {"direct"}
 
 
+@pytest.mark.parametrize(("algorithm", "products"), [("winograd_2x2", 16), ("winograd_4x4", 36)])
+def test_winograd_takes_the_3x3_convolutions_of_stride_1_with_larger_weights(algorithm: str, products: int) -> None:
+    direct, winograd = small_model(algorithm="direct").plan(64), small_model(algorithm=algorithm).plan(64)
+    for a, b in zip(direct.rows, winograd.rows, strict=True):
+        assert (b["algorithm"] == algorithm) == (a["kind"] == "conv 3x3")
+        assert b["weight_bytes"] * 9 == a["weight_bytes"] * (products if b["algorithm"] == algorithm else 9)
+        assert b["flops"] == a["flops"]  # of the direct form in both
+
+
 def test_a_models_description_tells_an_algorithm_that_was_asked_for() -> None:
     assert "algorithm" not in repr(small_model())
     assert "algorithm winograd" in repr(small_model(algorithm="winograd"))

@@ -62,6 +62,21 @@ TEST_CASE("a report counts bytes as the plan stores them") {
         rows[3].step.inputs[0].size() * sizeof(float) + rows[3].step.inputs[1].size() * sizeof(float));
 }
 
+TEST_CASE_TEMPLATE("a report names the algorithm that was chosen", Backend, bit::cpu<float>, bit::cpu<bit::bfloat16>) {
+  const bit::dims4 images{1, 3, 64, 64};
+  const auto direct = bit::resnet_v2<Backend>(small, 1).freeze({.algorithm = bit::algorithm::direct}).report(images);
+  for (const auto wanted : {bit::algorithm::winograd_2x2, bit::algorithm::winograd_4x4}) {
+    const auto rows = bit::resnet_v2<Backend>(small, 1).freeze({.algorithm = wanted}).report(images);
+    const std::size_t products = wanted == bit::algorithm::winograd_2x2 ? 16 : 36;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      CAPTURE(rows[i].step.name);
+      const bool applies = rows[i].step.kind == "conv 3x3";
+      CHECK((rows[i].algorithm == bit::name_of(wanted)) == applies);
+      CHECK(rows[i].weight_bytes * 9 == direct[i].weight_bytes * (applies ? products : 9));
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("a profile adds seconds to the report's rows", Backend, bit::cpu<float>, bit::reference<double>) {
   using T = typename Backend::value_type;
   const auto model = bit::resnet_v2<Backend>(small, 1).freeze();

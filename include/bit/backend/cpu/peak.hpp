@@ -8,7 +8,7 @@ namespace bit::inline v0::detail {
 
 /// Rates of all threads together.
 struct cpu_peak {
-  double fma_gflops;       ///< 1e9 operations a second on floats in registers, a multiply-add counted as two
+  double fma_gflops;       ///< 1e9 operations a second of the register tile on floats in L1, a multiply-add is two
   double bfloat16_gflops;  ///< the same for products of bfloat16, by instruction or in float
   double read_gbytes;      ///< 1e9 bytes a second read from main memory, each thread its own stretch
 };

@@ -7,9 +7,9 @@
 
 namespace bit::inline v0::detail {
 
-/// Barrier, uneven shares and first touches of a step: R50x1 at 224² took 22.1 ms for one image, 41.1 for two and 82.3
-/// for four (2 threads, Zen 5), that is 1.2 ms a call over its 51 steps beside 20.3 ms an image.
-inline constexpr double step_seconds = 1.2e-3 / 51;
+/// Barrier, uneven shares and first touches of a step: R50x1 at 224² takes 15.7 ms for one image and 30.1 for two (2
+/// threads, Zen 5), that is 1.3 ms a call over its 51 steps beside 14.4 ms an image.
+inline constexpr double step_seconds = 1.3e-3 / 51;
 
 template <class T>
 double predicted_seconds(const program& p, const freeze_options& options, const kernel_table<T>& kernels) {
