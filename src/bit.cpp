@@ -1,13 +1,17 @@
 // Compiled mode: the bodies of every function that is not a template, once, and the templates for the usual policies.
 #include <bit/backend/cpu/constants.ipp>
 #include <bit/backend/cpu/conv.ipp>
+#include <bit/backend/cpu/cost.ipp>
 #include <bit/backend/cpu/isa/dispatch.ipp>
+#include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
+#include <bit/backend/cpu/program_cost.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
 #include <bit/backend/cpu/weights.ipp>
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/backend/freeze_options.ipp>
+#include <bit/backend/report.ipp>
 #include <bit/detail/aligned_buffer.ipp>
 #include <bit/model/config.ipp>
 #include <bit/model/network.ipp>
