@@ -142,11 +142,12 @@ fuzz-seeds: build/fuzz/build.ninja
 	ctest --preset fuzz
 
 # New findings of a fuzzer go to build/fuzz/found, so that the seeds in tests/fuzz/corpus stay few and small.
-fuzz: fuzz-seeds
+fuzz: fuzz-seeds build
 	mkdir -p build/fuzz/found
 	cd build/fuzz/found && for f in ../tests/fuzz/fuzz_*; do test -x $$f || continue; name=$${f##*fuzz_}; mkdir -p $$name; \
 	  echo "== $$name"; $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -malloc_limit_mb=512 -timeout=25 \
 	  $$name $(CURDIR)/tests/fuzz/corpus/$$name || exit 1; done
+	build/dev/tests/cpp/backend/fuzz_networks --seconds $(FUZZ_SECONDS) --seed $$(date +%s)
 	PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds $(FUZZ_SECONDS)
 
 clean:

@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -100,7 +101,7 @@ void register_decoders(py::module_& m) {
         const auto bytes = bytes_of(info);
         bit::rgb_image image;
         {
-          const py::gil_scoped_release release;
+          const released_gil release;
           image = data::decode(bytes, {.apply_orientation = apply_orientation, .max_pixels = max_pixels}, name);
         }
         return to_array(std::move(image));
@@ -112,7 +113,7 @@ void register_decoders(py::module_& m) {
       [](const std::filesystem::path& path, bool apply_orientation, std::size_t max_pixels) {
         bit::rgb_image image;
         {
-          const py::gil_scoped_release release;
+          const released_gil release;
           image = data::read_image(path, {.apply_orientation = apply_orientation, .max_pixels = max_pixels});
         }
         return to_array(std::move(image));
@@ -137,7 +138,7 @@ void register_preprocess(py::module_& m) {
       [](const pixel_array<T>& image, const data::preprocess_spec& spec, pixel_array<float>& out) {
         const auto pixels = view_of(image);
         const auto target = span_of(out);
-        const py::gil_scoped_release release;
+        const released_gil release;
         data::preprocess(pixels, spec, target);
       },
       py::arg("image").noconvert(), py::arg("spec"), py::arg("out").noconvert());
@@ -153,7 +154,7 @@ void register_transforms(py::module_& m) {
       "preprocess_file",
       [](const std::filesystem::path& path, const data::preprocess_spec& spec, pixel_array<float>& out) {
         const auto target = span_of(out);
-        const py::gil_scoped_release release;
+        const released_gil release;
         data::preprocess(data::read_image(path), spec, target);
       },
       py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
@@ -166,7 +167,7 @@ void register_transforms(py::module_& m) {
         const auto method = parse_resampling(resampling);
         bit::rgb_image result;
         {
-          const py::gil_scoped_release release;
+          const released_gil release;
           result = data::resize(pixels, height, width, filter, method);
         }
         return to_array(std::move(result));
@@ -182,7 +183,7 @@ void register_transforms(py::module_& m) {
         const auto method = parse_resampling(resampling);
         data::float_image result;
         {
-          const py::gil_scoped_release release;
+          const released_gil release;
           result = data::resize(pixels, height, width, filter, method);
         }
         return to_array(std::move(result));
@@ -192,7 +193,7 @@ void register_transforms(py::module_& m) {
 }
 
 void register_folders(py::module_& m) {
-  m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<py::gil_scoped_release>());
+  m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<released_gil>());
   m.def(
       "list_labelled_images",
       [](const std::filesystem::path& folder, const std::string& order) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -45,7 +46,7 @@ py::dict fit(const float_array& x, const label_array& y, std::size_t classes, co
   const auto labels = labels_of(y);
   eval::ridge_classifier model;
   {
-    const py::gil_scoped_release release;
+    const released_gil release;
     model = eval::fit_ridge(table, labels, classes, lambdas);
   }
   py::list candidates;
@@ -62,7 +63,7 @@ py::tuple nearest(const float_array& train, const float_array& queries, std::siz
   const auto table = view(train, "features"), wanted = view(queries, "queries");
   eval::neighbours found;
   {
-    const py::gil_scoped_release release;
+    const released_gil release;
     found = eval::nearest_neighbours(table, wanted, k);
   }
   return py::make_tuple(to_array(found.rows), to_array(found.similarities));
@@ -74,7 +75,7 @@ py::array_t<py::ssize_t> classify(const float_array& train, const label_array& y
   const auto labels = labels_of(y);
   std::vector<std::size_t> answer;
   {
-    const py::gil_scoped_release release;
+    const released_gil release;
     answer = eval::knn_classify(table, labels, classes, wanted, k);
   }
   py::array_t<py::ssize_t> out(static_cast<py::ssize_t>(answer.size()));

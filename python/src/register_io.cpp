@@ -8,6 +8,7 @@
 #include <bit/io.hpp>
 #include <cstring>
 
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -77,7 +78,7 @@ template <class T>
 py::array read_values(const bit::named_tensor& tensor) {
   py::array_t<T> values(std::vector<py::ssize_t>(tensor.shape.begin(), tensor.shape.end()));
   const std::span<T> out(values.mutable_data(), static_cast<std::size_t>(values.size()));
-  const py::gil_scoped_release free;
+  const released_gil free;
   tensor.data->read(out);
   tensor.data->release();
   return values;
@@ -141,7 +142,7 @@ void register_checkpoint(py::module_& m) {
       .def_property_readonly("tensors", &list_tensors, "Official name, shape and stored dtype of every tensor.")
       .def("read", &read_tensor, py::arg("name"), py::arg("dtype") = "float32",
            "Values of one tensor in the official layout, as float32 or float64.")
-      .def("find_bad_values", &io::find_bad_values, py::call_guard<py::gil_scoped_release>(),
+      .def("find_bad_values", &io::find_bad_values, py::call_guard<released_gil>(),
            "Sentences on NaN, infinite values and constant filters; reads everything.")
       .def("adapt_head", &adapt_head, py::arg("kind"), py::arg("num_classes") = 0, py::arg("seed") = 0,
            "The checkpoint with its head kept, dropped, zero or new (seeded random).")
@@ -162,7 +163,7 @@ void register_io(py::module_& m) {
       "open_checkpoint",
       [](const std::filesystem::path& path, const std::string& mode, bool extra, bool mismatch, bool values) {
         const auto options = options_of(mode, extra, mismatch, values);
-        const py::gil_scoped_release free;
+        const released_gil free;
         return io::open_checkpoint(path, options);
       },
       py::arg("path"), py::kw_only(), py::arg("mode") = "map", py::arg("allow_extra_tensors") = false,
@@ -185,7 +186,7 @@ void register_io(py::module_& m) {
   const auto write = [](const std::filesystem::path& path, const std::vector<bit::named_tensor>& tensors,
                         const std::string& names, const std::map<std::string, std::string>& metadata, bool npz) {
     const auto naming = io::naming_from_string(names);
-    const py::gil_scoped_release free;
+    const released_gil free;
     if (npz) return io::write_npz(path, tensors, naming);
     io::write_safetensors(path, tensors, naming, metadata);
   };

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <type_traits>
 
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -23,8 +24,11 @@ class signal_check {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return false;
     last_ = now;
-    const py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    PyGILState_STATE before{};
+    take_gil([&] { before = PyGILState_Ensure(); });
+    const bool interrupted = PyErr_CheckSignals() != 0;
+    PyGILState_Release(before);
+    return interrupted;
   }
 
  private:
@@ -91,7 +95,7 @@ class network_of final : public any_network {
   network_of(bit::network net, const std::string& algorithm, std::string dtype, std::string backend)
       : model_([&] {
           const bit::freeze_options options{.algorithm = bit::algorithm_of(algorithm)};
-          const py::gil_scoped_release release;
+          const released_gil release;
           return bit::frozen_resnet_v2<Backend>(std::move(net), options);
         }()),
         dtype_(std::move(dtype)),
@@ -137,7 +141,7 @@ class network_of final : public any_network {
       py::array_t<T> values(t.shape);
       const std::span<T> out(values.mutable_data(), static_cast<std::size_t>(values.size()));
       {
-        const py::gil_scoped_release release;
+        const released_gil release;
         t.data->read(out);
       }
       all.append(py::make_tuple(t.name, values));
@@ -190,7 +194,7 @@ class network_of final : public any_network {
     options.output_layout = order;
     options.interrupted = std::ref(check);
     try {
-      const py::gil_scoped_release release;
+      const released_gil release;
       work(options);
     } catch (const bit::interrupted_error&) {
       throw py::error_already_set();  // PyErr_CheckSignals has set it

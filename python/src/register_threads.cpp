@@ -6,6 +6,7 @@
 #include <atomic>
 #include <bit/resnet.hpp>
 
+#include "gil.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -43,7 +44,7 @@ py::dict build_info() {
 
 py::dict measure_peak(std::size_t threads) {
   const auto peak = [&] {
-    const py::gil_scoped_release release;
+    const released_gil release;
     return bit::detail::measure_peak(bit::cpu<float>::threads(threads_or_default(threads)),
                                      bit::detail::default_kernels());
   }();

@@ -34,7 +34,9 @@ struct value_lister {
     if (s.projection) source(*s.projection);
     if (s.residual) {
       out.reads.push_back(*s.residual);
-      out.in_place = {*s.residual, s.y};
+      // What the products read too must last until the last of them: other threads may be behind.
+      if (*s.residual != s.main.x && (!s.projection || *s.residual != s.projection->x))
+        out.in_place = {*s.residual, s.y};
     }
     out.writes.push_back(s.y);
     optional_write(s.statistics);

@@ -37,7 +37,7 @@ struct conv_source {
 struct conv_step {
   conv_source main;
   std::optional<conv_source> projection = {};  ///< only beside a 1x1 main convolution
-  std::optional<value_id> residual = {};       ///< (n,cout,oh,ow), may share memory with y
+  std::optional<value_id> residual = {};       ///< (n,cout,oh,ow), may share memory with y if no source reads it
   value_id y;                                  ///< (n,cout,oh,ow)
   std::optional<value_id> statistics = {};     ///< of y: (n,groups)
 };

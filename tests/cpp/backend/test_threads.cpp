@@ -1,9 +1,13 @@
 // One frozen model used from several threads, from inside a parallel region, and interrupted.
 #include <doctest/doctest.h>
 #include <omp.h>
+#include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <atomic>
 #include <bit/resnet.hpp>
+#include <optional>
 #include <thread>
 
 #include "random_data.hpp"
@@ -26,6 +30,109 @@ TEST_CASE("two models called by four threads at once give what one thread gives"
     });
   for (std::thread& t : threads) t.join();
   CHECK(wrong == std::vector<int>(4, 0));
+}
+
+TEST_CASE("case 22: eight threads with one model, each in its own number of threads, get one thread's bits") {
+  const auto model = bit::resnet_v2<>(small, 3).freeze();
+  const auto x = test::random_images({3, 3, 47, 61}, 3);
+  bit::run_options one;
+  one.threads = 1;
+  const auto expected = model(x, bit::layout::nchw, one), other = model(test::random_images({3, 3, 47, 61}, 4));
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(8, 0);
+  for (std::size_t t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] {
+      bit::run_options options;
+      options.threads = t;  // 0: the default
+      for (int i = 0; i < 5; ++i) wrong[t] += !(model(x, bit::layout::nchw, options) == expected);
+    });
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == std::vector<int>(8, 0));
+  CHECK_FALSE(other == expected);  // negative control: other images give other logits
+}
+
+TEST_CASE("case 22: any number of threads gives the same bits, for odd batches and sizes") {
+  const auto model = bit::resnet_v2<>(small, 4).freeze();
+  for (const bit::dims4 d : {bit::dims4{1, 3, 1, 1}, {1, 3, 33, 65}, {5, 3, 17, 40}, {2, 3, 96, 64}}) {
+    const auto x = test::random_images(d, 5);
+    bit::run_options options;
+    options.threads = 1;
+    const auto expected = model(x, bit::layout::nchw, options);
+    const auto maps = model.features(x, "block2", bit::layout::nchw, options);
+    for (const std::size_t threads : {2u, 3u, 5u, 16u}) {
+      CAPTURE(threads);
+      options.threads = threads;
+      CHECK(model(x, bit::layout::nchw, options) == expected);
+      CHECK(model.features(x, "block2", bit::layout::nchw, options) == maps);
+    }
+  }
+}
+
+TEST_CASE("case 23: a model made, used and dropped in one thread is used in another") {
+  const auto x = test::random_images({1, 3, 40, 40}, 1);
+  const auto expected = bit::resnet_v2<>(small, 1).freeze()(x);
+  std::optional<bit::frozen_resnet_v2<bit::cpu<float>>> model;
+  std::thread([&] { model.emplace(bit::resnet_v2<>(small, 1).freeze()), (*model)(x); }).join();
+  CHECK((*model)(x) == expected);
+  std::thread([&] { model.reset(); }).join();
+}
+
+TEST_CASE("case 23: nested regions, two levels active, are right") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({1, 3, 40, 40}, 1);
+  const auto expected = model(x);
+  const int levels = omp_get_max_active_levels();
+  for (const int active : {1, 2, 3}) {
+    omp_set_max_active_levels(active);
+    int wrong = 0;
+#pragma omp parallel num_threads(2) reduction(+ : wrong)
+    {
+      bit::run_options two;
+      two.threads = 2;
+      for (int i = 0; i < 3; ++i) wrong += !(model(x, bit::layout::nchw, two) == expected);
+    }
+    CHECK(wrong == 0);
+  }
+  omp_set_max_active_levels(levels);
+}
+
+TEST_CASE("case 23: threads that OpenMP itself takes back or adds change no bit") {
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({2, 3, 40, 40}, 1);
+  const auto expected = model(x);
+  const int before = omp_get_max_threads(), dynamic = omp_get_dynamic();
+  for (const int threads : {1, 4, 2}) {
+    omp_set_num_threads(threads);
+    CHECK(bit::cpu<float>::threads(0) <= static_cast<std::size_t>(threads));
+    CHECK(model(x) == expected);
+    omp_set_dynamic(1);
+    CHECK(model(x) == expected);
+    omp_set_dynamic(dynamic);
+  }
+  omp_set_num_threads(before);
+}
+
+TEST_CASE("case 23: signals that interrupt system calls disturb nothing") {
+  static std::atomic<int> signals{0};
+  signals = 0;
+  struct sigaction count {
+  }, before{};
+  count.sa_handler = [](int) { ++signals; };  // without SA_RESTART: futex waits return early
+  REQUIRE(::sigaction(SIGALRM, &count, &before) == 0);
+  const auto model = bit::resnet_v2<>(small, 1).freeze();
+  const auto x = test::random_images({1, 3, 64, 64}, 1);
+  const auto expected = model(x);
+  const itimerval often{{0, 500}, {0, 500}}, never{};
+  REQUIRE(::setitimer(ITIMER_REAL, &often, nullptr) == 0);
+  bit::run_options options;
+  options.threads = 4;
+  int wrong = 0;
+  for (int i = 0; i < 1000 && (i < 20 || signals < 20); ++i)
+    wrong += !(model(x, bit::layout::nchw, options) == expected);
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  CHECK(wrong == 0);
+  CHECK(signals >= 20);
 }
 
 TEST_CASE("a call inside the user's own parallel region is right") {

@@ -48,6 +48,24 @@ TEST_CASE("the clash check finds a plan that puts everything at offset 0") {
   CHECK(has_clash(p, plan));
 }
 
+TEST_CASE("a residual that the convolution itself reads is not written over") {
+  bit::program p = logits_program({1, 3, 64, 64});
+  std::size_t changed = 0;
+  for (bit::step& s : p.steps)
+    if (auto* conv = std::get_if<bit::conv_step>(&s); conv && conv->residual) {
+      CHECK(bit::values_of(s).in_place);
+      bit::conv_step other = *conv;
+      other.main.x = *other.residual;
+      CHECK_FALSE(bit::values_of(other).in_place);
+      other = *conv;
+      other.projection = other.main;
+      other.projection->x = *other.residual;
+      CHECK_FALSE(bit::values_of(other).in_place);
+      ++changed;
+    }
+  CHECK(changed == 2);
+}
+
 TEST_CASE("a residual sum is written over the residual") {
   const bit::program p = logits_program({1, 3, 64, 64});
   const bit::memory_plan plan = bit::plan_memory(p, map_bytes(p));

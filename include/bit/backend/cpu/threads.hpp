@@ -3,11 +3,21 @@
 
 #include <bit/config.hpp>
 #include <cstddef>
+#include <filesystem>
 
 namespace bit::inline v0::detail {
 
+/// Where the system tells the control group of this process and its limits; tests give other places.
+struct cgroup_files {
+  std::filesystem::path membership = "/proc/self/cgroup", root = "/sys/fs/cgroup";
+};
+
+/// Processors' worth of time, rounded up, that the control group and those above it grant; 0 if none sets a limit.
+/// cpu.max of version 2 ("quota period" or "max period"), cpu.cfs_quota_us and cpu.cfs_period_us of version 1.
+BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files = {});
+
 /// OMP_NUM_THREADS if it is set; otherwise the processors of the affinity mask, but no more than the cgroup's CPU
-/// quota rounded up. At least 1.
+/// quota rounded up. Never more than OMP_THREAD_LIMIT; at least 1.
 BIT_FUNC std::size_t usable_threads();
 
 /// `wanted`, or 1 in a child forked from a process that has asked this before: there libgomp still believes in the

@@ -13,23 +13,49 @@
 
 namespace bit::inline v0::detail {
 
-/// Processors' worth of time that the control group grants, or 0 if it sets no limit: cpu.max of version 2
-/// ("quota period" or "max period"), cpu.cfs_quota_us of version 1.
-inline std::size_t cgroup_processors() {
+/// The limit that one control group's folder states; 0 for none.
+inline std::size_t folder_processors(const std::filesystem::path& folder) {
   double quota = 0, period = 0;
   std::string first;
-  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> first >> period) {
-    if (first == "max") return 0;
-    quota = std::strtod(first.c_str(), nullptr);
+  if (std::ifstream v2(folder / "cpu.max"); v2 >> first >> period) {
+    quota = first == "max" ? 0 : std::strtod(first.c_str(), nullptr);
   } else {
-    std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    std::ifstream v1_quota(folder / "cpu.cfs_quota_us"), v1_period(folder / "cpu.cfs_period_us");
     if (!(v1_quota >> quota) || !(v1_period >> period)) return 0;
   }
-  return quota > 0 && period > 0 ? static_cast<std::size_t>(std::ceil(quota / period)) : 0;
+  const double processors = quota > 0 && period > 0 ? std::ceil(quota / period) : 0;
+  return processors > 0 && processors < 1e6 ? static_cast<std::size_t>(processors) : 0;
+}
+
+/// The tightest limit of `group` and all above it, where `controller` is mounted. In a container the group is often
+/// named as the host sees it and not there at all: then the mount's own folder is what counts.
+inline std::size_t tightest_limit(const std::filesystem::path& controller, std::filesystem::path group) {
+  std::size_t tightest = 0;
+  for (group = group.relative_path();; group = group.parent_path()) {
+    if (const std::size_t limit = folder_processors(controller / group); limit > 0)
+      tightest = tightest > 0 ? std::min(tightest, limit) : limit;
+    if (group.empty()) return tightest;
+  }
+}
+
+/// A line of membership is "number:controllers:/group"; version 2 has no controllers.
+BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files) {
+  std::string group_v2 = "/", group_v1 = "/", line;
+  for (std::ifstream membership(files.membership); std::getline(membership, line);) {
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    if (controllers == ",,") group_v2 = line.substr(second + 1);
+    if (controllers.find(",cpu,") != std::string::npos) group_v1 = line.substr(second + 1);
+  }
+  std::size_t tightest = 0;
+  for (const std::size_t limit : {tightest_limit(files.root, group_v2), tightest_limit(files.root / "cpu", group_v1)})
+    if (limit > 0) tightest = tightest > 0 ? std::min(tightest, limit) : limit;
+  return tightest;
 }
 
 BIT_FUNC std::size_t usable_threads() {
-  const auto wanted = static_cast<std::size_t>(std::max(omp_get_max_threads(), 1));
+  const auto wanted = static_cast<std::size_t>(std::max(std::min(omp_get_max_threads(), omp_get_thread_limit()), 1));
   static const std::size_t limit = std::getenv("OMP_NUM_THREADS") ? 0 : cgroup_processors();
   return limit > 0 ? std::min(wanted, limit) : wanted;
 }

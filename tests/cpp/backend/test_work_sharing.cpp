@@ -1,0 +1,124 @@
+// The barrier and the work queue: nothing is lost, done twice or read too early. What threads share here is plain
+// memory on purpose: the thread sanitizer reports every access that the two fail to order.
+#include <doctest/doctest.h>
+#include <bit/backend/cpu/work_queue.hpp>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using bit::detail::work_queue;
+using bit::detail::work_slot;
+
+/// Runs body(thread) in `count` threads.
+template <class Body>
+void in_threads(std::size_t count, const Body& body) {
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < count; ++t) threads.emplace_back([&, t] { body(t); });
+  for (std::thread& t : threads) t.join();
+}
+
+constexpr std::size_t step_items[] = {7, 1, 0, 100, 2, 0, 0, 3, 33};
+constexpr std::size_t steps = std::size(step_items), rounds = 60;
+
+}  // namespace
+
+TEST_CASE("nobody passes the barrier before all have come, spinning or sleeping") {
+  for (const int spins : {0, 20, 2000}) {
+    bit::detail::barrier barrier(spins);
+    std::vector<std::size_t> reached(3, 0), wrong(3, 0);
+    in_threads(3, [&](std::size_t t) {
+      for (std::size_t round = 1; round <= 300; ++round) {
+        reached[t] = round;
+        barrier.wait(3);
+        for (const std::size_t r : reached) wrong[t] += r != round;
+        barrier.wait(3);  // before anybody writes again
+      }
+    });
+    CHECK(wrong == std::vector<std::size_t>(3, 0));
+  }
+  bit::detail::barrier alone(0);
+  for (int i = 0; i < 3; ++i) alone.wait(1);  // one thread never waits
+}
+
+TEST_CASE("every item of every step is done once, and its result is seen by the next step") {
+  for (const int spins : {0, 20, 2000})
+    for (const std::size_t threads : {1u, 2u, 3u, 5u}) {
+      std::vector<work_slot> slots(threads);
+      work_queue queue(slots, spins);
+      std::vector<std::vector<int>> done;
+      for (std::size_t s = 0; s < steps * rounds; ++s) done.emplace_back(step_items[s % steps], 0);
+      std::vector<std::size_t> mine(threads, 0), unfinished(threads, 0);
+      in_threads(threads, [&](std::size_t t) {
+        for (std::size_t s = 0; s < done.size(); ++s) {
+          mine[t] += queue.work(s + 1, done[s].size(), t, threads, [&](std::size_t item) { ++done[s][item]; });
+          queue.wait(s + 1);
+          for (const int times : done[s]) unfinished[t] += times != 1;
+        }
+      });
+      CHECK(unfinished == std::vector<std::size_t>(threads, 0));
+      const std::size_t all = std::accumulate(std::begin(step_items), std::end(step_items), std::size_t{0});
+      CHECK(std::accumulate(mine.begin(), mine.end(), std::size_t{0}) == rounds * all);
+    }
+}
+
+TEST_CASE("a thread takes its own share from the front, then the others' from the back") {
+  std::vector<work_slot> slots(2);
+  work_queue queue(slots);
+  std::vector<std::size_t> order;
+  CHECK(queue.work(1, 9, 1, 2, [&](std::size_t item) { order.push_back(item); }) == 9);
+  CHECK(order == std::vector<std::size_t>{4, 5, 6, 7, 8, 3, 2, 1, 0});
+}
+
+TEST_CASE("a thread that never comes is not waited for, and finds nothing to do when it does") {
+  std::vector<work_slot> slots(3);
+  work_queue queue(slots, 0);
+  std::vector<std::size_t> mine(3, 0);
+  const auto all_steps = [&](std::size_t t) {
+    for (std::size_t s = 0; s < steps; ++s) {
+      mine[t] += queue.work(s + 1, step_items[s], t, 3, [](std::size_t) {});
+      queue.wait(s + 1);
+    }
+  };
+  in_threads(2, all_steps);
+  CHECK(mine[0] + mine[1] == std::accumulate(std::begin(step_items), std::end(step_items), std::size_t{0}));
+  all_steps(2);
+  CHECK(mine[2] == 0);
+}
+
+TEST_CASE("a step lasts until its last item is done") {
+  for (const int spins : {0, 2000}) {
+    std::vector<work_slot> slots(2);
+    work_queue queue(slots, spins);
+    std::atomic<std::size_t> others{0};
+    bool last_is_done = false, seen = false;
+    in_threads(2, [&](std::size_t t) {
+      queue.work(1, 10, t, 2, [&](std::size_t item) {
+        if (item != 0) {
+          ++others;
+          return;
+        }
+        while (others < 9) std::this_thread::yield();  // somebody else does all the rest
+        last_is_done = true;
+      });
+      queue.wait(1);
+      if (t == 1) seen = last_is_done;
+    });
+    CHECK(seen);
+  }
+}
+
+TEST_CASE("as many steps and items as the words have room for") {
+  std::vector<work_slot> slots(3);
+  work_queue queue(slots);
+  std::size_t last = 0, sum = 0;
+  CHECK(queue.work(1, work_queue::max_items, 2, 3, [&](std::size_t item) { last = item, ++sum; }) == sum);
+  CHECK(sum == work_queue::max_items);
+  CHECK(last == work_queue::max_items / 3);  // 2, 0, 1 is the order of shares; the last ends at its first item
+  for (std::size_t step = 2; step <= work_queue::max_steps; ++step) {
+    queue.work(step, step % 3, 0, 3, [&](std::size_t) { --sum; });
+    queue.wait(step);
+  }
+  CHECK(sum == work_queue::max_items - 65534);
+}
