@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit/backend/cpu/winograd.hpp>
+#include <type_traits>
 
 namespace bit::inline v0::detail {
 
@@ -165,6 +166,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
       out.y_stride = size * block;
       out.blocks = blocks;
       out.ahead = ahead.next();
+      if (m_ == 4 && std::is_same_v<T, float>) out.blocks_per_sum = accurate_blocks_per_sum;
       kernels_->product[rows - 1](&s, 1, out);
     }
   }

@@ -32,6 +32,12 @@ struct prefetch_stream {
   std::size_t lines = 0;
 };
 
+/// Blocks of 16 k that a tile sums in one go before it adds them to a total. A float sum of n random terms loses about
+/// sqrt(n / 2) roundings: sums of 128 keep deep sums (k up to 18,432 in R152x4) as good as shallow ones. Over twelve
+/// random checkpoints of R50x1 and R101x1 the logits' error fell from 1.1 to 0.8 times that of PyTorch's float32; the
+/// rate stayed (253 GFLOP/s, Zen 5).
+inline constexpr std::size_t default_blocks_per_sum = 8;
+
 /// Where a tile of m pixels times `tile_columns` output channels goes.
 template <class T>
 struct tile_output {
@@ -41,6 +47,7 @@ struct tile_output {
   double* statistics;     ///< [block][2][16]: sum and sum of squares, added to; or null
   std::size_t blocks;     ///< blocks that exist (the weights' last panel may reach beyond)
   prefetch_stream ahead;  ///< lines to ask for
+  std::size_t blocks_per_sum = default_blocks_per_sum;
 };
 
 /// What the stem's tile reads: an image row after row, channels last, with zeros around it.

@@ -1,10 +1,5 @@
 // The register tile: pixels x output channels, all of a convolution's arithmetic. No include guard: see kernels.inl.
 
-/// Blocks of 16 k that are summed in one go. A float sum of n random terms loses about sqrt(n / 2) roundings: sums of 128
-/// keep deep sums (k up to 18,432 in R152x4) as good as shallow ones. Over twelve random checkpoints of R50x1 and R101x1
-/// the logits' error fell from 1.1 to 0.8 times that of PyTorch's float32; the rate stayed (253 GFLOP/s, Zen 5).
-inline constexpr std::size_t blocks_per_sum = 8;
-
 /// y[0..rows) of tile_columns channels: all sums stay in registers over the list of segments (1x1: one segment; 3x3:
 /// nine taps; third convolution with projection: two), so that the output is touched once.
 template <class T, class Out, int rows>
@@ -12,13 +7,13 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
   using multiply = product<T>;
   vec sum[rows][tile_vectors];
   alignas(64) vec total[rows][tile_vectors];
-  std::size_t room = blocks_per_sum;
+  std::size_t room = out.blocks_per_sum;
   bool deep = false;  // whether there are totals yet
 #pragma GCC unroll 16
   for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
-  // The totals are touched once in 128 k: they stay in memory. Given the choice, g++ 12 keeps those of seven rows in
+  // The totals are touched once in 32 to 128 k: they stay in memory. Given the choice, g++ 12 keeps those of seven rows in
   // registers and spills the sums instead (106 instead of 250 GFLOP/s).
   asm("" : : "r"(&total) : "memory");
   if (out.residual)
@@ -38,7 +33,7 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
             total[m][v] = deep ? total[m][v] + sum[m][v] : sum[m][v];
             sum[m][v] = vec{};
           }
-        room = blocks_per_sum;
+        room = out.blocks_per_sum;
         deep = true;
       }
       for (std::size_t j = 0; j < out.ahead.lines; ++j) __builtin_prefetch(ahead + 64 * j, 0, 2);
