@@ -28,6 +28,7 @@ PYBIT = entrant("pybit", "contend_pybit.py", "float32", 1.5)
 CONTENDERS: dict[str, tuple[Entrant, ...]] = {
     FP32: (
         PYBIT,
+        entrant("pybit, direct", "contend_pybit.py", "float32 direct", 1.5),
         entrant("OpenVINO", "contend_openvino.py", "f32", 2.5),
         entrant("OpenVINO, streams", "contend_openvino.py", "f32 streams", 2.5),
         entrant("ONNX Runtime", "contend_onnxruntime.py", "", 2.5),
@@ -87,11 +88,14 @@ class Case:
         return self.batch, 3, self.height, self.width
 
     def entrants(self) -> tuple[Entrant, ...]:
-        """Streams need an image for each; ONNX Runtime cannot be held back from AVX-512, so it misses the AVX2 cases."""
+        """Streams need images to share; ONNX Runtime cannot be held back from AVX-512, so it misses the AVX2 cases."""
         left_out = {"OpenVINO, streams"} if self.batch < 8 or self.threads < 2 else set()
         left_out |= {"ONNX Runtime"} if self.avx2 else set()
         # Its compiler takes longer for this network than all others need for their measurements.
         left_out |= {"torch.compile"} if self.model == "R152x4" else set()
+        left_out |= (
+            set() if self.model == "R50x1" and self.precision == FP32 and self.height == 224 else {"pybit, direct"}
+        )
         return tuple(e for e in CONTENDERS[self.precision] if e.name not in left_out)
 
 

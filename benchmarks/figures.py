@@ -79,16 +79,16 @@ def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def best_peer(values: Mapping[str, float], ours: str = "pybit") -> tuple[str, float] | None:
-    """Name and value of the least of the others; None if there is none."""
-    peers = [(value, name) for name, value in values.items() if name != ours]
+def best_peer(values: Mapping[str, float]) -> tuple[str, float] | None:
+    """Name and value of the least of the others, whose names do not begin with "pybit"; None if there is none."""
+    peers = [(value, name) for name, value in values.items() if not name.startswith("pybit")]
     return (min(peers)[1], min(peers)[0]) if peers else None
 
 
-def ratio(values: Mapping[str, float], ours: str = "pybit") -> float | None:
-    """How many times the best peer's value ours is less: above 1 ours is the best. None if either lacks."""
-    peer = best_peer(values, ours)
-    return peer[1] / values[ours] if peer and ours in values else None
+def ratio(values: Mapping[str, float]) -> float | None:
+    """The best peer's value over "pybit"'s: above 1 ours is less. None if either lacks."""
+    peer = best_peer(values)
+    return peer[1] / values["pybit"] if peer and "pybit" in values else None
 
 
 def milliseconds(seconds: float) -> str:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cases import CONTENDERS, FP32, STARTERS, Case, Entrant
+from cases import BF16, CONTENDERS, FP32, STARTERS, Case, Entrant
 from figures import parameters, summary
 from machine import Neighbours, versions
 from rounds import Say, check, make_files
@@ -82,7 +82,11 @@ def measure_memory(work: Path, say: Say) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     entrants = [e for e in STARTERS if e.name != "OpenVINO, cached"]
     entrants += [e for e in CONTENDERS[FP32] if e.name == "torch.compile"]
-    half = [Entrant(f"{e.name}, bf16", e.script, e.variant, e.family, 0) for e in CONTENDERS["bf16"][:2]]
+    half = [
+        Entrant(f"{e.name}, bf16", e.script, e.variant, e.family, 0)
+        for e in CONTENDERS[BF16]
+        if e.name in ("pybit", "OpenVINO")
+    ]
     for entrant in (*entrants, *half):
         try:
             with Worker(entrant.script, entrant.variant, 2, work) as worker:

@@ -19,7 +19,7 @@ def describe() -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return cpu_description(Path("/proc/cpuinfo").read_text()) | {
         "memory_gb": round(memory / 1e9, 1),
-        "kernel": platform.release(),
+        "kernel": platform.system() + " " + ".".join(platform.release().split(".")[:2]),
         "python": platform.python_version(),
     }
 

@@ -1,8 +1,9 @@
 """BiT as an ONNX graph with kernels standardised beforehand: what ONNX Runtime and OpenVINO are given.
 
 Built by hand instead of exported, so that each peer's graph has the operators it runs fastest: the choice is how
-group norm is written. R50x1, 224², batch 1, 2 cores of Zen 5, 2026-11: ONNX Runtime takes 26 ms with InstanceNormalization
-on a reshaped map and 50 with GroupNormalization; OpenVINO takes the same time with both and with PyTorch's own graph.
+group norm is written. R50x1, 224², batch 1, 2 cores of Zen 5, 2026-11: ONNX Runtime takes 26 ms with
+InstanceNormalization on a reshaped map and 50 with GroupNormalization; OpenVINO takes the same time with both and with
+PyTorch's own graph.
 Batch, height and width are free.
 """
 

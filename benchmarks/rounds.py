@@ -17,8 +17,8 @@ from machine import Neighbours, Peak, available_memory, versions
 from prepare import reference_path
 from workers import HERE, ContenderError, Worker
 
-# Largest deviation from the float64 reference, relative to its largest logit, with which a contender takes part. Float32
-# networks of these depths deviate by 2e-6 to 3e-5, bfloat16 ones by up to 6e-2; a wrong network is off by about 1.
+# Largest deviation from the float64 reference, relative to its largest logit, with which a contender takes part:
+# float32 networks deviate by 2e-6 to 3e-5, bfloat16 ones by up to 6e-2, a wrong network by about 1.
 TOLERANCE = {"fp32": 2e-4, "bf16": 0.2}
 SLOT = 0.5  # seconds that a contender's turn should last, beside its warm-up
 Say = Callable[[str], None]
@@ -31,7 +31,7 @@ def make_files(work: Path, model: str, families: list[str]) -> None:
 
 
 def check(worker: Worker, case: Case, work: Path) -> float:
-    """Deviation of the first and the last image's logits from the reference; raises ContenderError if it is too much."""
+    """Deviation of the first and the last image's logits from the reference; too much raises ContenderError."""
     path = work / "logits.npy"
     worker.ask("logits", path=str(path))
     logits = np.load(path)
@@ -73,7 +73,7 @@ def fits(case: Case) -> bool:
 
 
 def measure(case: Case, work: Path, rounds: int, say: Say) -> dict[str, Any]:
-    """All contenders of a case, interleaved; where they do not fit into memory together, each is started anew in turn."""
+    """All contenders of a case, interleaved; if memory does not hold all of them, each is started anew in its turn."""
     start = time.perf_counter()
     references = [f"reference:{case.height}x{case.width}:{i}" for i in sorted({0, case.batch - 1})]
     families = {"npz", *(e.family for e in case.entrants())}

@@ -1,4 +1,4 @@
-"""Measures, interleaved and side by side, and writes JSON, charts and docs/benchmarks.md. README.md tells how to read it.
+"""Measures side by side, in turns, and writes JSON, charts and docs/benchmarks.md; README.md tells how to read them.
 
     run.py [--cases all|quick|NAMES] [--name NAME] [--rounds N] [--again] [--list] [--report]
 
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 def save(path: Path, results: dict[str, Any]) -> None:
     """Complete or not at all."""
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    part.write_text(json.dumps(results, indent=1) + "\n")
     os.replace(part, path)
 
 
@@ -77,9 +77,7 @@ def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="all", help='"all", "quick", or names and wildcards with commas between')
-    parser.add_argument(
-        "--name", default=time.strftime("%Y-%m-%d"), help="of the results; the same name continues a run"
-    )
+    parser.add_argument("--name", default=time.strftime("%Y-%m-%d"), help="the same name continues a run")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--work", type=Path, default=ROOT / "build/bench", help="folder for checkpoints and graphs")
     parser.add_argument("--again", action="store_true", help="measure cases anew that the results have already")
@@ -106,9 +104,9 @@ def main() -> int:
             save(path, results)
             print(show(results["jobs"][name]), flush=True)
     from charts import draw
-    from report import write
+    from report import groups, write
 
-    write(ROOT / "docs/benchmarks.md", results, draw(ROOT / "docs/benchmarks", results))
+    write(ROOT / "docs/benchmarks.md", results, draw(ROOT / "docs/benchmarks", results, groups()))
     say(f"{path.relative_to(ROOT)}, docs/benchmarks.md")
     return 0
 

@@ -103,10 +103,8 @@ def official_names(units: tuple[int, ...]) -> dict[str, str]:
 
 def units_of(tensors: Mapping[str, np.ndarray] | list[str]) -> tuple[int, ...]:
     """Residual units of the four blocks, counted from the names."""
-    return tuple(
-        len({name.split("/")[2] for name in tensors if name.startswith(f"resnet/block{block}/")})
-        for block in (1, 2, 3, 4)
-    )
+    blocks = ({name.split("/")[2] for name in tensors if name.startswith(f"resnet/block{b}/")} for b in (1, 2, 3, 4))
+    return tuple(len(block) for block in blocks)
 
 
 def state_of(tensors: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
