@@ -20,7 +20,7 @@ class Pybit(Contender):
         import pybit
 
         dtype, _, algorithm = self.variant.partition(" ")
-        options = {"algorithm": algorithm} if algorithm else {}
+        options: dict[str, Any] = {"algorithm": algorithm} if algorithm else {}
         self.model = pybit.load(files / f"{model}.npz", dtype=dtype, **options)
 
     def prepare(self, batch: Array) -> None:

@@ -82,11 +82,8 @@ def measure_memory(work: Path, say: Say) -> dict[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     entrants = [e for e in STARTERS if e.name != "OpenVINO, cached"]
     entrants += [e for e in CONTENDERS[FP32] if e.name == "torch.compile"]
-    half = [
-        Entrant(f"{e.name}, bf16", e.script, e.variant, e.family, 0)
-        for e in CONTENDERS[BF16]
-        if e.name in ("pybit", "OpenVINO")
-    ]
+    both = (e for e in CONTENDERS[BF16] if e.name in ("pybit", "OpenVINO"))
+    half = [Entrant(f"{e.name}, bf16", e.script, e.variant, e.family, 0) for e in both]
     for entrant in (*entrants, *half):
         try:
             with Worker(entrant.script, entrant.variant, 2, work) as worker:
@@ -114,7 +111,7 @@ def measure_sizes(work: Path, say: Say) -> dict[str, Any]:
         target = work / "install" / name.replace(" ", "-")
         shutil.rmtree(target, ignore_errors=True)
         wanted = [pinned(package) for package in packages]
-        command = [sys.executable, "-m", "pip", "install", "-q", "--target", target, *wanted]
+        command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target), *wanted]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             found[name] = {"note": (done.stderr.strip().splitlines() or ["pip failed"])[-1][:300]}

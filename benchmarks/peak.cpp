@@ -15,7 +15,7 @@ namespace {
 
 // Two units with 4 cycles of latency need 8 chains. They start from different values: equal ones become one chain.
 constexpr int chains = 16;
-volatile float sink;         // what the sums end in, so that they are not removed
+volatile float sink;  // what the sums end in, so that they are not removed
 
 __attribute__((target("avx512f"))) void avx512(long steps, float seed) {
   const __m512 x = _mm512_set1_ps(seed), y = _mm512_set1_ps(1e-3F);

@@ -139,4 +139,6 @@ def from_state(state: Mapping[str, Tensor], folded: bool) -> Network:
     for module in network.modules():
         if isinstance(module, StandardisedConv):
             module.folded = folded
-    return network.eval().requires_grad_(False)
+    network.eval()
+    network.requires_grad_(False)
+    return network

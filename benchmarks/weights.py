@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from figures import architecture
@@ -48,7 +49,8 @@ def value(name: str, shape: tuple[int, ...]) -> Array:
 def write_checkpoint(model: str, path: Path) -> None:
     """An npz like the released ones: members stored, not deflated; complete or not there."""
     part = path.with_name(path.name + ".part.npz")
-    np.savez(part, **{name: value(name, shape) for name, shape in shapes(model).items()})
+    tensors: dict[str, Any] = {name: value(name, shape) for name, shape in shapes(model).items()}
+    np.savez(part, **tensors)
     part.rename(path)
 
 
