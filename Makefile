@@ -9,6 +9,7 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+CASES ?= all
 SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -18,11 +19,11 @@ ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER := ccache
 endif
 
-PY_FILES := python/pybit tools tests examples
+PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
 STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64
 
-.PHONY: help demo test test-slow test-oracle setup setup-test fuzz format clean \
+.PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64 \
         ctest-slow pytest-slow tsan fuzz-seeds clang
 
@@ -30,6 +31,7 @@ help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
 	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, clang build, the demo"
 	@echo "make test-oracle  installs torch, timm and transformers, then runs the tests that compare with them"
+	@echo "make bench        installs the peers into .venv-bench and measures; CASES=quick for a short run"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make format       formats all code as the lint stage wants it"
 	@echo "make clean        removes build/ (.venv stays)"
@@ -47,6 +49,17 @@ test-slow: setup-test
 test-oracle: build
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
 	python -m pytest tests/python
+
+# Goes on where a run of the same NAME stopped; AGAIN=1 measures anew. TORCH_INDEX: where pip finds the CPU build of torch.
+bench: build .venv-bench/stamp | build/wheel/venv/bin/python
+	.venv-bench/bin/python benchmarks/run.py --cases '$(CASES)' $(if $(NAME),--name '$(NAME)') $(if $(AGAIN),--again)
+
+.venv-bench/stamp: benchmarks/requirements.txt
+	@echo "installing torch, onnx, onnxruntime, openvino and matplotlib into .venv-bench (1.3 GB)"
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	$(if $(TORCH_INDEX),.venv-bench/bin/python -m pip install -q --index-url '$(TORCH_INDEX)' "$$(grep ^torch== $<)")
+	.venv-bench/bin/python -m pip install -q -r $<
+	@touch $@
 
 # --- set-up ---------------------------------------------------------------------------------------------------------
 setup: .venv/build.stamp
@@ -77,7 +90,7 @@ pytest: build
 lint:
 	ruff check $(PY_FILES)
 	ruff format --check $(PY_FILES)
-	mypy python/pybit tools/*.py tests/build/*.py
+	mypy python/pybit tools/*.py tests/build/*.py benchmarks/*.py
 	python -m mypy.stubtest pybit._core --mypy-config-file pyproject.toml --allowlist tests/build/stubs_allowed.txt
 	clang-format --dry-run --Werror $(CXX_FILES)
 	python tests/build/check_house.py

@@ -1,0 +1,77 @@
+"""Makes one model's files, each of which one family of contenders reads; a process of its own, for its memory.
+
+    prepare.py FOLDER MODEL FAMILY...      families: npz, torch, onnx, openvino, reference:HxW:INDEX
+
+Files that exist are kept. The reference is this library's float64 policy, the specification, on one image.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import weights
+
+
+def reference_path(folder: Path, model: str, height: int, width: int, index: int) -> Path:
+    """Where the reference logits of an image are kept."""
+    return folder / "reference" / f"{model}-{height}x{width}-{index}.npy"
+
+
+def make_torch(folder: Path, model: str) -> None:
+    import torch
+    import torch_network
+
+    state = torch_network.state_of(np.load(folder / f"{model}.npz"))
+    torch.save(state, folder / f"{model}-released.pt")
+    torch.save(torch_network.fold(state), folder / f"{model}-folded.pt")
+
+
+def make_onnx(folder: Path, model: str) -> None:
+    import onnx_graph
+
+    for norm in onnx_graph.NORMS:
+        onnx_graph.write(folder / f"{model}-{norm}.onnx", onnx_graph.build(np.load(folder / f"{model}.npz"), norm))
+
+
+def make_openvino(folder: Path, model: str) -> None:
+    import openvino
+
+    graph = openvino.Core().read_model(folder / f"{model}-group.onnx")
+    openvino.save_model(graph, folder / f"{model}.xml", compress_to_fp16=False)
+
+
+def make_reference(folder: Path, model: str, height: int, width: int, index: int) -> None:
+    import pybit
+
+    path = reference_path(folder, model, height, width, index)
+    path.parent.mkdir(exist_ok=True)
+    x = weights.image(index, height, width)[None].astype(np.float64)
+    np.save(path, pybit.load(folder / f"{model}.npz", dtype="float64")(x)[0])
+
+
+def main(folder: Path, model: str, families: list[str]) -> None:
+    """Entry point."""
+    for family in families:
+        name, _, rest = family.partition(":")
+        if name == "reference":
+            size, _, index = rest.partition(":")
+            height, width = map(int, size.split("x"))
+            if not reference_path(folder, model, height, width, int(index)).exists():
+                make_reference(folder, model, height, width, int(index))
+            continue
+        stamp = folder / f"{model}.{name}.made"
+        if stamp.exists():
+            continue
+        if name == "npz":
+            weights.write_checkpoint(model, folder / f"{model}.npz")
+        else:
+            {"torch": make_torch, "onnx": make_onnx, "openvino": make_openvino}[name](folder, model)
+        stamp.touch()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    os._exit(0)
