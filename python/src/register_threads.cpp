@@ -68,7 +68,8 @@ void register_threads(py::module_& m) {
       "after_fork", [] { omp_set_num_threads(1); },
       "To be called in a forked child: Eigen's products (probes) use one thread there, as networks do by themselves.");
   m.def("build_info", &build_info);
-  m.def("measure_peak", &measure_peak, py::arg("threads") = 0,
-        "Ceilings of this minute for `threads` threads together with the kernels in use: fma_gflops and bfloat16_gflops "
-        "on registers, read_gbytes a second from main memory. Takes a quarter of a second and 256 MiB.");
+  m.def(
+      "measure_peak", &measure_peak, py::arg("threads") = 0,
+      "Ceilings of this minute for `threads` threads together with the kernels in use: fma_gflops and bfloat16_gflops "
+      "on registers, read_gbytes a second from main memory. Takes a quarter of a second and 256 MiB.");
 }
