@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from figures import busy_ticks, cpu_description, stat_ticks
+from figures import DISTURBED, busy_ticks, cpu_description, stat_ticks
 from workers import HERE
 
 
@@ -33,9 +33,13 @@ def available_memory() -> int:
 
 
 class Neighbours:
-    """Share of the machine's CPU time that went neither to us nor to nobody, between two moments."""
+    """Share of the machine's CPU time that went neither to us nor to nobody, between two moments.
 
-    def __init__(self) -> None:
+    `patience`: seconds that all its waits for an idle machine may take together.
+    """
+
+    def __init__(self, patience: float = 60) -> None:
+        self.patience = patience
         self.start(0)
 
     def start(self, own: int) -> None:
@@ -51,14 +55,14 @@ class Neighbours:
         # Counters tick at 100 Hz and at different moments, so a few ticks are noise and not a neighbour.
         return max(0.0, others - 2) / max(ticks, 1), max(0.0, steal - self.steal - 2) / max(ticks, 1)
 
-    def wait(self, limit: float = 60) -> None:
-        """Returns when the machine has been idle for 0.3 s, or after `limit` seconds."""
-        end = time.perf_counter() + limit
-        while time.perf_counter() < end:
+    def wait(self) -> None:
+        """Returns when the machine has been idle for 0.3 s, or when the patience is used up."""
+        while self.patience > 0:
             self.start(0)
             time.sleep(0.3)
-            if self.share(0)[0] <= 0.05:
+            if self.share(0)[0] <= DISTURBED:
                 return
+            self.patience -= 0.3
 
 
 def _self_ticks() -> int:

@@ -18,7 +18,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch_network import WEIGHT_EPS, units_of
 
-NORMS = ("group", "instance")
 GROUPS, EPS = 32, 1e-5
 
 
@@ -61,7 +60,7 @@ class Graph:
 
 
 def build(tensors: Mapping[str, np.ndarray], norm: str) -> onnx.ModelProto:
-    """The network of the release's tensors (HWIO kernels); `norm`: one of NORMS."""
+    """The network of the release's tensors (HWIO kernels); `norm`: "group" or "instance", see the head."""
     g = Graph(norm)
 
     def conv(x: str, name: str, stride: int = 1) -> str:

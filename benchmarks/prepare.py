@@ -32,15 +32,19 @@ def make_torch(folder: Path, model: str) -> None:
 def make_onnx(folder: Path, model: str) -> None:
     import onnx_graph
 
-    for norm in onnx_graph.NORMS:
-        onnx_graph.write(folder / f"{model}-{norm}.onnx", onnx_graph.build(np.load(folder / f"{model}.npz"), norm))
+    tensors = np.load(folder / f"{model}.npz")
+    onnx_graph.write(folder / f"{model}-instance.onnx", onnx_graph.build(tensors, "instance"))
 
 
 def make_openvino(folder: Path, model: str) -> None:
+    import onnx_graph
     import openvino
 
-    graph = openvino.Core().read_model(folder / f"{model}-group.onnx")
-    openvino.save_model(graph, folder / f"{model}.xml", compress_to_fp16=False)
+    path = folder / f"{model}-group.onnx"
+    onnx_graph.write(path, onnx_graph.build(np.load(folder / f"{model}.npz"), "group"))
+    openvino.save_model(openvino.Core().read_model(path), folder / f"{model}.xml", compress_to_fp16=False)
+    for part in folder.glob(path.name + "*"):
+        part.unlink()
 
 
 def make_reference(folder: Path, model: str, height: int, width: int, index: int) -> None:

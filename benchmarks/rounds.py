@@ -77,7 +77,6 @@ def measure(case: Case, work: Path, rounds: int, say: Say) -> dict[str, Any]:
     start = time.perf_counter()
     references = [f"reference:{case.height}x{case.width}:{i}" for i in sorted({0, case.batch - 1})]
     families = {"npz", *(e.family for e in case.entrants())}
-    families |= {"onnx"} if "openvino" in families else set()
     say(f"{case.name}: files and reference")
     make_files(work, case.model, [f for f in ("npz", "torch", "onnx", "openvino") if f in families] + references)
     together = fits(case)
