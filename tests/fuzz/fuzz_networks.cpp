@@ -32,12 +32,13 @@ constexpr std::size_t thread_counts[] = {1, 2, 3, 7};
 /// Largest error that rounding explains, relative to the largest value. One product between two norms: float rounds by
 /// 6e-8, measured below 1e-6 (direct); F(4x4) loses up to 8 times more. A network of twelve to twenty-four
 /// convolutions: measured below 5e-6. What is really wrong is wrong by 1e-2 and more.
-/// bfloat16 rounds by 4e-3: a step is measured below 3e-2. Group norm of few pixels makes much of little, so a whole
-/// network of such steps may lose every digit; there the bits of all numbers of threads are compared, and finiteness.
+/// bfloat16 rounds by 4e-3: a step is measured below 4e-2. Group norm of few pixels makes much of little, so a whole
+/// network of such steps, or a group of one value, may lose every digit; there only finiteness and the same bits for
+/// all numbers of threads are asked for.
 /// A group of one value has no spread: group norm takes the value from itself and multiplies what rounding leaves by
 /// 1/sqrt(eps) = 316 (`alone`; measured below 3e-4).
 double tolerance(const path& p, bool network, bool alone) {
-  if (p.policy == "cpu<bfloat16>") return network || alone ? 4.0 : 0.1;
+  if (p.policy == "cpu<bfloat16>") return network || alone ? 1e30 : 0.1;
   const bool transformed = p.algorithm != bit::algorithm::direct;
   return (network ? 2e-5 : 3e-6) * (transformed ? 8 : 1) * (alone ? 316 : 1);
 }
