@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit/backend/cpu/constants.hpp>
+#include <bit/backend/cpu/work_queue.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/program.hpp>
 #include <cmath>
@@ -18,13 +19,24 @@ struct memory_range {
   std::size_t bytes = 0;
 };
 
-/// State of one run of a plan, the same for all threads but `scratch` and `next`.
+/// State of one run of a plan, the same for all threads but `scratch`, `thread` and `next`.
 struct run_context {
   std::byte* arena;
   image_view<float> image;
   std::byte* scratch;  ///< this thread's own
   std::size_t thread, threads;
+  work_queue* queue;
+  std::size_t step = 0;    ///< of the queue
   memory_range next = {};  ///< what this thread will read first in the next operation
+
+  /// Calls body(item) for this thread's part of an operation's items: a contiguous range, so that neighbours stay in one
+  /// cache, and what is left of the others' when that is done. Every operation calls this once.
+  template <class Body>
+  void work(std::size_t items, const Body& body) const {
+    queue->work(step, items, thread, threads, body);
+  }
+  /// One past the last item of the range that this thread begins with.
+  std::size_t own_end(std::size_t items) const { return items * (thread + 1) / threads; }
 };
 
 /// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.
@@ -87,11 +99,6 @@ struct norm_place {
 struct work_range {
   std::size_t begin, end;
 };
-
-/// The part of `items` that belongs to this thread: contiguous, so that neighbours stay in one cache.
-inline work_range share(const run_context& run, std::size_t items) {
-  return {items * run.thread / run.threads, items * (run.thread + 1) / run.threads};
-}
 
 /// Cuts `total` into `parts` nearly equal pieces; begin of piece i.
 constexpr std::size_t cut(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }

@@ -123,13 +123,15 @@ memory_range conv_operation<T>::first_read(std::size_t thread, std::size_t threa
 template <class T>
 void conv_operation<T>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
-  const work_range mine = share(run, s.batches * chunks_ * s.groups);
+  const std::size_t items = s.batches * chunks_ * s.groups, own_end = run.own_end(items);
   const places at = places_in(run.scratch);
-  for (std::size_t i = mine.begin; i < mine.end; ++i) {
+  std::size_t packed = items;  // the piece in scratch; items: none
+  run.work(items, [&](std::size_t i) {
     const item what = item_at(s, i);
-    if (i == mine.begin || i % s.groups == 0) pack(run, what, at);
-    multiply(run, what, at, i + 1 < mine.end ? panel_memory(item_at(s, i + 1).panels.begin) : run.next);
-  }
+    if (i / s.groups != packed) pack(run, what, at);
+    packed = i / s.groups;
+    multiply(run, what, at, i + 1 < own_end ? panel_memory(item_at(s, i + 1).panels.begin) : run.next);
+  });
 }
 
 template <class T>

@@ -34,7 +34,9 @@ class cpu_plan {
   cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> constants);
 
   /// Bytes that run() needs for `threads` threads.
-  std::size_t workspace_bytes(std::size_t threads) const { return arena_bytes_ + threads * scratch_bytes_; }
+  std::size_t workspace_bytes(std::size_t threads) const {
+    return arena_bytes_ + threads * (scratch_bytes_ + sizeof(work_slot));
+  }
   const memory_plan& memory() const { return memory_; }
   /// A row per step; `p` must be the program that the plan was made of.
   std::vector<step_report> report(const program& p) const;

@@ -7,6 +7,8 @@
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/error.hpp>
+#include <memory>
+#include <string>
 
 namespace bit::inline v0::detail {
 
@@ -134,6 +136,9 @@ struct cpu_plan_builder {
 template <class T>
 cpu_plan<T>::cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> constants)
     : constants_(std::move(constants)) {
+  if (p.steps.size() + p.outputs.size() > work_queue::max_steps)
+    throw config_error("[cpu] expected at most " + std::to_string(work_queue::max_steps) + " steps and outputs, got " +
+                       std::to_string(p.steps.size() + p.outputs.size()) + "; use fewer units");
   cpu_plan_builder<T>(p, *this).build();
 }
 
@@ -166,30 +171,40 @@ std::vector<step_report> cpu_plan<T>::report(const program& p) const {
 template <class T>
 bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
                       const run_options& options) const {
-  std::atomic<std::size_t> stopped{operations_.size()};  // the operation after which the run ends
+  std::span<work_slot> slots(reinterpret_cast<work_slot*>(memory.data()), options.threads);
+  std::uninitialized_default_construct(slots.begin(), slots.end());
+  work_queue queue(slots);
+  std::atomic<bool> stopped{false};
 #pragma omp parallel num_threads(region_threads(options.threads))
   {
-    run_context context{memory.data(), image, nullptr, static_cast<std::size_t>(omp_get_thread_num()),
-                        static_cast<std::size_t>(omp_get_num_threads())};
-    context.scratch = memory.data() + arena_bytes_ + context.thread * scratch_bytes_;
+    run_context context{.arena = memory.data() + slots.size_bytes(),
+                        .image = image,
+                        .scratch = nullptr,
+                        .thread = static_cast<std::size_t>(omp_get_thread_num()),
+                        .threads = static_cast<std::size_t>(omp_get_num_threads()),
+                        .queue = &queue};
+    context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
     step_timer timer(options.step_seconds);
-    for (std::size_t i = 0; i < operations_.size(); ++i) {
+    for (std::size_t i = 0; i < operations_.size() && !stopped; ++i) {
+      context.step = i + 1;
       context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], context) : memory_range{};
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
-#pragma omp master
-      if (options.interrupted && options.interrupted()) stopped = i;
-#pragma omp barrier
+      // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
+      if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;
+      queue.wait(context.step);
       if (context.thread == 0) timer.finished(i);
-      // The master may already be at a later operation: only what concerns this one may end the loop.
-      if (stopped <= i) break;
     }
-    if (stopped == operations_.size())
-      for (const export_operation& e : exports_) {
-        float* to = outputs[e.output];
-        e.table ? copy_out<float>(context, e, to, layout::nhwc) : copy_out<T>(context, e, to, options.output_layout);
-      }
+    for (std::size_t i = 0; i < exports_.size() && !stopped; ++i) {
+      context.step = operations_.size() + 1 + i;
+      float* to = outputs[exports_[i].output];
+      if (exports_[i].table)
+        copy_out<float>(context, exports_[i], to, layout::nhwc);
+      else
+        copy_out<T>(context, exports_[i], to, options.output_layout);
+      queue.wait(context.step);
+    }
   }
-  return stopped == operations_.size();
+  return !stopped;
 }
 
 /// From blocks of channels to the caller's order; padding channels are left out.
@@ -198,8 +213,7 @@ template <class From>
 void cpu_plan<T>::copy_out(const run_context& run, const export_operation& e, float* to, layout order) const noexcept {
   const std::size_t pixels = e.from.pixels(), images = e.table ? 1 : e.images;
   const bool channels_last = e.table || order == layout::nhwc;
-  const work_range mine = share(run, images * e.from.blocks);
-  for (std::size_t item = mine.begin; item < mine.end; ++item) {
+  run.work(images * e.from.blocks, [&](std::size_t item) {
     const std::size_t n = item / e.from.blocks, b = item % e.from.blocks;
     const std::size_t count = std::min(block, e.channels - b * block);
     const From* from = e.from.at<From>(run, n) + b * pixels * block;
@@ -208,7 +222,7 @@ void cpu_plan<T>::copy_out(const run_context& run, const export_operation& e, fl
       for (std::size_t c = 0; c < count; ++c)
         image[channels_last ? p * e.channels + b * block + c : (b * block + c) * pixels + p] =
             static_cast<float>(from[p * block + c]);
-  }
+  });
 }
 
 }  // namespace bit::inline v0::detail

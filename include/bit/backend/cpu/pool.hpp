@@ -20,9 +20,8 @@ struct pool_operation {
   void run(const run_context& run) const noexcept {
     float* scale = reinterpret_cast<float*>(run.scratch);
     float* shift = scale + x.blocks * block;
-    const work_range mine = share(run, images * x.blocks);
     std::size_t folded = images;
-    for (std::size_t item = mine.begin; item < mine.end; ++item) {
+    run.work(images * x.blocks, [&](std::size_t item) {
       const std::size_t n = item / x.blocks, b = item % x.blocks;
       if (n != folded) norm.fold(run, n, scale, shift);
       folded = n;
@@ -34,7 +33,7 @@ struct pool_operation {
       if (features.blocks > 0)
         kernels->normalise(features.at<T>(run, n) + b * x.pixels() * block, plane, x.pixels(), 1, scale + b * block,
                            shift + b * block);
-    }
+    });
   }
 };
 
@@ -44,16 +43,16 @@ struct mean_operation {
   map_place y;
 
   void run(const run_context& run) const noexcept {
-    const work_range mine = share(run, dims.n * y.blocks * block);
-    for (std::size_t item = mine.begin; item < mine.end; ++item) {
-      const std::size_t n = item / (y.blocks * block), c = item % (y.blocks * block);
-      double sum = 0;
-      if (c < dims.c)
-        for (std::size_t h = 0; h < dims.h; ++h)
-          for (std::size_t w = 0; w < dims.w; ++w) sum += run.image.at(n, c, h, w);
-      y.at<float>(run, 0)[(c / block * dims.n + n) * block + c % block] =
-          static_cast<float>(sum / static_cast<double>(dims.h * dims.w));
-    }
+    run.work(dims.n, [&](std::size_t n) {
+      for (std::size_t c = 0; c < y.blocks * block; ++c) {
+        double sum = 0;
+        if (c < dims.c)
+          for (std::size_t h = 0; h < dims.h; ++h)
+            for (std::size_t w = 0; w < dims.w; ++w) sum += run.image.at(n, c, h, w);
+        y.at<float>(run, 0)[(c / block * dims.n + n) * block + c % block] =
+            static_cast<float>(sum / static_cast<double>(dims.h * dims.w));
+      }
+    });
   }
 };
 
@@ -79,8 +78,7 @@ struct head_operation {
     const std::size_t tiles = (images + kernels->tile_rows - 1) / kernels->tile_rows;
     T* packed = reinterpret_cast<T*>(run.scratch);
     kernels->narrow(packed, x.at<float>(run, 0), x.blocks * images);
-    const work_range mine = share(run, kernel->panels);
-    for (std::size_t panel = mine.begin; panel < mine.end; ++panel) {
+    run.work(kernel->panels, [&](std::size_t panel) {
       const std::size_t first_block = panel * panel_blocks;
       tile_output<float> out{};
       out.y_stride = images * block;
@@ -95,7 +93,7 @@ struct head_operation {
             for (std::size_t c = 0; c < block; ++c)
               out.y[b * out.y_stride + m * block + c] += bias[(first_block + b) * block + c];
       }
-    }
+    });
   }
 };
 

@@ -61,9 +61,8 @@ std::size_t stem_operation<T>::scratch_bytes() const {
 template <class T>
 void stem_operation<T>::run(const run_context& run) const noexcept {
   const scratch_places scratch = places(run.scratch);
-  const work_range mine = share(run, image_.n * chunks_);
   const std::size_t row_size = y_.blocks * conv_width_ * block;
-  for (std::size_t item = mine.begin; item < mine.end; ++item) {
+  run.work(image_.n * chunks_, [&](std::size_t item) {
     const std::size_t n = item / chunks_, chunk = item % chunks_;
     const extent e = extent_of({cut(y_.height, chunks_, chunk), cut(y_.height, chunks_, chunk + 1)});
     stage_image_rows(scratch.image_rows, run.image, n, e);
@@ -77,7 +76,7 @@ void stem_operation<T>::run(const run_context& run) const noexcept {
                            row + b * conv_width_ * block, conv_width_);
     }
     pool(run, n, chunk, e, scratch.conv_rows);
-  }
+  });
 }
 
 /// Rows (w + 2·padding, c) of the image, zeros around it.

@@ -109,21 +109,20 @@ memory_range winograd_operation<T>::first_read(std::size_t thread, std::size_t t
 template <class T>
 void winograd_operation<T>::run(const run_context& run) const noexcept {
   const std::size_t panels = in_.kernel->panels, pieces = groups(), parts = parts_for(run.threads);
-  if (pieces == 0) return;
   const buffers b = divide(run.scratch);
-  const work_range mine = share(run, pieces * parts);
-  std::size_t transformed = pieces;
-  for (std::size_t item = mine.begin; item < mine.end; ++item) {
+  const std::size_t items = pieces * parts, own_end = run.own_end(items);
+  std::size_t transformed = pieces;  // the group in scratch; pieces: none
+  run.work(items, [&](std::size_t item) {
     const std::size_t group = item / parts, part = item % parts;
     if (group != transformed) transform_input(run, b, group);
     transformed = group;
     const std::size_t begin = cut(panels, parts, part), end = cut(panels, parts, part + 1);
     for (std::size_t panel = begin; panel < end; ++panel)
       multiply(run, b, group, panel,
-               panel + 1 < end       ? first_product(panel + 1)
-               : item + 1 < mine.end ? first_product(begin)
-                                     : run.next);
-  }
+               panel + 1 < end      ? first_product(panel + 1)
+               : item + 1 < own_end ? first_product(begin)
+                                    : run.next);
+  });
 }
 
 template <class T>
