@@ -40,6 +40,12 @@ struct packing {
   double eps;  ///< of weight standardisation; 0: pack the values as they are
 };
 
+/// A kernel and the form that a plan reads.
+struct wanted_form {
+  const named_tensor* tensor;
+  kernel_form form;
+};
+
 /// Kernels are packed as T. Any number of threads may use it.
 ///
 /// Kernels that have several forms are stored only in the forms that living plans need: the plans own them together.
@@ -55,8 +61,10 @@ class cpu_constants {
   const isa_kernels& isa() const { return *isa_; }
   const kernel_table<T>& kernels() const { return isa_->of<T>(); }
   const freeze_options& options() const { return options_; }
-  /// A packed constant of a program of the same model, kept alive by the caller; throws config_error if there is none.
-  /// A form that nobody holds is packed now, which throws what reading a tensor throws.
+  /// Packed constants of a program of the same model, kept alive by the caller; throws config_error if there is none of
+  /// that name. Forms that nobody holds are packed now, all in one reading of the tensors, which throws what that throws.
+  std::vector<std::shared_ptr<const packed_constant>> prepare(std::span<const wanted_form> wanted) const;
+  /// One of them.
   std::shared_ptr<const packed_constant> at(const named_tensor& tensor, kernel_form form = kernel_form::direct) const;
   /// Bytes held, by this and by plans.
   std::size_t bytes() const;

@@ -98,30 +98,17 @@ void pack_form(T* out, const float* taps, const packing& how, kernel_form form, 
   }
 }
 
-/// A form of a 3x3 kernel, from `standardised` if that is not null, else from the tensor.
+/// Room for a form of a 3x3 kernel.
 template <class T>
-packed_constant pack_form(const named_tensor& tensor, const packed_constant* standardised, const packing& how,
-                          kernel_form form, const kernel_table<T>& kernels) {
-  const std::size_t t = form == kernel_form::winograd_2x2 ? 4 : 6, columns = kernels.tile_columns;
-  packed_constant packed = make_room<T>(how, form == kernel_form::direct ? how.taps : t * t, columns);
-  const auto out = [&](std::size_t panel) {
-    return reinterpret_cast<T*>(packed.data.data()) + panel * packed.panel_size;
-  };
-  if (standardised) {
-    for_each_panel(packed, [&](std::size_t panel) {
-      pack_form(out(panel), standardised->panel<float>(panel), how, form, kernels);
-    });
-    return packed;
-  }
-  const std::size_t size = how.taps * how.padded_rows_per_tap * columns;
-  const aligned_buffer<float> taps(size * usable_threads());
-  const weight_job job{&tensor, packed.panels, [&](std::size_t panel, const float* values) {
-                         float* own = taps.data() + size * static_cast<std::size_t>(omp_get_thread_num());
-                         pack_panel<T>(own, reinterpret_cast<const std::byte*>(values), how, panel, kernels);
-                         pack_form(out(panel), own, how, form, kernels);
-                       }};
-  read_weights({&job, 1});
-  return packed;
+packed_constant make_form(const packing& how, kernel_form form, const kernel_table<T>& kernels) {
+  const std::size_t t = form == kernel_form::winograd_2x2 ? 4 : 6;
+  return make_room<T>(how, form == kernel_form::direct ? how.taps : t * t, kernels.tile_columns);
+}
+
+/// Panel `panel` of a kernel's form.
+template <class T>
+T* form_panel(const packed_constant& packed, std::size_t panel) {
+  return reinterpret_cast<T*>(packed.data.data()) + panel * packed.panel_size;
 }
 
 /// Chooses the packing of every constant by the step that reads it.
@@ -196,22 +183,52 @@ cpu_constants<T>::cpu_constants(const program& p, const isa_kernels& isa, const 
 }
 
 template <class T>
-std::shared_ptr<const packed_constant> cpu_constants<T>::at(const named_tensor& tensor, kernel_form form) const {
-  const auto found = entries_.find(tensor.name);
-  if (found == entries_.end())
-    throw config_error("[freeze] expected the constants of the frozen model, got a program that also reads " +
-                       tensor.name);
-  entry& e = found->second;
-  if (!e.several_forms) return e.held;
+std::vector<std::shared_ptr<const packed_constant>> cpu_constants<T>::prepare(
+    std::span<const wanted_form> wanted) const {
+  std::vector<std::shared_ptr<const packed_constant>> all;
+  std::vector<weight_job> jobs;
+  std::vector<entry*> entries;
+  std::size_t taps_size = 0;  // of one thread's standardised panel
+  aligned_buffer<float> taps;
   const std::lock_guard lock(mutex_);
-  auto& place = e.forms[static_cast<std::size_t>(form)];
-  auto packed = place.lock();
-  if (!packed) {
-    packed = std::make_shared<const packed_constant>(pack_form(tensor, e.held.get(), e.how, form, kernels()));
-    place = packed;
+  for (const wanted_form& w : wanted) {
+    const auto found = entries_.find(w.tensor->name);
+    if (found == entries_.end())
+      throw config_error("[freeze] expected the constants of the frozen model, got a program that also reads " +
+                         w.tensor->name);
+    entry& e = found->second;
+    entries.push_back(&e);
+    all.push_back(e.several_forms ? e.forms[static_cast<std::size_t>(w.form)].lock() : e.held);
+    if (all.back()) continue;
+    all.back() = std::make_shared<const packed_constant>(make_form(e.how, w.form, kernels()));
+    const packed_constant& packed = *all.back();
+    if (e.held) {
+      for_each_panel(packed, [&](std::size_t panel) {
+        pack_form(form_panel<T>(packed, panel), e.held->template panel<float>(panel), e.how, w.form, kernels());
+      });
+      continue;
+    }
+    taps_size = std::max(taps_size, e.how.taps * e.how.padded_rows_per_tap * kernels().tile_columns);
+    jobs.push_back({w.tensor, packed.panels, [&, form = w.form](std::size_t panel, const float* values) {
+                      float* own = taps.data() + taps_size * static_cast<std::size_t>(omp_get_thread_num());
+                      pack_panel<T>(own, reinterpret_cast<const std::byte*>(values), e.how, panel, kernels());
+                      pack_form(form_panel<T>(packed, panel), own, e.how, form, kernels());
+                    }});
   }
-  e.held = nullptr;
-  return packed;
+  taps = aligned_buffer<float>(taps_size * usable_threads());
+  read_weights(jobs);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (entries[i]->several_forms) {
+      entries[i]->forms[static_cast<std::size_t>(wanted[i].form)] = all[i];
+      entries[i]->held = nullptr;
+    }
+  return all;
+}
+
+template <class T>
+std::shared_ptr<const packed_constant> cpu_constants<T>::at(const named_tensor& tensor, kernel_form form) const {
+  const wanted_form wanted{&tensor, form};
+  return prepare({&wanted, 1}).front();
 }
 
 template <class T>

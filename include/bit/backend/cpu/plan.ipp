@@ -33,6 +33,7 @@ struct cpu_plan_builder {
   }
 
   void build() {
+    prepare_forms();
     compile_steps();  // shapes and chunks
     std::vector<std::size_t> bytes(p.values.size(), 0);
     for (std::size_t v = 0; v < p.values.size(); ++v) {
@@ -68,6 +69,20 @@ struct cpu_plan_builder {
     for (const step& s : p.steps) std::visit(*this, s);
   }
 
+  /// The form that a step's 3x3 kernel takes.
+  kernel_form form_of(const conv_step& s) const {
+    const dims4 &x = p[s.main.x].dims, &y = p[s.y].dims;
+    return choose_form({x.n, x.h, x.w, x.c, y.c}, constants.options().algorithm, constants.kernels());
+  }
+  /// Packs all kernels that may have several forms in one reading; the plan holds them.
+  void prepare_forms() {
+    std::vector<wanted_form> wanted;
+    for (const step& s : p.steps)
+      if (const auto* conv = std::get_if<conv_step>(&s); conv && winograd_applies(*conv))
+        wanted.push_back({&p[conv->main.kernel], form_of(*conv)});
+    plan.packed_ = constants.prepare(wanted);
+  }
+
   const map_place& map(value_id id) const { return maps[static_cast<std::size_t>(id)]; }
   /// A constant, kept alive by the plan.
   const packed_constant& constant(constant_id id, kernel_form form = kernel_form::direct) {
@@ -100,11 +115,9 @@ struct cpu_plan_builder {
   }
   void operator()(const conv_step& s) {
     if (winograd_applies(s)) {
-      const dims4 &x = p[s.main.x].dims, &y = p[s.y].dims;
-      const kernel_form form =
-          choose_form({x.n, x.h, x.w, x.c, y.c}, constants.options().algorithm, constants.kernels());
+      const kernel_form form = form_of(s);
       if (form != kernel_form::direct) {
-        winograd_operation<T> op(constants.kernels(), x.n, map(s.y), input(s.main, form),
+        winograd_operation<T> op(constants.kernels(), p[s.y].dims.n, map(s.y), input(s.main, form),
                                  form == kernel_form::winograd_2x2 ? 2 : 4);
         statistics(op, s.statistics, s.y);
         plan.operations_.push_back(std::move(op));
