@@ -45,9 +45,9 @@ BIT_FUNC std::uint32_t crc32_by_tables(std::uint32_t crc, const std::byte* x, st
 
 /// x^n modulo the polynomial, as carry-less products of reflected operands want it (their result is one bit low).
 constexpr long long crc32_power(int n) {
-  std::uint32_t crc = 0x80000000;
-  for (int i = 0; i < n; ++i) crc = crc32_times_x(crc);
-  return static_cast<long long>(std::uint64_t{crc} << 1);
+  std::uint64_t crc = 0x80000000;
+  for (int i = 0; i < n; ++i) crc = crc32_times_x(static_cast<std::uint32_t>(crc));
+  return static_cast<long long>(crc << 1);
 }
 
 BIT_TARGET_BEGIN("pclmul,sse4.1")

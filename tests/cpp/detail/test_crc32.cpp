@@ -37,7 +37,7 @@ TEST_CASE("CRC-32 of the catalogues' check string, of nothing and of zeros") {
 TEST_CASE("CRC-32 is right for every length around its blocks, at any address, by instructions and by tables") {
   const auto bytes = random_bytes(1100);
   for (std::size_t length = 0; length <= 1024; length += length < 300 ? 1 : 61)
-    for (const std::size_t start : {0, 1, 7, 64, 67}) {
+    for (const std::size_t start : {0U, 1U, 7U, 64U, 67U}) {
       const auto part = std::span(bytes).subspan(start, length);
       const std::uint32_t expected = by_definition(part);
       CHECK(bit::detail::crc32_of(part) == expected);
@@ -48,7 +48,7 @@ TEST_CASE("CRC-32 is right for every length around its blocks, at any address, b
 TEST_CASE("CRC-32 goes on where it stopped") {
   const auto bytes = random_bytes(1000);
   const std::uint32_t whole = bit::detail::crc32_of(bytes);
-  for (const std::size_t cut : {0, 1, 63, 64, 65, 500, 999, 1000}) {
+  for (const std::size_t cut : {0U, 1U, 63U, 64U, 65U, 500U, 999U, 1000U}) {
     const auto all = std::span(bytes);
     const std::uint32_t before = bit::detail::crc32_of(all.first(cut));
     CHECK(bit::detail::crc32_of(all.subspan(cut), before) == whole);

@@ -24,7 +24,7 @@ class work_queue {
   static constexpr std::size_t max_steps = (std::size_t{1} << 16) - 1, max_items = (std::size_t{1} << 24) - 1;
 
   /// `slots`: one for each thread; outlives the queue, written by its constructor.
-  explicit work_queue(std::span<work_slot> slots, int spins = default_spins) : slots_(slots), spins_(spins) {
+  explicit work_queue(std::span<work_slot> slots, int spins = default_spins) : spins_(spins), slots_(slots) {
     for (work_slot& s : slots_) s.word.store(0, std::memory_order_relaxed);
   }
 
@@ -83,10 +83,10 @@ class work_queue {
     if (finished_.compare_exchange_strong(before, static_cast<std::uint32_t>(step))) finished_.notify_all();
   }
 
-  std::span<work_slot> slots_;
-  alignas(64) std::atomic<std::size_t> done_{0};
   alignas(64) std::atomic<std::uint32_t> finished_{0};  ///< the last step whose items are all done
   int spins_;
+  std::span<work_slot> slots_;
+  alignas(64) std::atomic<std::size_t> done_{0};
 };
 
 }  // namespace bit::inline v0::detail
