@@ -47,7 +47,8 @@ BIT_FUNC std::uint32_t crc32_by_tables(std::uint32_t crc, const std::byte* x, st
 constexpr long long crc32_power(int n) {
   std::uint64_t crc = 0x80000000;
   for (int i = 0; i < n; ++i) crc = crc32_times_x(static_cast<std::uint32_t>(crc));
-  return static_cast<long long>(crc << 1);
+  crc <<= 1;
+  return static_cast<long long>(crc);
 }
 
 BIT_TARGET_BEGIN("pclmul,sse4.1")
