@@ -15,7 +15,7 @@ struct product<bfloat16> {
     vec low, high;
   };
   __attribute__((always_inline)) static weights load_weights(const bfloat16* b) {
-    const words pairs = *reinterpret_cast<const words*>(b);
+    const words pairs = load_words(b);
     return {reinterpret_cast<vec>(pairs << 16), reinterpret_cast<vec>(pairs & 0xffff0000u)};
   }
   __attribute__((always_inline)) static void add(vec& sum, const bfloat16* a, const weights& w) {

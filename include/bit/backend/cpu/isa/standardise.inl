@@ -18,8 +18,7 @@ inline void column_sums(double* sums, double* squares, const double* mean, const
     load_row(row, x + k * stride, columns);
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) {
-      const dvec d =
-          __builtin_convertvector(load(row + v * lanes), dvec) - *reinterpret_cast<const dvec*>(mean + v * lanes);
+      const dvec d = __builtin_convertvector(load(row + v * lanes), dvec) - at(mean + v * lanes);
       total[v] += d;
       total2[v] += d * d;
     }
@@ -32,9 +31,8 @@ inline void column_sums(double* sums, double* squares, const double* mean, const
 
 /// Vector v of row `x`, standardised.
 __attribute__((always_inline)) inline vec scaled(const float* row, int v, const double* mean, const double* scale) {
-  const dvec d =
-      __builtin_convertvector(load(row + v * lanes), dvec) - *reinterpret_cast<const dvec*>(mean + v * lanes);
-  return __builtin_convertvector(d * *reinterpret_cast<const dvec*>(scale + v * lanes), vec);
+  const dvec d = __builtin_convertvector(load(row + v * lanes), dvec) - at(mean + v * lanes);
+  return __builtin_convertvector(d * at(scale + v * lanes), vec);
 }
 
 inline void scale_columns(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
@@ -59,7 +57,7 @@ inline void scale_columns(bfloat16* y, const std::byte* x, std::size_t stride, s
       const words low = __builtin_convertvector(to_bfloat16(scaled(row[0], v, mean, scale)), words);
       const words high =
           pair ? __builtin_convertvector(to_bfloat16(scaled(row[1], v, mean, scale)), words) << 16 : words{};
-      *reinterpret_cast<words*>(y + 2 * v * lanes) = low | high;
+      store_words(y + 2 * v * lanes, low | high);
     }
   }
 }

@@ -1,31 +1,45 @@
 // Vectors and how numbers of each type are loaded and stored. No include guard: see kernels.inl.
 
 // NOLINTBEGIN(modernize-use-using): an attribute with a constant size is spelled the same for both compilers only so.
-typedef float vec __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
-typedef double dvec __attribute__((vector_size(2 * vector_bytes), aligned(8), may_alias));
-typedef std::uint32_t words __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
-typedef std::uint16_t halves __attribute__((vector_size(vector_bytes / 2), aligned(2), may_alias));
+typedef float vec __attribute__((vector_size(vector_bytes)));
+typedef double dvec __attribute__((vector_size(2 * vector_bytes)));
+typedef std::uint32_t words __attribute__((vector_size(vector_bytes)));
+typedef std::uint16_t halves __attribute__((vector_size(vector_bytes / 2)));
+
+// The same in memory of any alignment; clang takes arrays and temporaries of such a type for aligned ones, so these are
+// for loads and stores only.
+typedef float vec_at __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+typedef double dvec_at __attribute__((vector_size(2 * vector_bytes), aligned(8), may_alias));
+typedef std::uint32_t words_at __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
+typedef std::uint16_t halves_at __attribute__((vector_size(vector_bytes / 2), aligned(2), may_alias));
 // NOLINTEND(modernize-use-using)
 
 inline constexpr int lanes = vector_bytes / 4;
 inline constexpr int tile_vectors = tile_columns / lanes;
 inline constexpr int block_vectors = 16 / lanes;
 
-__attribute__((always_inline)) inline vec load(const float* x) { return *reinterpret_cast<const vec*>(x); }
-__attribute__((always_inline)) inline void store(float* y, const vec& x) { *reinterpret_cast<vec*>(y) = x; }
+__attribute__((always_inline)) inline vec load(const float* x) { return *reinterpret_cast<const vec_at*>(x); }
+__attribute__((always_inline)) inline void store(float* y, const vec& x) { *reinterpret_cast<vec_at*>(y) = x; }
 
 /// The upper half of each float, rounded to nearest even; NaN stays NaN.
 inline halves to_bfloat16(const vec& x);
 
 /// bfloat16 is the upper half of a float.
 __attribute__((always_inline)) inline vec load(const bfloat16* x) {
-  return reinterpret_cast<vec>(__builtin_convertvector(*reinterpret_cast<const halves*>(x), words) << 16);
+  return reinterpret_cast<vec>(__builtin_convertvector(*reinterpret_cast<const halves_at*>(x), words) << 16);
 }
 __attribute__((always_inline)) inline void store(bfloat16* y, const vec& x) {
-  *reinterpret_cast<halves*>(y) = to_bfloat16(x);
+  *reinterpret_cast<halves_at*>(y) = to_bfloat16(x);
 }
 
-__attribute__((always_inline)) inline void add_to(double* y, const dvec& x) { *reinterpret_cast<dvec*>(y) += x; }
+/// A reference, since returning a vector wider than the registers is an ABI warning.
+__attribute__((always_inline)) inline const dvec_at& at(const double* x) {
+  return *reinterpret_cast<const dvec_at*>(x);
+}
+__attribute__((always_inline)) inline void add_to(double* y, const dvec& x) { *reinterpret_cast<dvec_at*>(y) += x; }
+
+__attribute__((always_inline)) inline words load_words(const void* x) { return *static_cast<const words_at*>(x); }
+__attribute__((always_inline)) inline void store_words(void* y, const words& x) { *static_cast<words_at*>(y) = x; }
 
 /// max(0, x); NaN stays NaN.
 __attribute__((always_inline)) inline vec relu(const vec& x) { return x < 0.0f ? vec{} : x; }

@@ -193,8 +193,8 @@ inline void transform_kernel(T* u, std::size_t u_stride, const float* taps, std:
         if constexpr (step == 1)
           store(to, values[0][i]);
         else
-          *reinterpret_cast<words*>(to) = __builtin_convertvector(to_bfloat16(values[0][i]), words) |
-                                          __builtin_convertvector(to_bfloat16(values[1][i]), words) << 16;
+          store_words(to, __builtin_convertvector(to_bfloat16(values[0][i]), words) |
+                              __builtin_convertvector(to_bfloat16(values[1][i]), words) << 16);
       }
     }
 }
