@@ -23,6 +23,8 @@ namespace bit::inline v0 {
 
 namespace detail {
 
+template const kernel_table<float>& kernels_of<float>(instruction_set);
+template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_set);
 template class cpu_constants<float>;
 template class cpu_constants<bfloat16>;
 template class stem_operation<float>;

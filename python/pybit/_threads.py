@@ -49,15 +49,6 @@ def openmp_runtimes() -> list[str]:
     return sorted(p for p in paths if os.path.basename(p).startswith(_RUNTIMES))
 
 
-def cpu_quota() -> float | None:
-    """CPUs that the control group allows this process; None without a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
-
-
 def build_info() -> dict[str, Any]:
     """Versions, compiler, instruction sets, threads, OpenMP runtimes and optional packages of this installation."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -67,7 +58,6 @@ def build_info() -> dict[str, Any]:
         **_core.build_info(),
         "threads": get_num_threads(),
         "cpus_allowed": affinity,
-        "cpu_quota": cpu_quota(),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
         "openmp_runtimes": runtimes,
         "python": platform.python_version(),

@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <atomic>
+#include <bit/backend/cpu/peak.hpp>
 #include <bit/resnet.hpp>
 
 #include "gil.hpp"
@@ -29,10 +30,12 @@ py::dict build_info() {
 #else
   info["optimised"] = false;
 #endif
-  info["isa"] = bit::detail::default_kernels().name;
+  info["isa"] = bit::detail::name_of(bit::detail::default_instruction_set());
   info["isas"] = bit::available_isas();
   info["openmp"] = _OPENMP;
   info["threads"] = bit::cpu<float>::threads(threads_or_default(0));
+  const std::size_t quota = bit::detail::cgroup_processors();
+  info["cpu_quota"] = quota > 0 ? py::object(py::int_(quota)) : py::none();
   py::dict libraries;
   libraries["zlib"] = BIT_HAS_ZLIB != 0;
   libraries["jpeg"] = BIT_HAS_JPEG != 0;
@@ -46,7 +49,7 @@ py::dict measure_peak(std::size_t threads) {
   const auto peak = [&] {
     const released_gil release;
     return bit::detail::measure_peak(bit::cpu<float>::threads(threads_or_default(threads)),
-                                     bit::detail::default_kernels());
+                                     bit::detail::default_instruction_set());
   }();
   py::dict result;
   result["fma_gflops"] = peak.fma_gflops;

@@ -4,7 +4,6 @@
 
 #include <bit/backend/concept.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
-#include <bit/backend/cpu/peak.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <concepts>
@@ -30,7 +29,7 @@ struct cpu {
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
   struct constants : detail::cpu_constants<T> {
     explicit constants(const program& p, const freeze_options& options = {})
-        : detail::cpu_constants<T>(p, detail::default_kernels(), options) {}
+        : detail::cpu_constants<T>(p, detail::kernels_of<T>(detail::default_instruction_set()), options) {}
   };
 };
 

@@ -96,7 +96,7 @@ TEST_CASE("a mean a thousand times the spread costs group norm no digits") {
   for (float& v : pixels) v = normal(random);
   for (const std::string& isa : bit::available_isas()) {
     alignas(64) double sums[32] = {};
-    bit::detail::kernels_of(isa).single.accumulate_statistics(sums, pixels, 29);
+    bit::detail::kernels_of<float>(bit::detail::instruction_set_of(isa)).accumulate_statistics(sums, pixels, 29);
     for (std::size_t c = 0; c < 16; ++c) {
       double mean = 0, squares = 0;
       for (std::size_t p = 0; p < 29; ++p) mean += pixels[p * 16 + c] / 29.0;

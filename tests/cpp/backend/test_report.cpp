@@ -1,5 +1,6 @@
 // What a plan tells about itself: names, algorithms, bytes, seconds.
 #include <doctest/doctest.h>
+#include <bit/backend/cpu/peak.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
 #include <cmath>
@@ -119,7 +120,9 @@ TEST_CASE("step_seconds may be shorter than the program, and stays as it is wher
 TEST_CASE("every instruction set's ceilings can be measured") {
   for (const std::string& isa : bit::available_isas()) {
     CAPTURE(isa);
-    const bit::detail::isa_kernels& kernels = bit::detail::kernels_of(isa);
+    const auto set = bit::detail::instruction_set_of(isa);
+    const auto& floats = bit::detail::kernels_of<float>(set);
+    const auto& halves = bit::detail::kernels_of<bit::bfloat16>(set);
     // Every multiply-add adds 1·1 to a lane, so the lanes count operations, 16 to a tile's block of columns.
     const auto check = [](const auto& kernels) {
       const auto sums = static_cast<double>(kernels.tile_rows * kernels.tile_columns);
@@ -129,13 +132,13 @@ TEST_CASE("every instruction set's ceilings can be measured") {
       CHECK(lanes * steps >= 4);
       CHECK(lanes * steps <= 16);
     };
-    check(kernels.single);
-    check(kernels.brain);
-    CHECK(kernels.brain.fma_loop_flops == 2 * kernels.single.fma_loop_flops);
+    check(floats);
+    check(halves);
+    CHECK(halves.fma_loop_flops == 2 * floats.fma_loop_flops);
     const std::vector<float> ones(4096, 1.0f);
-    CHECK(kernels.single.read_loop(ones.data(), 4096) == 4096.0f);
+    CHECK(floats.read_loop(ones.data(), 4096) == 4096.0f);
   }
-  const bit::detail::cpu_peak peak = bit::detail::measure_peak(1, bit::detail::default_kernels());
+  const bit::detail::cpu_peak peak = bit::detail::measure_peak(1, bit::detail::default_instruction_set());
   CHECK(peak.fma_gflops > 0);
   CHECK(peak.bfloat16_gflops > 0);
   CHECK(peak.read_gbytes > 0);

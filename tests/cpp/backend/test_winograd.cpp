@@ -216,7 +216,7 @@ TEST_CASE("the cost model chooses as measured on the 3x3 layers of R50x1") {
   using bit::detail::kernel_form;
   const bit::detail::kernel_table<float>* table = nullptr;
   for (const std::string& isa : bit::available_isas())
-    if (isa == "avx512") table = &bit::detail::kernels_of(isa).single;
+    if (isa == "avx512") table = &bit::detail::kernels_of<float>(bit::detail::instruction_set_of(isa));
   if (!table) return;
   const auto form = [&](std::size_t images, std::size_t side, std::size_t channels, algorithm a) {
     return bit::detail::choose_form({images, side, side, channels, channels}, a, *table);

@@ -56,10 +56,9 @@ class cpu_constants {
  public:
   /// Reads, standardises and packs every constant of `p` with all threads, a few tensors at a time (weights.hpp).
   /// Throws what reading a tensor throws.
-  cpu_constants(const program& p, const isa_kernels& isa, const freeze_options& options = {});
+  cpu_constants(const program& p, const kernel_table<T>& kernels, const freeze_options& options = {});
 
-  const isa_kernels& isa() const { return *isa_; }
-  const kernel_table<T>& kernels() const { return isa_->of<T>(); }
+  const kernel_table<T>& kernels() const { return *kernels_; }
   const freeze_options& options() const { return options_; }
   /// Packed constants of a program of the same model, kept alive by the caller; throws config_error if there is none of
   /// that name. Forms that nobody holds are packed now, all in one reading of the tensors, which throws what that throws.
@@ -81,7 +80,7 @@ class cpu_constants {
     std::array<std::weak_ptr<const packed_constant>, 3> forms;  ///< of a kernel with several, owned by plans
   };
 
-  const isa_kernels* isa_;
+  const kernel_table<T>* kernels_;
   freeze_options options_;
   mutable std::mutex mutex_;  ///< guards the entries of kernels with several forms
   mutable std::unordered_map<std::string, entry> entries_;

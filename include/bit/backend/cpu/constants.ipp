@@ -174,11 +174,11 @@ struct constant_packer {
 };
 
 template <class T>
-cpu_constants<T>::cpu_constants(const program& p, const isa_kernels& isa, const freeze_options& options)
-    : isa_(&isa), options_(options) {
+cpu_constants<T>::cpu_constants(const program& p, const kernel_table<T>& kernels, const freeze_options& options)
+    : kernels_(&kernels), options_(options) {
   std::vector<weight_job> jobs;
   for (const step& s : p.steps)
-    std::visit(constant_packer<T>{p, kernels(), options.algorithm != algorithm::direct, entries_, jobs}, s);
+    std::visit(constant_packer<T>{p, kernels, options.algorithm != algorithm::direct, entries_, jobs}, s);
   read_weights(jobs);
 }
 

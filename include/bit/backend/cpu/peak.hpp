@@ -1,7 +1,7 @@
 // What this machine can do at best, measured now: the ceilings that a profile is read against.
 #pragma once
 
-#include <bit/backend/cpu/isa/table.hpp>
+#include <bit/backend/cpu/isa/dispatch.hpp>
 #include <cstddef>
 
 namespace bit::inline v0::detail {
@@ -19,7 +19,7 @@ inline constexpr std::size_t peak_read_bytes = 256 * 1024 * 1024;
 /// Measures them with `threads` threads for about a quarter of a second: the best of several repetitions, so that a
 /// neighbour's work counts little. Clocks move with heat and load: compare only what was measured in the same minute.
 /// Throws std::bad_alloc.
-BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa);
+BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa);
 
 }  // namespace bit::inline v0::detail
 

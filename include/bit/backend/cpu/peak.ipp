@@ -42,9 +42,10 @@ double fma_gflops(std::size_t threads, const kernel_table<T>& kernels) {
   return static_cast<double>(threads * iterations * kernels.fma_loop_flops) / seconds * 1e-9;
 }
 
-BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa) {
+BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa) {
   const std::size_t used = static_cast<std::size_t>(region_threads(std::max<std::size_t>(threads, 1)));
   constexpr std::size_t floats = peak_read_bytes / sizeof(float), line = 1024;
+  const kernel_table<float>& kernels = kernels_of<float>(isa);
   aligned_buffer<float> memory(floats);
   float* const data = memory.data();
   const auto first = [&](std::size_t thread, std::size_t of) { return floats / line * thread / of * line; };
@@ -53,9 +54,9 @@ BIT_FUNC cpu_peak measure_peak(std::size_t threads, const isa_kernels& isa) {
   });
   const double read_seconds = least_seconds(used, 6, [&](std::size_t thread, std::size_t of) {
     [[maybe_unused]] const volatile float result =
-        isa.single.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
+        kernels.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
   });
-  return {fma_gflops(used, isa.single), fma_gflops(used, isa.brain),
+  return {fma_gflops(used, kernels), fma_gflops(used, kernels_of<bfloat16>(isa)),
           static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
 }
 

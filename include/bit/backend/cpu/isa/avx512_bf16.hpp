@@ -7,8 +7,6 @@
 #include <utility>
 
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 BIT_TARGET_BEGIN("avx512bf16,avx512bw,avx512vl,avx512dq,avx512f,avx2,fma")
 namespace bit::inline v0::detail::avx512_bf16 {
 

@@ -13,12 +13,27 @@ BIT_FUNC std::vector<std::string> available_isas();
 
 namespace detail {
 
-/// The kernels of one instruction set; throws config_error if `name` is unknown or the CPU lacks it.
-BIT_FUNC const isa_kernels& kernels_of(const std::string& name);
+/// What kernels are compiled for, by name as BIT_ISA has it.
+enum class instruction_set { scalar, avx2, avx512, avx512_bf16, neon };
 
-/// The kernels to use when nobody names any. Reads BIT_ISA at each call; throws config_error if it names none that
-/// the CPU can run.
-BIT_FUNC const isa_kernels& default_kernels();
+BIT_FUNC const char* name_of(instruction_set isa);
+
+/// The instruction set of that name; throws config_error if it is unknown or the CPU lacks it.
+BIT_FUNC instruction_set instruction_set_of(const std::string& name);
+
+/// The one to use when nobody names any. Reads BIT_ISA at each call; throws config_error if it names none that the CPU
+/// can run.
+BIT_FUNC instruction_set default_instruction_set();
+
+/// The kernels for numbers of type T. One function per type, so that a program compiles only the kernels that it can
+/// call: half of them for a program without bfloat16.
+template <class T>
+const kernel_table<T>& kernels_of(instruction_set isa);
+
+#if !BIT_HEADER_ONLY
+extern template const kernel_table<float>& kernels_of<float>(instruction_set);
+extern template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_set);
+#endif
 
 }  // namespace detail
 }  // namespace bit::inline v0

@@ -8,64 +8,83 @@
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
+#include <concepts>
 #include <cstdlib>
 
 namespace bit::inline v0 {
 namespace detail {
 
-inline constexpr isa_kernels scalar_kernels = {"scalar", scalar::table<float>, scalar::table<bfloat16>};
-#if defined(__x86_64__)
-inline constexpr isa_kernels avx2_kernels = {"avx2", avx2::table<float>, avx2::table<bfloat16>};
-inline constexpr isa_kernels avx512_kernels = {"avx512", avx512::table<float>, avx512::table<bfloat16>};
-inline constexpr isa_kernels avx512_bf16_kernels = {"avx512_bf16", avx512::table<float>, avx512_bf16::table<bfloat16>};
-#elif defined(__aarch64__)
-inline constexpr isa_kernels neon_kernels = {"neon", neon::table<float>, neon::table<bfloat16>};
-#endif
-
-/// Tables that the CPU can run, the best last.
-inline std::vector<const isa_kernels*> available_kernels() {
-  std::vector<const isa_kernels*> tables{&scalar_kernels};
+/// What the CPU can run, the best last.
+inline std::vector<instruction_set> available_instruction_sets() {
+  std::vector<instruction_set> found{instruction_set::scalar};
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    tables.push_back(&avx2_kernels);
+    found.push_back(instruction_set::avx2);
     if (__builtin_cpu_supports("avx512f")) {
-      tables.push_back(&avx512_kernels);
+      found.push_back(instruction_set::avx512);
       if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        tables.push_back(&avx512_bf16_kernels);
+        found.push_back(instruction_set::avx512_bf16);
     }
   }
 #elif defined(__aarch64__)
-  tables.push_back(&neon_kernels);  // part of the architecture: nothing to ask
+  found.push_back(instruction_set::neon);  // part of the architecture: nothing to ask
 #endif
-  return tables;
+  return found;
 }
 
-BIT_FUNC const isa_kernels& kernels_of(const std::string& name) {
+BIT_FUNC const char* name_of(instruction_set isa) {
+  constexpr const char* names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "neon"};
+  return names[static_cast<std::size_t>(isa)];
+}
+
+BIT_FUNC instruction_set instruction_set_of(const std::string& name) {
   std::string names;
-  for (const isa_kernels* table : available_kernels()) {
-    if (table->name == name) return *table;
-    names += names.empty() ? table->name : std::string(", ") + table->name;
+  for (instruction_set isa : available_instruction_sets()) {
+    if (name_of(isa) == name) return isa;
+    names += names.empty() ? name_of(isa) : std::string(", ") + name_of(isa);
   }
   throw config_error("[isa] expected one of " + names + " (what this CPU can run), got \"" + name +
                      "\"; unset BIT_ISA to let the library choose");
 }
 
-BIT_FUNC const isa_kernels& default_kernels() {
+BIT_FUNC instruction_set default_instruction_set() {
 #if defined(BIT_STATIC_ISA)
-  return kernels_of(BIT_STATIC_ISA);
+  return instruction_set_of(BIT_STATIC_ISA);
 #else
   const char* pinned = std::getenv("BIT_ISA");
-  return pinned && *pinned ? kernels_of(pinned) : *available_kernels().back();
+  return pinned && *pinned ? instruction_set_of(pinned) : available_instruction_sets().back();
 #endif
+}
+
+template <class T>
+const kernel_table<T>& kernels_of(instruction_set isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case instruction_set::avx2:
+      return avx2::table<T>;
+    case instruction_set::avx512:
+      return avx512::table<T>;
+    case instruction_set::avx512_bf16:  // floats have nothing to gain from it
+      if constexpr (std::same_as<T, bfloat16>)
+        return avx512_bf16::table<bfloat16>;
+      else
+        return avx512::table<T>;
+#elif defined(__aarch64__)
+    case instruction_set::neon:
+      return neon::table<T>;
+#endif
+    default:
+      return scalar::table<T>;
+  }
 }
 
 }  // namespace detail
 
 BIT_FUNC std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const detail::isa_kernels* table : detail::available_kernels()) names.emplace_back(table->name);
+  for (detail::instruction_set isa : detail::available_instruction_sets()) names.emplace_back(detail::name_of(isa));
   return names;
 }
 

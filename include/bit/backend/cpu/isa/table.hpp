@@ -141,23 +141,4 @@ struct kernel_table {
   float (*read_loop)(const float* x, std::size_t count);
 };
 
-/// All kernels of one instruction set.
-struct isa_kernels {
-  const char* name;
-  kernel_table<float> single;
-  kernel_table<bfloat16> brain;
-
-  template <class T>
-  const kernel_table<T>& of() const;
-};
-
-template <>
-inline const kernel_table<float>& isa_kernels::of<float>() const {
-  return single;
-}
-template <>
-inline const kernel_table<bfloat16>& isa_kernels::of<bfloat16>() const {
-  return brain;
-}
-
 }  // namespace bit::inline v0::detail
