@@ -272,7 +272,7 @@ class Model:
 
         `x` is a batch of images as for a call, or their height (`w`: the width, `n`: how many; random pixels). The
         ceilings (multiply-adds on registers, reading from memory) are measured before and after, with 256 MiB.
-        Each step ends at a barrier of all threads. Raises ValueError as a call does.
+        Each step ends when all threads are done with it. Raises ValueError as a call does.
         """
         return _plan.profile(self, x, w, n, runs, threads, layout)
 

@@ -29,31 +29,19 @@ constexpr bit::algorithm algorithms[] = {bit::algorithm::automatic, bit::algorit
                                          bit::algorithm::winograd_2x2, bit::algorithm::winograd_4x4};
 constexpr std::size_t thread_counts[] = {1, 2, 3, 7};
 
-/// Largest error that rounding explains, relative to the largest value: of a step 3e-6 (float rounds by 6e-8; measured
-/// below 2e-6), of a network of twelve to twenty-four convolutions 2e-5 (measured below 1e-5). F(4x4) loses up to 8
-/// times more. What is really wrong is wrong by 1e-2 and more.
-/// `few`: group norm of a few values with little spread multiplies what rounding the folded scale and shift leaves of
-/// them by up to 1/sqrt(eps) = 316 (measured: up to 1.4e-3 of an output that ReLU left little of).
-/// bfloat16 rounds by 4e-3: a step is measured below 4e-2. Of networks and of few values only finiteness and the same
-/// bits for all numbers of threads are asked for.
-double tolerance(const path& p, bool network, bool few) {
-  if (p.policy == "cpu<bfloat16>") return network || few ? 1e30 : 0.1;
-  const bool transformed = p.algorithm != bit::algorithm::direct;
-  return few ? 2e-2 : (network ? 2e-5 : 3e-6) * (transformed ? 8 : 1);
-}
+/// Group norm of a few values with little spread multiplies what rounding leaves of them by up to 1/sqrt(eps), which is
+/// 316 for the real eps. Values here reach about 30; a group of fewer than nine of them gets an eps that does not
+/// multiply, so that every case can have the same bound.
+double eps_for(std::size_t values_of_group) { return values_of_group < 9 ? 100 : 1e-5; }
 
-/// Whether any norm of the program has groups of fewer than nine values.
-bool has_small_groups(const bit::program& p) {
-  const auto few = [&](bit::value_id x, const bit::norm_relu& n) {
-    const bit::dims4& d = p[x].dims;
-    return d.c / p[n.statistics].dims.c * d.h * d.w < 9;
-  };
-  for (const bit::step& s : p.steps) {
-    if (const auto* pool = std::get_if<bit::pool_step>(&s); pool && few(pool->x, pool->input)) return true;
-    const auto* conv = std::get_if<bit::conv_step>(&s);
-    if (conv && few(conv->main.x, conv->main.input)) return true;
-  }
-  return false;
+/// Largest error that rounding explains, relative to the largest value: of a step 3e-6 (float rounds by 6e-8; measured
+/// below 2e-6), of a network of twelve to twenty-four convolutions 6e-5 (measured below 3e-5). F(4x4) loses up to 8
+/// times more. bfloat16 rounds by 4e-3: a step is measured below 4e-2, a network below 0.3. What is really wrong is
+/// wrong by 1e-2 and more in float, by 1 in bfloat16.
+double tolerance(const path& p, bool network) {
+  if (p.policy == "cpu<bfloat16>") return network ? 0.5 : 0.1;
+  const bool transformed = p.algorithm != bit::algorithm::direct;
+  return (network ? 6e-5 : 3e-6) * (transformed ? 8 : 1);
 }
 
 struct dice {
@@ -85,15 +73,18 @@ struct step_maker {
   dice& roll;
   bit::program& p;
 
-  bit::norm_relu norm(bit::value_id statistics, const std::string& name, std::size_t c) {
+  bit::norm_relu norm(bit::value_id x, bit::value_id statistics, const std::string& name) {
+    const bit::dims4& d = p[x].dims;
+    const std::size_t c = d.c;
     const auto gamma = p.add(test::random_tensor(name + "/gamma", {c}, roll.engine, 1.0f, 0.3f));
-    return {statistics, gamma, p.add(test::random_tensor(name + "/beta", {c}, roll.engine, 0.0f, 0.3f)), 1e-5};
+    return {statistics, gamma, p.add(test::random_tensor(name + "/beta", {c}, roll.engine, 0.0f, 0.3f)),
+            eps_for(c / p[statistics].dims.c * d.h * d.w)};
   }
   bit::conv_source source(bit::value_id x, bit::value_id statistics, const std::string& name, std::size_t cout,
                           bit::window w) {
     const std::size_t cin = p[x].dims.c;
     const auto kernel = p.add(test::random_tensor(name, {w.size, w.size, cin, cout}, roll.engine, 0.5f, 1.0f));
-    return {x, kernel, w, norm(statistics, name, cin), 1e-10};
+    return {x, kernel, w, norm(x, statistics, name), 1e-10};
   }
 };
 
@@ -124,7 +115,7 @@ problem random_step(dice& roll) {
   p.steps.push_back(conv);
   const auto maps = p.add("features", bit::value_kind::map, out);
   const auto pooled = p.add("pooled", bit::value_kind::table, {n, cout, 1, 1});
-  p.steps.push_back(bit::pool_step{conv.y, make.norm(*conv.statistics, "final", cout), maps, pooled});
+  p.steps.push_back(bit::pool_step{conv.y, make.norm(conv.y, *conv.statistics, "final"), maps, pooled});
   p.outputs = {conv.y, maps, pooled};
   std::ostringstream text;
   text << "step " << w.size << "x" << w.size << " stride " << w.stride << " dilation " << w.dilation << ", n " << n
@@ -151,6 +142,9 @@ problem random_network(dice& roll) {
                                           : head ? 0.02f
                                                  : 0.1f));
   }
+  // Sides shrink by at most the output stride, channels of a group are fewest after the stem.
+  const std::size_t least_side = (std::min(image.h, image.w) + c.output_stride - 1) / c.output_stride;
+  c.group_norm_eps = eps_for(c.stem_channels / c.groups * least_side * least_side);
   const std::vector<std::string> outputs = {"stem", "block2", c.num_classes > 0 ? "logits" : "pooled"};
   std::ostringstream text;
   text << "network units " << c.units[0] << c.units[1] << c.units[2] << c.units[3] << ", stem " << c.stem_channels
@@ -207,7 +201,6 @@ void check(std::uint32_t seed, const problem& made, const path& by, const bit::t
     std::printf("FAILED seed %u: %s\n  %s, %s, %s: %s\n", seed, made.text.c_str(), by.policy.c_str(), by.isa.c_str(),
                 std::string(bit::name_of(by.algorithm)).c_str(), what.c_str());
   };
-  const bool few = has_small_groups(made.program);
   values<typename Backend::value_type> first;
   for (const std::size_t threads : thread_counts) {
     ++so_far.runs;
@@ -219,9 +212,9 @@ void check(std::uint32_t seed, const problem& made, const path& by, const bit::t
     first = std::move(got);
     for (std::size_t i = 0; i < first.size(); ++i) {
       const double error = test::relative_error(first[i], expected[i]);
-      double& worst = so_far.worst[by.policy + (made.network ? " network" : " step") + (few ? " (small groups)" : "")];
+      double& worst = so_far.worst[by.policy + (made.network ? " network" : " step")];
       worst = std::max(worst, error);
-      if (error < tolerance(by, made.network, few)) continue;
+      if (error < tolerance(by, made.network)) continue;
       std::ostringstream what;
       what << "output " << made.program[made.program.outputs[i]].name << " off by " << error;
       fail(what.str());

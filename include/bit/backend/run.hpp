@@ -36,8 +36,8 @@ struct run_options {
   std::size_t threads = 0;                      ///< 0: what OMP_NUM_THREADS, the affinity mask and the cgroup allow
   layout output_layout = layout::nchw;          ///< of feature maps
   std::function<bool()> interrupted = nullptr;  ///< asked by the calling thread between steps; true abandons the run
-  /// Receives the seconds of each step, from barrier to barrier as the calling thread sees them, as far as it reaches;
-  /// copying the outputs to the caller comes after the last. Empty: nothing is measured.
+  /// Receives the seconds of each step, from the end of the one before as the calling thread sees it, as far as the
+  /// span reaches; copying the outputs to the caller comes after the last. Empty: nothing is measured.
   std::span<double> step_seconds = {};
 };
 

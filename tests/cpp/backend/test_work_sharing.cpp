@@ -1,5 +1,5 @@
-// The barrier and the work queue: nothing is lost, done twice or read too early. What threads share here is plain
-// memory on purpose: the thread sanitizer reports every access that the two fail to order.
+// The work queue: nothing is lost, done twice or read too early. What threads share here is plain memory on purpose: the
+// thread sanitizer reports every access that the queue fails to order.
 #include <doctest/doctest.h>
 #include <bit/backend/cpu/work_queue.hpp>
 #include <numeric>
@@ -23,24 +23,6 @@ constexpr std::size_t step_items[] = {7, 1, 0, 100, 2, 0, 0, 3, 33};
 constexpr std::size_t steps = std::size(step_items), rounds = 60;
 
 }  // namespace
-
-TEST_CASE("nobody passes the barrier before all have come, spinning or sleeping") {
-  for (const int spins : {0, 20, 2000}) {
-    bit::detail::barrier barrier(spins);
-    std::vector<std::size_t> reached(3, 0), wrong(3, 0);
-    in_threads(3, [&](std::size_t t) {
-      for (std::size_t round = 1; round <= 300; ++round) {
-        reached[t] = round;
-        barrier.wait(3);
-        for (const std::size_t r : reached) wrong[t] += r != round;
-        barrier.wait(3);  // before anybody writes again
-      }
-    });
-    CHECK(wrong == std::vector<std::size_t>(3, 0));
-  }
-  bit::detail::barrier alone(0);
-  for (int i = 0; i < 3; ++i) alone.wait(1);  // one thread never waits
-}
 
 TEST_CASE("every item of every step is done once, and its result is seen by the next step") {
   for (const int spins : {0, 20, 2000})

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 
 namespace bit::inline v0::detail {
@@ -37,27 +36,5 @@ inline void change(std::atomic<std::uint32_t>& word, std::uint32_t value) {
 
 /// Pauses before sleep: 27 µs, about what falling asleep and being woken costs (24 µs; Zen 5 virtual machine, 2026-11).
 inline constexpr int default_spins = 1000;
-
-/// Lets nobody pass before all have come. For any number of rounds; lives as long as the last of them.
-class barrier {
- public:
-  explicit barrier(int spins = default_spins) : spins_(spins) {}
-
-  /// Waits until `threads` threads, the same number for all, have called this.
-  void wait(std::size_t threads) {
-    const std::uint32_t round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads) {
-      wait_while(round_, round, spins_);
-      return;
-    }
-    arrived_.store(0, std::memory_order_relaxed);  // seen before the new round is
-    change(round_, round + 1);
-  }
-
- private:
-  alignas(64) std::atomic<std::size_t> arrived_{0};
-  alignas(64) std::atomic<std::uint32_t> round_{0};  // a line of its own: who waits does not disturb who arrives
-  int spins_;
-};
 
 }  // namespace bit::inline v0::detail

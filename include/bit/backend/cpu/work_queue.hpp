@@ -5,7 +5,7 @@
 #pragma once
 
 #include <atomic>
-#include <bit/backend/cpu/barrier.hpp>
+#include <bit/backend/cpu/waiting.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
