@@ -24,11 +24,7 @@ __attribute__((target("avx512f"))) void avx512(long steps, float seed) {
   for (long s = 0; s < steps; ++s)
 #pragma GCC unroll 16
     for (int i = 0; i < chains; ++i) sum[i] = _mm512_fmadd_ps(sum[i], x, y);
-  float lanes[16];
-  for (const __m512& part : sum) {
-    _mm512_storeu_ps(lanes, part);
-    sink = lanes[0];
-  }
+  for (const __m512& part : sum) sink = part[0];
 }
 
 __attribute__((target("avx512f,avx512bf16"))) void bf16(long steps, float seed) {
@@ -39,11 +35,7 @@ __attribute__((target("avx512f,avx512bf16"))) void bf16(long steps, float seed) 
   for (long s = 0; s < steps; ++s)
 #pragma GCC unroll 16
     for (int i = 0; i < chains; ++i) sum[i] = _mm512_dpbf16_ps(sum[i], x, x);
-  float lanes[16];
-  for (const __m512& part : sum) {
-    _mm512_storeu_ps(lanes, part);
-    sink = lanes[0];
-  }
+  for (const __m512& part : sum) sink = part[0];
 }
 
 __attribute__((target("avx2,fma"))) void avx2(long steps, float seed) {
@@ -53,11 +45,7 @@ __attribute__((target("avx2,fma"))) void avx2(long steps, float seed) {
   for (long s = 0; s < steps; ++s)
 #pragma GCC unroll 12
     for (int i = 0; i < 12; ++i) sum[i] = _mm256_fmadd_ps(sum[i], x, y);
-  float lanes[8];
-  for (const __m256& part : sum) {
-    _mm256_storeu_ps(lanes, part);
-    sink = lanes[0];
-  }
+  for (const __m256& part : sum) sink = part[0];
 }
 
 struct kind {

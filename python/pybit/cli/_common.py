@@ -71,6 +71,14 @@ def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEF
     add_compute_options(group)
 
 
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """A network whose weights do not matter, and what it would be given: NAME_OR_FILE, --size, --batch-size, --json."""
+    parser.add_argument("model", metavar="NAME_OR_FILE", help="a name from `pybit list` or a checkpoint file")
+    parser.add_argument("--size", type=image_size, default=(224, 224), metavar="HxW", help="input size (default: 224)")
+    parser.add_argument("--batch-size", type=positive, default=1, metavar="N", help="images (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 def add_compute_options(group: Any) -> None:
     """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
     from pybit._build import ALGORITHMS, DTYPES

@@ -18,23 +18,18 @@ Run it on an idle machine. BIT_ISA=avx2 (or scalar, avx512) pins the instruction
 
 examples:
   pybit profile BiT-M-R50x1
-  pybit profile r152x4.npz --size 480 --batch 2 --threads 4 --png r152x4.png
+  pybit profile r152x4.npz --size 480 --batch-size 2 --threads 4 --png r152x4.png
   pybit profile R50x1 --algorithm direct --json"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("model", metavar="NAME_OR_FILE", help="a name from `pybit list` or a checkpoint file")
-    parser.add_argument(
-        "--size", type=_common.image_size, default=(224, 224), metavar="HxW", help="input size (default: 224)"
-    )
-    parser.add_argument("--batch", type=_common.positive, default=1, metavar="N", help="images (default: 1)")
+    _common.add_network_options(parser)
     parser.add_argument("--runs", type=_common.positive, default=20, metavar="N", help="timed runs (default: 20)")
     _common.add_compute_options(parser)
     parser.add_argument("--plan", action="store_true", help="tell the algorithms and bytes only, run nothing")
     parser.add_argument("--png", metavar="FILE", help="write a chart: rates of the layers and the roofline")
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
     height, width = args.size
     found: Plan
     if args.plan:
-        found = model.plan(height, width, args.batch, threads=args.threads)
+        found = model.plan(height, width, args.batch_size, threads=args.threads)
     else:
-        found = profile = model.profile(height, width, args.batch, args.runs, threads=args.threads)
+        found = profile = model.profile(height, width, args.batch_size, args.runs, threads=args.threads)
         if args.png:
             from pybit import _chart
 

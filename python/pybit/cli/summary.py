@@ -13,18 +13,15 @@ _EPILOG = """Weights do not matter here: a name is enough, nothing is downloaded
 
 examples:
   pybit summary BiT-M-R50x1
-  pybit summary r152x4.npz --size 480"""
+  pybit summary r152x4.npz --size 480
+
+`pybit profile --plan` tells the same for other number formats, with algorithms."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("model", metavar="NAME_OR_FILE", help="a name from `pybit list` or a checkpoint file")
-    parser.add_argument(
-        "--size", type=_common.image_size, default=(224, 224), metavar="HxW", help="input size (default: 224)"
-    )
-    parser.add_argument("--batch-size", type=_common.positive, default=1, metavar="N", help="images (default: 1)")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    _common.add_network_options(parser)
 
 
 def _cell(value: Any) -> str:
