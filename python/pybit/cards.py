@@ -281,16 +281,19 @@ def _teachers() -> list[ModelCard]:
     return cards
 
 
-def all_cards() -> list[ModelCard]:
-    """All cards, in no particular order."""
-    cards = [_upstream(size, architecture) for size in _SETS for architecture in _ARCHITECTURES]
-    cards += [_imagenet(architecture) for architecture in _ARCHITECTURES]
-    cards.append(_cifar10())
-    cards += [
+def vtab_cards() -> list[ModelCard]:
+    """The cards of the 285 models that were fine-tuned on VTAB-1k, in no particular order."""
+    return [
         _vtab(architecture, run, task)
         for architecture in _ARCHITECTURES
         if architecture != "R152x2"
         for run in range(3)
         for task in VTAB_TASKS
     ]
-    return cards + _students() + _teachers() + timm_cards() + [bit_50()]
+
+
+def other_cards() -> list[ModelCard]:
+    """All other cards, in no particular order."""
+    cards = [_upstream(size, architecture) for size in _SETS for architecture in _ARCHITECTURES]
+    cards += [_imagenet(architecture) for architecture in _ARCHITECTURES]
+    return [*cards, _cifar10(), *_students(), *_teachers(), *timm_cards(), bit_50()]

@@ -131,16 +131,23 @@ class ModelCard:
 
 
 @functools.cache
-def _cards() -> dict[str, ModelCard]:
-    from pybit.cards import all_cards
+def _made(vtab: bool) -> list[ModelCard]:
+    """The VTAB-1k cards or the others. Most are VTAB's and take 5 ms: other models load without them."""
+    from pybit.cards import other_cards, vtab_cards
 
-    return {card.name: card for card in sorted(all_cards(), key=lambda card: _natural(card.name))}
+    return vtab_cards() if vtab else other_cards()
 
 
 @functools.cache
-def _by_lower_name() -> dict[str, ModelCard]:
-    names = {alias.lower(): card for card in _cards().values() for alias in card.aliases}
-    return names | {card.name.lower(): card for card in _cards().values()}
+def _cards() -> dict[str, ModelCard]:
+    return {card.name: card for card in sorted(_made(False) + _made(True), key=lambda card: _natural(card.name))}
+
+
+@functools.cache
+def _names(vtab: bool) -> dict[str, ModelCard]:
+    """The cards of `_made` by name and alias in lower case."""
+    names = {alias.lower(): card for card in _made(vtab) for alias in card.aliases}
+    return names | {card.name.lower(): card for card in _made(vtab)}
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -174,7 +181,8 @@ def find_card(name: str) -> ModelCard | None:
     """The card of a model's name, alias or file name (case and a known file ending do not matter), or None."""
     key = name.strip().lower().removeprefix("hf-hub:").removeprefix("hf_hub:")
     for ending in ("", ".npz", ".h5", ".tfhub"):
-        card = _by_lower_name().get(key.removesuffix(ending) if ending else key)
+        base = key.removesuffix(ending) if ending else key
+        card = _names(vtab=False).get(base) or (_names(vtab=True).get(base) if "-run" in base else None)
         if card is not None:
             return card
     return None
@@ -204,10 +212,11 @@ def model_info(name: str) -> ModelCard:
 
 def _suggestion(name: str) -> str:
     key = name.strip().lower()
-    close = difflib.get_close_matches(key, list(_by_lower_name()), n=4, cutoff=0.6)
+    known = _names(vtab=False) | _names(vtab=True)
+    close = difflib.get_close_matches(key, list(known), n=4, cutoff=0.6)
     if not close and len(key) > 2:
-        close = [known for known, card in _by_lower_name().items() if key in known and card.family != "vtab"][:4]
-    names = list(dict.fromkeys(_by_lower_name()[key].name for key in close))
+        close = [name for name in _names(vtab=False) if key in name][:4]
+    names = list(dict.fromkeys(known[key].name for key in close))
     return f"did you mean {' or '.join(names)}? " if names else ""
 
 

@@ -164,7 +164,10 @@ def test_profile_prints_the_table_and_json(capsys: pytest.CaptureFixture[str], t
     assert main(["profile", path, "--size", "32", "--runs", "2", "--threads", "1"]) == 0
     out = capsys.readouterr().out
     assert "block1/unit01/a" in out and re.search(r"ceilings measured beside it: \d+ GFLOP/s", out)
-    assert main(["profile", path, "--size", "32x48", "--batch-size", "2", "--plan", "--json", "--algorithm", "direct"]) == 0
+    assert (
+        main(["profile", path, "--size", "32x48", "--batch-size", "2", "--plan", "--json", "--algorithm", "direct"])
+        == 0
+    )
     found = json.loads(capsys.readouterr().out)
     assert found["shape"] == [2, 32, 48] and found["algorithm"] == "direct"
     assert "min_seconds" not in found["rows"][0]

@@ -13,9 +13,8 @@ from typing import Literal
 import numpy as np
 
 from pybit import _core
-from pybit.formats.h5 import SIGNATURE, read_h5
-from pybit.formats.raw import RawCheckpoint, fail
-from pybit.formats.tfhub import find_prefix, read_tfhub
+from pybit.formats.bundle import find_prefix
+from pybit.formats.raw import HDF5_SIGNATURE, RawCheckpoint, fail
 
 __all__ = ["RawCheckpoint", "byte_count", "detect", "is_bundle", "open_any", "read_tensors"]
 
@@ -44,12 +43,12 @@ def detect(path: str | os.PathLike[str]) -> str:
         head = file.read(512)
         # HDF5 allows a user block of 512, 1024, 2048 ... bytes in front.
         offset = 512
-        while offset < min(os.fstat(file.fileno()).st_size, 1 << 20) and not head.startswith(SIGNATURE):
+        while offset < min(os.fstat(file.fileno()).st_size, 1 << 20) and not head.startswith(HDF5_SIGNATURE):
             file.seek(offset)
-            if file.read(8) == SIGNATURE:
+            if file.read(8) == HDF5_SIGNATURE:
                 return "h5"
             offset *= 2
-    if head.startswith(SIGNATURE):
+    if head.startswith(HDF5_SIGNATURE):
         return "h5"
     # NumPy's archives begin with an array; reading the directory of any other costs 10 ms.
     if head.startswith(b"PK") and not _first_member(head).endswith(b".npy") and _has_pickle(place):
@@ -97,8 +96,12 @@ def read_tensors(path: str | os.PathLike[str]) -> RawCheckpoint:
     """
     kind = detect(path)
     if kind == "h5":
+        from pybit.formats.h5 import read_h5
+
         return read_h5(path)
     if kind == "tfhub":
+        from pybit.formats.tfhub import read_tfhub
+
         return read_tfhub(path)
     if kind == "torch":
         from pybit.formats.torch_pickle import read_torch

@@ -16,7 +16,6 @@ from pybit._core import FormatError
 from pybit.formats.keras_names import official_tensors
 from pybit.formats.raw import Array, RawCheckpoint, fail
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_WEIGHTS = 100_000
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pybit._core import FormatError
 
 Array = npt.NDArray[Any]
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pybit.formats.bundle import find_prefix
 from pybit.formats.crc32c import crc32c, unmask
 from pybit.formats.keras_names import official_tensors
 from pybit.formats.raw import Array, RawCheckpoint, bfloat16_to_float32, checked_count, fail
@@ -56,18 +57,6 @@ class _Entry:
     size: int
     crc: int
     sliced: bool
-
-
-def find_prefix(path: Path) -> Path | None:
-    """The bundle's path without `.index`, for a module folder, its `variables` folder or any file of the bundle."""
-    for folder in (path / "variables", path):
-        if (folder / "variables.index").is_file():
-            return folder / "variables"
-    if path.is_file():
-        stem = re.sub(r"\.(index|data(@\d+|-\d{5}-of-\d{5}))$", "", path.name)
-        if stem != path.name and path.with_name(stem + ".index").is_file():
-            return path.with_name(stem)
-    return None
 
 
 def read_tfhub(path: str | os.PathLike[str], verify: bool = True) -> RawCheckpoint:
