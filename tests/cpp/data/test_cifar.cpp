@@ -203,6 +203,12 @@ TEST_CASE("an archive cut anywhere is an error that names it") {
     }
   };
   for (std::size_t size = 0; size < packed.size(); size += 97) refused(packed, size);
+  refused(packed, packed.size() - 1);
+  for (std::size_t at = 10; at < packed.size(); at += 89) {  // the first ten bytes hold the time and the like
+    auto flipped = packed;
+    flipped[at] ^= std::byte{4};
+    refused(flipped, flipped.size());
+  }
   // The last two blocks are the end's mark, of which the first is enough.
   for (std::size_t size = 0; size <= tar.size() - 1024; size += 256) refused(tar, size);
   CHECK(errors == cuts);
