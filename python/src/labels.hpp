@@ -19,6 +19,10 @@ inline label_array to_array(const indices& values) {
   return array;
 }
 
+inline label_array to_array(const std::vector<std::int64_t>& values) {
+  return label_array(static_cast<pybind11::ssize_t>(values.size()), values.data());
+}
+
 /// Numbers of `what`; shape_error for a negative one, config_error unless there is one dimension.
 inline indices from_array(const label_array& values, const char* what) {
   if (values.ndim() != 1)

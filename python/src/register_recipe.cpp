@@ -87,7 +87,10 @@ void register_mixup(py::module_& m) {
   m.def(
       "mixed_probabilities",
       [](const label_array& labels, const label_array& partners, double lambda, std::size_t classes) {
-        const auto mixed = train::mix_labels(from_array(labels, "labels"), from_array(partners, "partners"), lambda);
+        if (labels.ndim() != 1)
+          throw bit::shape_error("[mixup] expected labels (n,), got " + std::to_string(labels.ndim()) + " dimensions");
+        const std::span<const std::int64_t> given(labels.data(), static_cast<std::size_t>(labels.size()));
+        const auto mixed = train::mix_labels(given, from_array(partners, "partners"), lambda);
         const auto rows = train::to_probabilities(mixed, classes);
         py::array_t<double> array({mixed.first.size(), classes});
         std::copy(rows.begin(), rows.end(), array.mutable_data());

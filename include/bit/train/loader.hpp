@@ -31,7 +31,7 @@ struct batch_loader_options {
 struct labelled_batch {
   std::uint64_t number = 0;          ///< of the sampler
   tensor4<float> images;             ///< (n,3,crop,crop) or (n,crop,crop,3), in [-1,1]
-  std::vector<std::size_t> labels;   ///< (n)
+  std::vector<std::int64_t> labels;  ///< (n)
   std::vector<std::size_t> indices;  ///< in the data set, (n)
 };
 
@@ -54,10 +54,14 @@ class batch_loader {
   batch_loader(const batch_loader&) = delete;
   batch_loader& operator=(const batch_loader&) = delete;
 
-  /// The next batch; nothing at the end. An image that cannot be read throws what the data set threw, with its name, when
-  /// its batch's turn comes, and ends the walk; with skip_corrupt its batch is smaller, and only a batch of which nothing
-  /// is left throws format_error.
+  /// The next batch, or what part() has left of it; nothing at the end. An image that cannot be read throws what the data
+  /// set threw, with its name, when its turn comes, and ends the walk; with skip_corrupt its batch is smaller, and only a
+  /// batch of which nothing is left throws format_error.
   BIT_FUNC std::optional<labelled_batch> next();
+
+  /// The next `count` images of the present batch, fewer where it ends, for batches that do not fit memory. May come back
+  /// without images if they were left out. Throws config_error at the end, otherwise as next().
+  BIT_FUNC labelled_batch part(std::size_t count);
 
   /// Images left out so far, in order; only with skip_corrupt.
   const std::vector<skipped_example>& skipped() const { return skipped_; }
@@ -66,6 +70,7 @@ class batch_loader {
 
  private:
   BIT_FUNC void fill();
+  BIT_FUNC void end_batch();
 
   const data::dataset_ptr images_;
   const data::augment_spec spec_;
@@ -75,6 +80,7 @@ class batch_loader {
   std::uint64_t next_, planned_;                // batches to hand out and to plan
   std::deque<std::vector<std::size_t>> plans_;  // examples of batches next_..planned_-1
   std::size_t pushed_of_last_ = 0;              // examples of the last plan that are with the threads
+  std::size_t handed_ = 0, readable_ = 0;       // images of batch next_ that were taken, and those not left out
   std::vector<skipped_example> skipped_;
   std::optional<data::detail::ordered_tasks> tasks_;  // its threads read what stands above
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <bit/error.hpp>
@@ -63,16 +64,24 @@ BIT_FUNC void batch_loader::fill() {
 
 BIT_FUNC std::optional<labelled_batch> batch_loader::next() {
   if (next_ == last_ || tasks_->stopped()) return std::nullopt;
+  return part(order_.size(next_) - handed_);
+}
+
+BIT_FUNC labelled_batch batch_loader::part(std::size_t count) {
+  if (next_ == last_ || tasks_->stopped())
+    throw config_error("[batch_loader] expected to be asked for batches below " + std::to_string(last_) +
+                       " and before an error, got one after the end");
   fill();
-  const std::vector<std::size_t> plan = plans_.front();
+  const std::vector<std::size_t>& plan = plans_.front();
+  count = std::min(count, plan.size() - handed_);
   const std::size_t size = 3 * spec_.crop * spec_.crop;
-  labelled_batch batch{next_, tensor4<float>::from_shape(detail::crop_shape(spec_, plan.size())), {}, {}};
-  for (const std::size_t index : plan) {
+  labelled_batch batch{next_, tensor4<float>::from_shape(detail::crop_shape(spec_, count)), {}, {}};
+  for (const std::size_t index : std::span(plan).subspan(handed_, count)) {
     const auto failure = tasks_->take(batch.images.data() + size * batch.indices.size());
     fill();
     if (!failure) {
       batch.indices.push_back(index);
-      batch.labels.push_back(images_->label(index));
+      batch.labels.push_back(static_cast<std::int64_t>(images_->label(index)));
       continue;
     }
     const auto fault = skip_corrupt_ ? data::detail::fault_of_file(failure) : std::nullopt;
@@ -82,21 +91,29 @@ BIT_FUNC std::optional<labelled_batch> batch_loader::next() {
     }
     skipped_.push_back({next_, index, images_->name(index), *fault});
   }
-  plans_.pop_front();
-  ++next_;
   const std::size_t got = batch.indices.size();
-  if (got == 0) {
-    tasks_->stop();
-    throw format_error("[batch_loader] expected readable images in batch " + std::to_string(batch.number) +
-                       ", could read none of its " + std::to_string(plan.size()) +
-                       "; the last: " + skipped_.back().reason);
-  }
-  if (got < plan.size()) {
+  if (got < count) {
     auto smaller = tensor4<float>::from_shape(detail::crop_shape(spec_, got));
     std::copy_n(batch.images.data(), size * got, smaller.data());
     batch.images = std::move(smaller);
   }
+  handed_ += count;
+  readable_ += got;
+  if (handed_ == plan.size()) end_batch();
   return batch;
+}
+
+/// Goes on to the next batch; throws if nothing of this one could be read.
+BIT_FUNC void batch_loader::end_batch() {
+  const std::size_t planned = plans_.front().size();
+  plans_.pop_front();
+  handed_ = 0;
+  if (std::exchange(readable_, 0) == 0) {
+    tasks_->stop();
+    throw format_error("[batch_loader] expected readable images in batch " + std::to_string(next_) +
+                       ", could read none of its " + std::to_string(planned) + "; the last: " + skipped_.back().reason);
+  }
+  ++next_;
 }
 
 }  // namespace bit::inline v0::train

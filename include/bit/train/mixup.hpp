@@ -64,15 +64,15 @@ void mix_images(std::span<T> images, std::span<const std::size_t> partners, doub
 
 /// Labels of mixed images as two classes: the loss is lambda * loss(first) + (1 - lambda) * loss(second).
 struct mixed_labels {
-  std::vector<std::size_t> first, second;
+  std::vector<std::int64_t> first, second;
   double lambda = 1;
 };
 
 /// The labels with those of their partners. Throws shape_error if the sizes differ.
-BIT_FUNC mixed_labels mix_labels(std::span<const std::size_t> labels, std::span<const std::size_t> partners,
+BIT_FUNC mixed_labels mix_labels(std::span<const std::int64_t> labels, std::span<const std::size_t> partners,
                                  double lambda);
 
-/// The same as probabilities, (n,classes) row-major; a row adds up to 1. Throws shape_error for a label that is not below
+/// The same as probabilities, (n,classes) row-major; a row adds up to 1. Throws shape_error for a label that is negative or not below
 /// `classes`.
 BIT_FUNC std::vector<double> to_probabilities(const mixed_labels& labels, std::size_t classes);
 

@@ -32,7 +32,7 @@ BIT_FUNC std::vector<std::size_t> mixup_partners(std::size_t n, mixup_partner or
   return partners;
 }
 
-BIT_FUNC mixed_labels mix_labels(std::span<const std::size_t> labels, std::span<const std::size_t> partners,
+BIT_FUNC mixed_labels mix_labels(std::span<const std::int64_t> labels, std::span<const std::size_t> partners,
                                  double lambda) {
   if (labels.size() != partners.size())
     throw shape_error("[mixup] expected as many partners as labels, got " + std::to_string(partners.size()) +
@@ -49,13 +49,15 @@ BIT_FUNC mixed_labels mix_labels(std::span<const std::size_t> labels, std::span<
 
 BIT_FUNC std::vector<double> to_probabilities(const mixed_labels& labels, std::size_t classes) {
   std::vector<double> rows(labels.first.size() * classes);
+  const auto add = [&](std::size_t row, std::int64_t label, double weight) {
+    if (label < 0 || static_cast<std::size_t>(label) >= classes)
+      throw shape_error("[mixup] expected labels in 0.." + std::to_string(classes - 1) + ", got " +
+                        std::to_string(label) + " at position " + std::to_string(row));
+    rows[classes * row + static_cast<std::size_t>(label)] += weight;
+  };
   for (std::size_t i = 0; i < labels.first.size(); ++i) {
-    for (const std::size_t label : {labels.first[i], labels.second[i]})
-      if (label >= classes)
-        throw shape_error("[mixup] expected labels below " + std::to_string(classes) + ", got " +
-                          std::to_string(label) + " at position " + std::to_string(i));
-    rows[classes * i + labels.first[i]] += labels.lambda;
-    rows[classes * i + labels.second[i]] += 1 - labels.lambda;
+    add(i, labels.first[i], labels.lambda);
+    add(i, labels.second[i], 1 - labels.lambda);
   }
   return rows;
 }

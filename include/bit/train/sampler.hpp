@@ -39,6 +39,8 @@ class sampler {
 
   /// The examples of batch `number`, counted from 0 through all epochs.
   BIT_FUNC std::vector<std::size_t> batch(std::uint64_t number);
+  /// How many examples batch `number` has.
+  BIT_FUNC std::size_t size(std::uint64_t number) const;
   /// Number of the batch's first draw among all draws of the training: its images are draws first_draw, first_draw + 1, ...
   std::uint64_t first_draw(std::uint64_t number) const { return number * batch_size_; }
   /// Batches until every example was seen once, the last one perhaps short or shared with the next epoch.

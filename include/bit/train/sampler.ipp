@@ -26,6 +26,12 @@ BIT_FUNC std::size_t sampler::example(std::uint64_t epoch, std::size_t place) {
   return kept_order_[place];
 }
 
+BIT_FUNC std::size_t sampler::size(std::uint64_t number) const {
+  if (options_.end == epoch_end::carry_over || replaces()) return batch_size_;
+  const std::size_t first = static_cast<std::size_t>(number % batches_per_epoch()) * batch_size_;
+  return std::min(batch_size_, examples_ - first);
+}
+
 BIT_FUNC std::vector<std::size_t> sampler::batch(std::uint64_t number) {
   std::vector<std::size_t> indices;
   if (replaces()) {
@@ -41,8 +47,8 @@ BIT_FUNC std::vector<std::size_t> sampler::batch(std::uint64_t number) {
   }
   const std::uint64_t epoch = number / batches_per_epoch();
   const std::size_t first = static_cast<std::size_t>(number % batches_per_epoch()) * batch_size_;
-  const std::size_t end = std::min(examples_, first + std::min(batch_size_, examples_ - first));
-  for (std::size_t place = first; place < end; ++place) indices.push_back(example(epoch, place));
+  const std::size_t count = size(number);
+  for (std::size_t place = first; place < first + count; ++place) indices.push_back(example(epoch, place));
   return indices;
 }
 

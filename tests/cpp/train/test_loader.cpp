@@ -55,7 +55,7 @@ TEST_CASE("batches are what sampler and augmentation say, for any number of thre
     for (const auto& batch : expected) {
       CHECK(batch.indices == again.batch(batch.number));
       for (std::size_t i = 0; i < batch.indices.size(); ++i) {
-        CHECK(batch.labels[i] == batch.indices[i] % 3);
+        CHECK(batch.labels[i] == static_cast<std::int64_t>(batch.indices[i] % 3));
         std::vector<float> one(3 * 8 * 8);
         augment(images->image(batch.indices[i]), small,
                 data::draw_augmentation(small, 6, order.first_draw(batch.number) + i), one);
@@ -74,6 +74,34 @@ TEST_CASE("batches are what sampler and augmentation say, for any number of thre
     batch_loader other(images, order, small, 7, 0, 9);
     CHECK_FALSE(same(*other.next(), expected[0]));  // another seed augments differently
   }
+}
+
+TEST_CASE("parts of batches are the batches") {
+  const scratch_folder folder("train_parts");
+  const auto images = files(folder.path, 7);
+  const sampler order(7, 5, 5);
+  batch_loader whole(images, order, small, 6, 0, 4), parts(images, order, small, 6, 0, 4);
+  while (const auto expected = whole.next()) {
+    std::size_t seen = 0;
+    for (std::size_t count : {2u, 0u, 1u, 9u}) {
+      if (seen == expected->indices.size()) break;  // the batch of 2
+      const auto part = parts.part(count);
+      CHECK(part.number == expected->number);
+      CHECK(part.images.shape(0) == part.labels.size());
+      for (std::size_t i = 0; i < part.labels.size(); ++i, ++seen) {
+        CHECK(part.indices[i] == expected->indices[seen]);
+        CHECK(part.labels[i] == expected->labels[seen]);
+        CHECK(std::equal(part.images.data() + 192 * i, part.images.data() + 192 * (i + 1),
+                         expected->images.data() + 192 * seen));
+      }
+    }
+    CHECK(seen == expected->indices.size());
+  }
+  CHECK_THROWS_WITH_AS(parts.part(1), doctest::Contains("below 4"), bit::config_error);
+  batch_loader mixed(images, order, small, 6, 0, 4);
+  CHECK(mixed.part(3).indices.size() == 3);
+  CHECK(mixed.next()->indices.size() == 2);  // what is left of the first
+  CHECK(mixed.next()->number == 1);
 }
 
 TEST_CASE("the same image is cropped and mirrored anew in each epoch") {

@@ -7,6 +7,7 @@
 
 using namespace bit::train;
 using indices = std::vector<std::size_t>;
+using labels = std::vector<std::int64_t>;
 
 TEST_CASE("each step has one weight, Beta(alpha, alpha), and 1 without mixup") {
   CHECK(mixup_lambda(0, 1, 5) == 1);
@@ -66,10 +67,10 @@ TEST_CASE("a weight of 1 leaves images as they are, 0 gives the partners") {
 }
 
 TEST_CASE("labels are mixed as pairs and as probabilities") {
-  const auto mixed = mix_labels(indices{2, 0, 2}, indices{1, 2, 0}, 0.25);
-  CHECK(mixed.first == indices{2, 0, 2});
-  CHECK(mixed.second == indices{0, 2, 2});
+  const auto mixed = mix_labels(labels{2, 0, 2}, indices{1, 2, 0}, 0.25);
+  CHECK(mixed.first == labels{2, 0, 2});
+  CHECK(mixed.second == labels{0, 2, 2});
   CHECK(to_probabilities(mixed, 3) == std::vector<double>{0.75, 0, 0.25, 0.25, 0, 0.75, 0, 0, 1});
   CHECK_THROWS_WITH_AS(to_probabilities(mixed, 2), doctest::Contains("got 2 at position 0"), bit::shape_error);
-  CHECK_THROWS_AS(mix_labels(indices{1}, indices{}, 0.5), bit::shape_error);
+  CHECK_THROWS_AS(mix_labels(labels{1}, indices{}, 0.5), bit::shape_error);
 }

@@ -63,6 +63,7 @@ TEST_CASE("a batch is a function of its number, in whatever order batches are as
       for (std::uint64_t b = 20; b-- > 0;) {
         sampler fresh(10, batch_size, 3, {.end = end});
         CHECK(walked.batch(b) == expected[b]);
+        CHECK(walked.size(b) == expected[b].size());
         CHECK(fresh.batch(b) == expected[b]);
       }
     }
