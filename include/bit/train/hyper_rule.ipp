@@ -9,8 +9,7 @@
 #include <bit/error.hpp>
 #include <bit/train/hyper_rule.hpp>
 
-namespace bit::inline v0::train {
-namespace detail {
+namespace bit::inline v0::detail {
 
 // bit_hyperrule.py: get_resolution, get_mixup, get_schedule.
 inline constexpr std::size_t small_area = 96 * 96;
@@ -22,7 +21,9 @@ inline std::string number_text(double x) {
   return std::string(text.data(), static_cast<std::size_t>(length));
 }
 
-}  // namespace detail
+}  // namespace bit::inline v0::detail
+
+namespace bit::inline v0::train {
 
 BIT_FUNC std::optional<double> hyper_rule::lr(std::size_t step) const {
   if (step >= steps()) return std::nullopt;

@@ -8,15 +8,16 @@
 #include <bit/error.hpp>
 #include <bit/train/loader.hpp>
 
-namespace bit::inline v0::train {
-namespace detail {
+namespace bit::inline v0::detail {
 
 inline tensor4<float>::shape_type crop_shape(const data::augment_spec& spec, std::size_t n) {
   if (spec.order == layout::nchw) return {n, 3, spec.crop, spec.crop};
   return {n, spec.crop, spec.crop, 3};
 }
 
-}  // namespace detail
+}  // namespace bit::inline v0::detail
+
+namespace bit::inline v0::train {
 
 BIT_FUNC batch_loader::batch_loader(data::dataset_ptr images, sampler order, const data::augment_spec& spec,
                                     std::uint64_t seed, std::uint64_t first, std::uint64_t last,

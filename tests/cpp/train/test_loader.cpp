@@ -3,16 +3,24 @@
 #include <bit/data/image_folder.hpp>
 #include <bit/error.hpp>
 #include <bit/train/loader.hpp>
+#include <filesystem>
 #include <fstream>
-#include <map>
 #include <set>
-
-#include "../data/pattern.hpp"
 
 using namespace bit::train;
 namespace data = bit::data;
 
 namespace {
+
+/// A folder of one test, removed at its end.
+struct image_files {
+  std::filesystem::path path;
+  explicit image_files(const std::string& name) : path(std::filesystem::temp_directory_path() / ("bit_" + name)) {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+  }
+  ~image_files() { std::filesystem::remove_all(path); }
+};
 
 const data::augment_spec small{.resize = 10, .crop = 8};
 
@@ -23,7 +31,7 @@ data::dataset_ptr files(const std::filesystem::path& folder, std::size_t count) 
   std::vector<std::size_t> labels;
   for (std::size_t i = 0; i < count; ++i) {
     paths.push_back(folder / (std::to_string(i) + "_" + names[i % 5]));
-    std::filesystem::copy_file(fixtures() / names[i % 5], paths.back());
+    std::filesystem::copy_file(std::filesystem::path(BIT_TEST_DATA) / "fuzz/corpus/image" / names[i % 5], paths.back());
     labels.push_back(i % 3);
   }
   return std::make_shared<data::file_dataset>(paths, labels, std::vector<std::string>{"a", "b", "c"});
@@ -44,7 +52,7 @@ void spoil(const data::dataset& images, std::size_t i) { std::ofstream(images.na
 }  // namespace
 
 TEST_CASE("batches are what sampler and augmentation say, for any number of threads, from any batch on") {
-  const scratch_folder folder("train_loader");
+  const image_files folder("train_loader");
   const auto images = files(folder.path, 11);
   for (auto end : {epoch_end::short_batch, epoch_end::carry_over}) {
     const sampler order(11, 4, 5, {.end = end});
@@ -77,7 +85,7 @@ TEST_CASE("batches are what sampler and augmentation say, for any number of thre
 }
 
 TEST_CASE("parts of batches are the batches") {
-  const scratch_folder folder("train_parts");
+  const image_files folder("train_parts");
   const auto images = files(folder.path, 7);
   const sampler order(7, 5, 5);
   batch_loader whole(images, order, small, 6, 0, 4), parts(images, order, small, 6, 0, 4);
@@ -105,7 +113,7 @@ TEST_CASE("parts of batches are the batches") {
 }
 
 TEST_CASE("the same image is cropped and mirrored anew in each epoch") {
-  const scratch_folder folder("train_epochs");
+  const image_files folder("train_epochs");
   const auto images = files(folder.path, 1);
   batch_loader loader(images, sampler(1, 1, 0), {.resize = 16, .crop = 8}, 1, 0, 20);
   std::set<std::vector<float>> seen;
@@ -114,7 +122,7 @@ TEST_CASE("the same image is cropped and mirrored anew in each epoch") {
 }
 
 TEST_CASE("a small bound on memory changes nothing but how far ahead threads work") {
-  const scratch_folder folder("train_memory");
+  const image_files folder("train_memory");
   const auto images = files(folder.path, 9);
   batch_loader roomy(images, sampler(9, 6, 1), small, 1, 0, 5);
   batch_loader tight(images, sampler(9, 6, 1), small, 1, 0, 5, {.threads = 2, .max_ahead_bytes = 1});
@@ -124,7 +132,7 @@ TEST_CASE("a small bound on memory changes nothing but how far ahead threads wor
 }
 
 TEST_CASE("an image that cannot be read stops the run by name, or is left out and counted") {
-  const scratch_folder folder("train_corrupt");
+  const image_files folder("train_corrupt");
   const auto images = files(folder.path, 8);
   spoil(*images, 5);
   const sampler order(8, 3, 0, {.order = sample_order::sequential});
@@ -153,7 +161,7 @@ TEST_CASE("an image that cannot be read stops the run by name, or is left out an
 }
 
 TEST_CASE("a loader that is dropped early ends at once") {
-  const scratch_folder folder("train_dropped");
+  const image_files folder("train_dropped");
   const auto images = files(folder.path, 5);
   batch_loader unused(images, sampler(5, 4, 0), small, 0, 0, 1'000'000'000, {.threads = 3});
   batch_loader started(images, sampler(5, 4, 0), small, 0, 0, 1'000'000'000, {.threads = 3});
@@ -162,7 +170,7 @@ TEST_CASE("a loader that is dropped early ends at once") {
 }
 
 TEST_CASE("impossible options are refused") {
-  const scratch_folder folder("train_options");
+  const image_files folder("train_options");
   const auto images = files(folder.path, 5);
   CHECK_THROWS_AS(batch_loader(images, sampler(6, 4, 0), small, 0, 0, 1), bit::config_error);
   CHECK_THROWS_AS(batch_loader(images, sampler(5, 4, 0), small, 0, 2, 1), bit::config_error);
