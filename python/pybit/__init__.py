@@ -14,6 +14,7 @@ import importlib
 
 from pybit import _clash
 from pybit import data as data
+from pybit import datasets as datasets
 from pybit import probe as probe
 from pybit._create import create_model, load
 from pybit._predict import Embeddings, Prediction, load_embeddings
@@ -22,6 +23,7 @@ from pybit._version import __version__
 from pybit.data import PreprocessSpec, preprocess
 from pybit.errors import BitError, ConfigError, DeviceError, FormatError, ShapeError
 from pybit.model import Model
+from pybit.recipe import HyperRule, hyper_rule
 from pybit.registry import ModelCard, list_models, model_info
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "DeviceError",
     "Embeddings",
     "FormatError",
+    "HyperRule",
     "Model",
     "ModelCard",
     "Prediction",
@@ -39,7 +42,9 @@ __all__ = [
     "build_info",
     "create_model",
     "data",
+    "datasets",
     "get_num_threads",
+    "hyper_rule",
     "list_models",
     "load",
     "load_embeddings",

@@ -9,6 +9,8 @@ PYBIND11_MODULE(_core, m) {
   register_config(m);
   register_io(m);
   register_data(m);
+  register_train_data(m);
+  register_recipe(m);
   register_eval(m);
   register_model(m);
   register_summary(m);

@@ -18,6 +18,10 @@ void register_config(pybind11::module_& m);
 void register_io(pybind11::module_& m);
 /// Decoding, resizing and preprocessing of images.
 void register_data(pybind11::module_& m);
+/// Data sets and the training loader.
+void register_train_data(pybind11::module_& m);
+/// BiT-HyperRule, mixup and the choice of few examples.
+void register_recipe(pybind11::module_& m);
 /// Probes on features: ridge regression and nearest neighbours.
 void register_eval(pybind11::module_& m);
 

@@ -5,11 +5,14 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <bit/data.hpp>
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "choose.hpp"
 #include "gil.hpp"
 #include "register.hpp"
 
@@ -41,25 +44,15 @@ std::span<float> span_of(pixel_array<float>& out) {
   return {out.mutable_data(), static_cast<std::size_t>(out.size())};  // mutable_data refuses read-only arrays
 }
 
-template <class Value>
-Value choose(const std::string& option, const std::string& text,
-             std::initializer_list<std::pair<const char*, Value>> known) {
-  std::string names;
-  for (const auto& [name, value] : known) {
-    if (text == name) return value;
-    names += (names.empty() ? "'" : " or '") + std::string(name) + "'";
-  }
-  throw bit::config_error("[image] expected " + option + " " + names + ", got '" + text + "'");
-}
-
 data::interpolation parse_interpolation(const std::string& text) {
   return choose<data::interpolation>(
-      "interpolation", text, {{"bilinear", data::interpolation::bilinear}, {"bicubic", data::interpolation::bicubic}});
+      "image", "interpolation", text,
+      {{"bilinear", data::interpolation::bilinear}, {"bicubic", data::interpolation::bicubic}});
 }
 
 data::resampling parse_resampling(const std::string& text) {
   return choose<data::resampling>(
-      "resampling", text,
+      "image", "resampling", text,
       {{"pillow", data::resampling::pillow}, {"pillow12", data::resampling::pillow12}, {"tf", data::resampling::tf}});
 }
 
@@ -70,11 +63,12 @@ data::preprocess_spec make_spec(std::size_t height, std::size_t width, const std
   spec.height = height;
   spec.width = width;
   spec.mode = choose<data::crop_mode>(
-      "mode", mode, {{"squash", data::crop_mode::squash}, {"center_crop", data::crop_mode::center_crop}});
+      "image", "mode", mode, {{"squash", data::crop_mode::squash}, {"center_crop", data::crop_mode::center_crop}});
   spec.crop_pct = crop_pct;
   spec.filter = parse_interpolation(interpolation);
   spec.method = parse_resampling(resampling);
-  spec.order = choose<bit::layout>("layout", layout, {{"nchw", bit::layout::nchw}, {"nhwc", bit::layout::nhwc}});
+  spec.order =
+      choose<bit::layout>("image", "layout", layout, {{"nchw", bit::layout::nchw}, {"nhwc", bit::layout::nhwc}});
   data::validate(spec);
   return spec;
 }
@@ -195,12 +189,19 @@ void register_transforms(py::module_& m) {
 void register_folders(py::module_& m) {
   m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<released_gil>());
   m.def(
+      "natural_sorted",
+      [](std::vector<std::string> names) {
+        std::ranges::stable_sort(names, data::natural_less);
+        return names;
+      },
+      py::arg("names"));
+  m.def(
       "list_labelled_images",
       [](const std::filesystem::path& folder, const std::string& order) {
         auto images = data::list_labelled_images(
-            folder,
-            choose<data::class_order>(
-                "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
+            folder, choose<data::class_order>(
+                        "image", "order", order,
+                        {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
         return py::make_tuple(images.paths, images.labels, images.classes);
       },
       py::arg("folder"), py::arg("order"));

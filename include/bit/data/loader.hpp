@@ -1,18 +1,15 @@
 // Batches of preprocessed images from a list of files, decoded ahead by threads.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
-#include <exception>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <bit/config.hpp>
 #include <bit/data/image.hpp>
+#include <bit/data/ordered_tasks.hpp>
 #include <bit/data/preprocess.hpp>
 #include <bit/tensor.hpp>
 
@@ -49,7 +46,6 @@ class image_loader {
                         const loader_options& options = {});
   image_loader(const image_loader&) = delete;
   image_loader& operator=(const image_loader&) = delete;
-  BIT_FUNC ~image_loader();
 
   /// The next batch, full but for the last one; nothing at the end. Without skip_corrupt a file that fails throws what
   /// read_image threw when its turn comes, and the walk is over.
@@ -61,28 +57,13 @@ class image_loader {
   std::size_t size() const { return paths_.size(); }
 
  private:
-  struct slot {
-    std::vector<float> pixels;
-    std::exception_ptr failure;
-    bool ready = false;
-  };
-
-  BIT_FUNC void work();
-  BIT_FUNC void stop();
-  BIT_FUNC std::exception_ptr take(float* out);
-  BIT_FUNC void skip_or_throw(std::size_t index, const std::exception_ptr& failure);
+  BIT_FUNC void fill();
 
   const std::vector<std::filesystem::path> paths_;
   const preprocess_spec spec_;
   const loader_options options_;
   std::vector<skipped_image> skipped_;
-
-  std::mutex mutex_;  // guards what follows; a slot's content belongs to its worker, then, once ready, to next()
-  std::condition_variable room_, ready_;
-  std::vector<slot> slots_;  // file i waits in slot i % slots_.size()
-  std::size_t claimed_ = 0, taken_ = 0;
-  bool stopped_ = false;
-  std::vector<std::thread> threads_;
+  std::optional<detail::ordered_tasks> tasks_;  // its threads read what stands above
 };
 
 }  // namespace bit::inline v0::data

@@ -47,6 +47,11 @@ namespace detail {
 /// The resize and crop that `spec` asks of an image of this size.
 BIT_FUNC resize_window plan_window(const preprocess_spec& spec, std::size_t height, std::size_t width);
 
+/// Resizes, cuts out the window, mirrors it left to right if `flip`, and normalises as preprocess(): 3 x window.height x
+/// window.width floats.
+BIT_FUNC void write_window(rgb_view image, const resize_window& window, interpolation filter, resampling method,
+                           layout order, bool flip, float* out);
+
 /// Shape of a batch of `n` images in the layout of `spec`.
 BIT_FUNC tensor4<float>::shape_type batch_shape(const preprocess_spec& spec, std::size_t n);
 

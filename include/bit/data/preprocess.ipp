@@ -49,17 +49,31 @@ BIT_FUNC tensor4<float>::shape_type batch_shape(const preprocess_spec& spec, std
   return {n, spec.height, spec.width, 3};
 }
 
-/// Writes value(pixel) of (h,w,3) pixels in the wanted order.
+/// Writes value(pixel) of (h,w,3) pixels in the wanted order, mirrored left to right if `flip`.
 template <class T, class Value>
-void write_pixels(const xt::xtensor<T, 3>& image, layout order, float* out, Value value) {
+void write_pixels(const xt::xtensor<T, 3>& image, layout order, bool flip, float* out, Value value) {
+  const std::size_t height = image.shape(0), width = image.shape(1);
+  const std::size_t pixel_step = order == layout::nhwc ? 3 : 1,
+                    channel_step = order == layout::nhwc ? 1 : height * width;
   const T* in = image.data();
-  const std::size_t size = image.size(), plane = size / 3;
-  if (order == layout::nhwc) {
-    for (std::size_t i = 0; i < size; ++i) out[i] = value(in[i]);
+  for (std::size_t y = 0; y < height; ++y) {
+    for (std::size_t x = 0; x < width; ++x, in += 3) {
+      float* pixel = out + pixel_step * (width * y + (flip ? width - 1 - x : x));
+      for (std::size_t c = 0; c < 3; ++c) pixel[channel_step * c] = value(in[c]);
+    }
+  }
+}
+
+BIT_FUNC void write_window(rgb_view image, const resize_window& window, interpolation filter, resampling method,
+                           layout order, bool flip, float* out) {
+  if (method == resampling::tf) {
+    write_pixels(resize_tf(image, window), order, flip, out, [](float x) { return (x - 127.5f) / 127.5f; });
     return;
   }
-  for (std::size_t i = 0; i < plane; ++i)
-    for (std::size_t c = 0; c < 3; ++c) out[c * plane + i] = value(in[3 * i + c]);
+  std::array<float, 256> values;
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
+  write_pixels(resize_pillow(image, window, filter, method), order, flip, out,
+               [&](std::uint8_t x) { return values[x]; });
 }
 
 inline void check_output(const preprocess_spec& spec, std::span<float> out) {
@@ -83,16 +97,8 @@ BIT_FUNC void validate(const preprocess_spec& spec) {
 
 BIT_FUNC void preprocess(rgb_view image, const preprocess_spec& spec, std::span<float> out) {
   detail::check_output(spec, out);
-  const auto window = detail::plan_window(spec, image.height, image.width);
-  if (spec.method == resampling::tf) {
-    detail::write_pixels(detail::resize_tf(image, window), spec.order, out.data(),
-                         [](float x) { return (x - 127.5f) / 127.5f; });
-    return;
-  }
-  std::array<float, 256> values;
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
-  detail::write_pixels(detail::resize_pillow(image, window, spec.filter, spec.method), spec.order, out.data(),
-                       [&](std::uint8_t x) { return values[x]; });
+  detail::write_window(image, detail::plan_window(spec, image.height, image.width), spec.filter, spec.method,
+                       spec.order, false, out.data());
 }
 
 BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, std::span<float> out) {
@@ -101,7 +107,7 @@ BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, s
   const float_image resized = spec.method == resampling::tf
                                   ? detail::resize_tf(image, window)
                                   : detail::resize_pillow(image, window, spec.filter, spec.method);
-  detail::write_pixels(resized, spec.order, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
+  detail::write_pixels(resized, spec.order, false, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
 }
 
 BIT_FUNC tensor4<float> preprocess(std::span<const rgb_image> images, const preprocess_spec& spec) {
