@@ -1,0 +1,14 @@
+// Front door to training: losses, optimisers, the loop, its files. Includes only.
+#pragma once
+
+#include <bit/train/adam.hpp>
+#include <bit/train/batch.hpp>
+#include <bit/train/checkpoint.hpp>
+#include <bit/train/evaluation.hpp>
+#include <bit/train/loss.hpp>
+#include <bit/train/metrics_log.hpp>
+#include <bit/train/optimiser.hpp>
+#include <bit/train/parameter_rules.hpp>
+#include <bit/train/run_folder.hpp>
+#include <bit/train/sgd.hpp>
+#include <bit/train/trainer.hpp>

@@ -1,0 +1,36 @@
+// What the trainer asks of its data: the images of a step, in parts that fit memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <bit/backend/run.hpp>
+#include <bit/tensor.hpp>
+
+namespace bit::inline v0::train {
+
+/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation may fill `targets`.
+struct micro_batch {
+  tensor4<float> images;
+  layout order = layout::nchw;
+  std::vector<std::int64_t> labels;    ///< (n)
+  std::vector<std::int64_t> partners;  ///< (n), or empty
+  double weight = 1;                   ///< of `labels`, if there are partners
+  std::vector<float> targets;          ///< (n,classes) probabilities instead of labels, or empty
+
+  image_view<float> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }
+};
+
+/// Training data as a function of the step: the same images for the same step, however often and from wherever it is
+/// asked. Called by the trainer's thread alone, in increasing order within a run.
+class batch_source {
+ public:
+  virtual ~batch_source() = default;
+  /// Images in step `step`, at least 1.
+  virtual std::size_t size(std::size_t step) const = 0;
+  /// Images first .. first + count - 1 of that step.
+  virtual micro_batch read(std::size_t step, std::size_t first, std::size_t count) = 0;
+};
+
+}  // namespace bit::inline v0::train
