@@ -1,4 +1,4 @@
-// What an optimiser sees of a model: named values and their gradients, owned by the model.
+// A parameter that training changes, and the gradient that goes with it.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,9 @@
 
 namespace bit::inline v0 {
 
-/// One parameter under its official name and layout (kernels HWIO), with as many values as gradients. Not owned.
-template <class T = float>
+/// One parameter of a trainable model, official name and layout (kernels HWIO); the memory belongs to the model and
+/// stays where it is while the model lives.
+template <class T>
 struct trainable_parameter {
   std::string name;
   std::vector<std::size_t> shape;

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include <bit/backend/loss_function.hpp>
 #include <bit/config.hpp>
-#include <bit/program/loss.hpp>
 
 namespace bit::inline v0::train {
 

@@ -30,10 +30,11 @@ class optimiser {
   optimiser(const optimiser&) = delete;
   optimiser& operator=(const optimiser&) = delete;
 
-  /// One update at learning rate `rate` by the gradients as they stand; `threads` 0 means what usable_threads() says.
+  /// One update at learning rate `rate` by the gradients times `gradient_scale`; `threads` 0 means what usable_threads()
+  /// says.
   /// Returns the gradients' global norm before clipping if clipping is on. Throws config_error for a negative or
   /// infinite rate, and diverged_error, before anything is changed, if the norm is not finite.
-  BIT_FUNC std::optional<double> step(double rate, std::size_t threads = 0);
+  BIT_FUNC std::optional<double> step(double rate, std::size_t threads = 0, double gradient_scale = 1);
 
   /// "sgd", "adam" or "adamw".
   virtual std::string name() const = 0;

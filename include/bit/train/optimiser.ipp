@@ -37,17 +37,17 @@ BIT_FUNC optimiser::optimiser(std::span<const trainable_parameter<float>> parame
   }
 }
 
-BIT_FUNC std::optional<double> optimiser::step(double rate, std::size_t threads) {
+BIT_FUNC std::optional<double> optimiser::step(double rate, std::size_t threads, double gradient_scale) {
   if (!(rate >= 0) || std::isinf(rate))
     throw config_error("[optimiser] expected a finite learning rate of 0 or more, got " + std::to_string(rate));
   std::optional<double> norm;
-  double scale = 1;
+  double scale = gradient_scale;
   if (clip_norm_ > 0) {
-    norm = std::sqrt(detail::sum_of_squares(chunks_, threads));
+    norm = gradient_scale * std::sqrt(detail::sum_of_squares(chunks_, threads));
     if (!std::isfinite(*norm))
       throw diverged_error("[optimiser] the norm of the gradients is " + std::to_string(*norm) +
                            "; nothing was changed. A lower learning rate, or a longer warm-up, may help");
-    scale = std::min(1.0, clip_norm_ / (*norm + 1e-6));  // 1e-6: torch.nn.utils.clip_grad_norm_
+    scale *= std::min(1.0, clip_norm_ / (*norm + 1e-6));  // 1e-6: torch.nn.utils.clip_grad_norm_
   }
   ++updates_;
   update(chunks_, rate, scale, threads);

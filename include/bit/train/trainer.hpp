@@ -12,9 +12,9 @@
 #include <span>
 #include <string>
 
+#include <bit/backend/loss_function.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/config.hpp>
-#include <bit/program/loss.hpp>
 #include <bit/program/trainable_parameter.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
@@ -53,7 +53,8 @@ struct trainer_options {
   /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
   std::function<std::optional<double>(std::size_t step)> rate = nullptr;
   std::size_t batch_split = 1;  ///< parts that a step's images are taken in; the results differ by rounding alone
-  std::function<void(std::size_t step, micro_batch&)> mix = nullptr;  ///< mixup, after a part was read
+  std::function<void(std::size_t step, std::size_t part, micro_batch&)> mix =
+      nullptr;  ///< mixup, after a part was read
   /// The loss of a part; by default softmax cross-entropy of its targets, or of its labels and partners.
   std::function<std::unique_ptr<loss_function<float>>(const micro_batch&)> loss = nullptr;
   double label_smoothing = 0;  ///< of the default loss

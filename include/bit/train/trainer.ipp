@@ -64,12 +64,14 @@ class run_recorder {
       state_.metadata = metadata;
       saved_step_ = state_.step;
       saved_best_ = state_.best;
+      resumed_ = true;
     }
     log_.emplace(folder_->metrics());
     log_->write(train::metrics_line("start").add("step", state_.step).add("seed", state_.seed));
   }
 
   train::training_state& state() { return state_; }
+  bool resumed() const { return resumed_; }
   double seconds_since_save() const { return std::chrono::duration<double>(clock::now() - saved_at_).count(); }
 
   void write(const train::metrics_line& line) {
@@ -122,31 +124,35 @@ class run_recorder {
   std::optional<train::metrics_log> log_;
   std::optional<std::uint64_t> saved_step_;  // what last.safetensors holds
   std::optional<double> saved_best_;
+  bool resumed_ = false;
   clock::time_point saved_at_ = clock::now();
 };
 
-/// Loss and gradients of one step, part by part; each part weighs by its share of the images.
+/// Loss and gradients of one step, part by part; each part weighs by its share of the planned images. Returns what the
+/// gradients must be multiplied with, which is 1 unless images were left out.
 template <class Model>
 double accumulate_step(Model& model, train::batch_source& data, const train::trainer_options& options,
                        train::step_report& report) {
-  const std::size_t step = report.step - 1, size = data.size(step), parts = std::min(options.batch_split, size);
-  if (size == 0) throw config_error("[training] the data has no images for step " + std::to_string(step));
-  report.images = size;
-  double loss = 0;
-  for (std::size_t part = 0; part < parts; ++part) {
-    const std::size_t first = size * part / parts, count = size * (part + 1) / parts - first;
+  const std::size_t step = report.step - 1;
+  const auto planned = static_cast<double>(data.size(step));
+  model.zero_gradients();
+  for (std::size_t part = 0; part < options.batch_split; ++part) {
     train::micro_batch batch;
     {
       const phase_clock timing(report.seconds.load);
-      batch = data.read(step, first, count);
-      if (options.mix) options.mix(step, batch);
+      batch = data.read(step, part, options.batch_split);
+      if (options.mix && batch.size() != 0) options.mix(step, part, batch);
     }
+    if (batch.size() == 0) continue;
     const phase_clock timing(report.seconds.gradients);
-    if (part == 0) model.zero_gradients();
-    const double share = static_cast<double>(count) / static_cast<double>(size);
-    loss += share * model.accumulate(batch.view(), *loss_of(options, batch), share, {}, options.execution);
+    const double share = static_cast<double>(batch.size()) / planned;
+    report.loss += share * model.accumulate(batch.view(), *loss_of(options, batch), share, {}, options.execution);
+    report.images += batch.size();
   }
-  return loss;
+  if (report.images == 0) throw config_error("[training] the data has no images for step " + std::to_string(step));
+  const double correction = planned / static_cast<double>(report.images);
+  report.loss *= correction;
+  return correction;
 }
 
 inline void write_step(run_recorder& record, const train::step_report& report) {
@@ -195,11 +201,11 @@ void update_once(Model& model, train::optimiser& by, train::batch_source& data, 
   train::step_report report;
   report.step = static_cast<std::size_t>(state.step) + 1;
   report.rate = rate;
-  report.loss = accumulate_step(model, data, options, report);
+  const double correction = accumulate_step(model, data, options, report);
   check_loss(report.loss, state.step);
   {
     const phase_clock timing(report.seconds.update);
-    report.gradient_norm = by.step(rate, options.execution.threads);
+    report.gradient_norm = by.step(rate, options.execution.threads, correction);
     ++state.step;
     model.parameters_changed();
   }
@@ -255,7 +261,7 @@ training_result train(Model& model, optimiser& by, batch_source& data, const tra
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");
   detail::run_recorder record(model.parameters(), by, options);
   const training_state& state = record.state();
-  if (state.step > 0) model.parameters_changed();
+  if (record.resumed()) model.parameters_changed();
   training_result result;
   result.first_step = static_cast<std::size_t>(state.step);
   try {

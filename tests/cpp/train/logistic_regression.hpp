@@ -1,8 +1,8 @@
 // The smallest model that can be trained, with data that are a function of the step: what the tests of the loop run on.
 #pragma once
 
+#include <bit/backend/loss_function.hpp>
 #include <bit/backend/run.hpp>
-#include <bit/program/loss.hpp>
 #include <bit/train/batch.hpp>
 #include <random>
 #include <vector>
@@ -61,7 +61,8 @@ class point_source : public bit::train::batch_source {
       : size_(size), features_(features), classes_(classes), seed_(seed) {}
 
   std::size_t size(std::size_t step) const override { return step % 3 == 2 ? size_ - 3 : size_; }  // a short batch
-  bit::train::micro_batch read(std::size_t step, std::size_t first, std::size_t count) override {
+  bit::train::micro_batch read(std::size_t step, std::size_t part, std::size_t parts) override {
+    const auto [first, count] = bit::train::range_of_part(size(step), part, parts);
     bit::train::micro_batch batch;
     batch.images = bit::tensor4<float>::from_shape({count, features_, 1, 1});
     for (std::size_t i = 0; i < count; ++i) {

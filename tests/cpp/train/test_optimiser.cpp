@@ -20,12 +20,12 @@ maker make(const Options& options) {
   return [options](const parameter_set& set) { return std::make_unique<Kind>(set.views, options); };
 }
 
-/// Values after `steps` updates with gradients from a seed, three parameters of odd sizes, one longer than a chunk.
+/// Values after `steps` updates with gradients from a seed, enough of them for several threads.
 std::vector<std::vector<float>> after(const maker& how, std::size_t threads, int steps = 3) {
   parameter_set set;
   set.add("a/kernel", {3, 3, 7, 311});
   set.add("a/gamma", {5});
-  set.add("b/kernel", {bit::detail::update_chunk_size});
+  set.add("b/kernel", {20 * bit::detail::update_chunk_size});
   const auto by = how(set);
   for (int i = 0; i < steps; ++i) {
     const auto values = set.values;

@@ -39,8 +39,8 @@ class breaking final : public batch_source {
  public:
   breaking(std::size_t at, std::function<void(micro_batch&)> how) : at_(at), how_(std::move(how)) {}
   std::size_t size(std::size_t step) const override { return points_.size(step); }
-  micro_batch read(std::size_t step, std::size_t first, std::size_t count) override {
-    auto batch = points_.read(step, first, count);
+  micro_batch read(std::size_t step, std::size_t part, std::size_t parts) override {
+    auto batch = points_.read(step, part, parts);
     if (step == at_) how_(batch);
     return batch;
   }
@@ -55,7 +55,7 @@ class breaking final : public batch_source {
 
 TEST_CASE("case 18: a run killed at thirty-two random moments ends with the bits of one that was not") {
   const scratch_folder folder;
-  constexpr std::size_t steps = 400;
+  constexpr std::size_t steps = 120;
   run whole("", steps);
   whole.go();
   std::mt19937 random(20);
@@ -72,7 +72,7 @@ TEST_CASE("case 18: a run killed at thirty-two random moments ends with the bits
       }
       ::_exit(0);
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 20'000));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 30'000));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);

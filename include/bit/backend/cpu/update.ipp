@@ -1,6 +1,7 @@
 // Bodies of backend/cpu/update.hpp. Plain loops: they wait for memory, and four values per instruction keep up with it.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -9,10 +10,12 @@
 
 namespace bit::inline v0::detail {
 
-/// Calls work(i) for all i below count, in a static split.
+/// Calls work(i) for all i below count, in a static split. A thread gets eight chunks at least, 10 µs of work or more:
+/// waking one takes as long.
 template <class Work>
 void for_each_chunk(std::size_t count, std::size_t threads, const Work& work) {
-#pragma omp parallel for schedule(static) num_threads(region_threads(threads != 0 ? threads : usable_threads()))
+  const std::size_t useful = std::min(threads != 0 ? threads : usable_threads(), count / 8);
+#pragma omp parallel for schedule(static) if (useful > 1) num_threads(region_threads(std::max <std::size_t>(useful, 1)))
   for (std::size_t i = 0; i < count; ++i) work(i);
 }
 
