@@ -5,6 +5,7 @@
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
+#include <bit/train.hpp>
 #include <bit>
 
 namespace odr {
