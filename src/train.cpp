@@ -10,7 +10,25 @@
 #include <bit/train/run_folder.ipp>
 #include <bit/train/sgd.ipp>
 
+namespace bit::inline v0::detail {
+
+template void sgd_update(std::span<const update_chunk<float>>, const sgd_numbers&, std::size_t);
+template void sgd_update(std::span<const update_chunk<double>>, const sgd_numbers&, std::size_t);
+template void adam_update(std::span<const update_chunk<float>>, const adam_numbers&, std::size_t);
+template void adam_update(std::span<const update_chunk<double>>, const adam_numbers&, std::size_t);
+template double sum_of_squares(std::span<const update_chunk<float>>, std::size_t);
+template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
+
+}  // namespace bit::inline v0::detail
+
 namespace bit::inline v0::train {
+
+template class basic_optimiser<float>;
+template class basic_optimiser<double>;
+template class basic_sgd<float>;
+template class basic_sgd<double>;
+template class basic_adam<float>;
+template class basic_adam<double>;
 
 template class cross_entropy<float>;
 template class cross_entropy<double>;

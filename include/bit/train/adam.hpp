@@ -15,17 +15,25 @@ struct adam_options {
 
 /// mean and square are running averages of g and g²; value -= rate·mean' / (sqrt(square') + eps), both corrected for
 /// their start at 0 by 1 - beta^update.
-class adam final : public optimiser {
+template <class T>
+class basic_adam final : public basic_optimiser<T> {
  public:
   /// Throws what optimiser's constructor throws, and config_error for betas outside [0,1) or a negative eps.
-  BIT_FUNC explicit adam(std::span<const trainable_parameter<float>> parameters, const adam_options& options = {});
+  explicit basic_adam(std::span<const trainable_parameter<T>> parameters, const adam_options& options = {});
   std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
 
  private:
-  BIT_FUNC void update(std::span<const detail::update_chunk> chunks, double rate, double gradient_scale,
-                       std::size_t threads) override;
+  void update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
+              std::size_t threads) override;
   adam_options options_;
 };
+
+using adam = basic_adam<float>;
+
+#if !BIT_HEADER_ONLY
+extern template class basic_adam<float>;
+extern template class basic_adam<double>;
+#endif
 
 }  // namespace bit::inline v0::train
 

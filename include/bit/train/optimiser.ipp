@@ -8,12 +8,24 @@
 #include <bit/error.hpp>
 #include <bit/train/optimiser.hpp>
 
+namespace bit::inline v0::detail {
+
+template <class T>
+std::vector<tensor_spec> specs_of(std::span<const trainable_parameter<T>> parameters) {
+  std::vector<tensor_spec> specs;
+  for (const auto& p : parameters) specs.push_back({p.name, p.shape});
+  return specs;
+}
+
+}  // namespace bit::inline v0::detail
+
 namespace bit::inline v0::train {
 
-BIT_FUNC optimiser::optimiser(std::span<const trainable_parameter<float>> parameters, const parameter_options& options,
-                              double clip_norm, std::vector<std::string> state)
+template <class T>
+basic_optimiser<T>::basic_optimiser(std::span<const trainable_parameter<T>> parameters,
+                                    const parameter_options& options, double clip_norm, std::vector<std::string> state)
     : parameters_(parameters.begin(), parameters.end()),
-      rules_(resolve(parameters, options)),
+      rules_(resolve(detail::specs_of(parameters), options)),
       clip_norm_(clip_norm),
       state_names_(std::move(state)) {
   if (!(clip_norm >= 0))
@@ -28,8 +40,8 @@ BIT_FUNC optimiser::optimiser(std::span<const trainable_parameter<float>> parame
     const auto& p = parameters_[i];
     const std::size_t size = p.value.size();
     state_[i].resize(size * state_names_.size());
-    float* const first = state_names_.empty() ? nullptr : state_[i].data();
-    float* const second = state_names_.size() < 2 ? nullptr : state_[i].data() + size;
+    T* const first = state_names_.empty() ? nullptr : state_[i].data();
+    T* const second = state_names_.size() < 2 ? nullptr : state_[i].data() + size;
     for (std::size_t at = 0; at < size; at += detail::update_chunk_size)
       chunks_.push_back({p.value.data() + at, p.gradient.data() + at, first ? first + at : nullptr,
                          second ? second + at : nullptr, std::min(detail::update_chunk_size, size - at),
@@ -37,13 +49,14 @@ BIT_FUNC optimiser::optimiser(std::span<const trainable_parameter<float>> parame
   }
 }
 
-BIT_FUNC std::optional<double> optimiser::step(double rate, std::size_t threads, double gradient_scale) {
+template <class T>
+std::optional<double> basic_optimiser<T>::step(double rate, std::size_t threads, double gradient_scale) {
   if (!(rate >= 0) || std::isinf(rate))
     throw config_error("[optimiser] expected a finite learning rate of 0 or more, got " + std::to_string(rate));
   std::optional<double> norm;
   double scale = gradient_scale;
   if (clip_norm_ > 0) {
-    norm = gradient_scale * std::sqrt(detail::sum_of_squares(chunks_, threads));
+    norm = gradient_scale * std::sqrt(detail::sum_of_squares<T>(chunks_, threads));
     if (!std::isfinite(*norm))
       throw diverged_error("[optimiser] the norm of the gradients is " + std::to_string(*norm) +
                            "; nothing was changed. A lower learning rate, or a longer warm-up, may help");
@@ -54,13 +67,14 @@ BIT_FUNC std::optional<double> optimiser::step(double rate, std::size_t threads,
   return norm;
 }
 
-BIT_FUNC std::vector<optimiser_buffer> optimiser::buffers() {
-  std::vector<optimiser_buffer> all;
+template <class T>
+std::vector<optimiser_buffer<T>> basic_optimiser<T>::buffers() {
+  std::vector<optimiser_buffer<T>> all;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const std::size_t size = parameters_[i].value.size();
     for (std::size_t k = 0; k < state_names_.size() && !rules_[i].frozen; ++k)
-      all.push_back(
-          {state_names_[k], parameters_[i].name, parameters_[i].shape, std::span(state_[i]).subspan(k * size, size)});
+      all.push_back({state_names_[k], parameters_[i].name, parameters_[i].shape,
+                     std::span<T>(state_[i]).subspan(k * size, size)});
   }
   return all;
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <bit/config.hpp>
-#include <bit/program/trainable_parameter.hpp>
+#include <bit/model/config.hpp>
 
 namespace bit::inline v0::train {
 
@@ -39,12 +39,11 @@ struct parameter_rule {
 
 /// One rule per parameter. Throws config_error for a pattern that fits no parameter, for numbers below zero, a
 /// layer_decay outside (0,1], and if nothing is left to learn.
-BIT_FUNC std::vector<parameter_rule> resolve(std::span<const trainable_parameter<float>> parameters,
-                                             const parameter_options& options);
+BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parameters, const parameter_options& options);
 
 /// timm's numbering for layer decay (ResNetV2.group_matcher): the stem 0, the units from 1 on, the last norm with the
 /// last unit, the head and what is no BiT parameter above all.
-BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const trainable_parameter<float>> parameters);
+BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const tensor_spec> parameters);
 
 }  // namespace bit::inline v0::train
 

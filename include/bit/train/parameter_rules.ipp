@@ -21,7 +21,7 @@ inline bool fits_any(const std::vector<std::string>& patterns, const std::string
 }
 
 /// A pattern that fits nothing is a slip that would train what should be frozen.
-inline void check_pattern(const std::string& pattern, std::span<const trainable_parameter<float>> parameters) {
+inline void check_pattern(const std::string& pattern, std::span<const tensor_spec> parameters) {
   if (std::any_of(parameters.begin(), parameters.end(), [&](const auto& p) { return fits(pattern, p.name); })) return;
   throw config_error("[optimiser] the pattern \"" + pattern + "\" fits none of " + std::to_string(parameters.size()) +
                      " parameters" +
@@ -49,7 +49,7 @@ inline void check_numbers(const train::parameter_options& options) {
 
 namespace bit::inline v0::train {
 
-BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const trainable_parameter<float>> parameters) {
+BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const tensor_spec> parameters) {
   // "resnet/block1/unit01/..." sorts as the units run: block numbers have one digit, unit numbers two.
   const std::string before = "resnet/block";
   const auto unit_of = [&](const std::string& name) {
@@ -72,7 +72,7 @@ BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const trainable_parame
   return numbers;
 }
 
-BIT_FUNC std::vector<parameter_rule> resolve(std::span<const trainable_parameter<float>> parameters,
+BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parameters,
                                              const parameter_options& options) {
   detail::check_numbers(options);
   for (const auto& pattern : options.train) detail::check_pattern(pattern, parameters);

@@ -15,18 +15,26 @@ struct sgd_options {
 
 /// g = gradient + weight_decay·value; buffer = momentum·buffer + g; value -= rate·buffer, with Nesterov
 /// value -= rate·(g + momentum·buffer). A fresh buffer is 0, which makes the first one g as PyTorch has it.
-class sgd final : public optimiser {
+template <class T>
+class basic_sgd final : public basic_optimiser<T> {
  public:
   /// Throws what optimiser's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
-  BIT_FUNC explicit sgd(std::span<const trainable_parameter<float>> parameters, const sgd_options& options = {});
+  explicit basic_sgd(std::span<const trainable_parameter<T>> parameters, const sgd_options& options = {});
   std::string name() const override { return "sgd"; }
 
  private:
-  BIT_FUNC void update(std::span<const detail::update_chunk> chunks, double rate, double gradient_scale,
-                       std::size_t threads) override;
+  void update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
+              std::size_t threads) override;
   double momentum_;
   bool nesterov_;
 };
+
+using sgd = basic_sgd<float>;
+
+#if !BIT_HEADER_ONLY
+extern template class basic_sgd<float>;
+extern template class basic_sgd<double>;
+#endif
 
 }  // namespace bit::inline v0::train
 

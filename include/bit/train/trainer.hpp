@@ -89,8 +89,8 @@ struct training_result {
 
 /// One update: the mean loss of `images`, its gradient, a step of the optimiser. Returns the loss. Throws diverged_error,
 /// before anything is changed, if the loss is not finite.
-template <trainable_model Model>
-double train_step(Model& model, optimiser& by, const image_view<float>& images, const loss_function<float>& loss,
+template <class Model, class T>
+double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& loss,
                   double rate, const run_options& run = {});
 
 /// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the

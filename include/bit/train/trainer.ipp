@@ -244,8 +244,8 @@ void train_on(Model& model, train::optimiser& by, train::batch_source& data, con
 
 namespace bit::inline v0::train {
 
-template <trainable_model Model>
-double train_step(Model& model, optimiser& by, const image_view<float>& images, const loss_function<float>& loss,
+template <class Model, class T>
+double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& loss,
                   double rate, const run_options& run) {
   model.zero_gradients();
   const double value = model.accumulate(images, loss, 1.0, {}, run);

@@ -2,21 +2,18 @@
 #include <bit/error.hpp>
 #include <bit/model/config.hpp>
 #include <bit/train/parameter_rules.hpp>
+#include <cmath>
 #include <map>
-
-#include "parameters.hpp"
 
 using namespace bit::train;
 
 namespace {
 
-/// Names and shapes of R50x1 with ten classes, without values.
-std::vector<bit::trainable_parameter<float>> r50x1() {
+/// Names and shapes of R50x1 with ten classes.
+std::vector<bit::tensor_spec> r50x1() {
   bit::resnet_config config;
   config.num_classes = 10;
-  std::vector<bit::trainable_parameter<float>> parameters;
-  for (const auto& spec : bit::tensor_specs(config)) parameters.push_back({spec.name, spec.shape, {}, {}});
-  return parameters;
+  return bit::tensor_specs(config);
 }
 
 std::map<std::string, parameter_rule> rules_of(const parameter_options& options) {

@@ -12,11 +12,12 @@ namespace bit::inline v0::detail {
 /// Values per chunk: the four arrays of a chunk fit a 256 KiB cache, and a network has enough of them to share out.
 inline constexpr std::size_t update_chunk_size = 16'384;
 
-/// A part of one parameter with its state and its own rates. Not owned.
+/// A part of one parameter with its state and its own rates. Not owned. T is float or double.
+template <class T>
 struct update_chunk {
-  float* value = nullptr;
-  const float* gradient = nullptr;
-  float *first = nullptr, *second = nullptr;  ///< momentum, or Adam's two moments
+  T* value = nullptr;
+  const T* gradient = nullptr;
+  T *first = nullptr, *second = nullptr;  ///< momentum, or Adam's two moments
   std::size_t count = 0;
   double rate_scale = 1, decay = 0;  ///< multiplies the learning rate; L2 factor
 };
@@ -38,12 +39,24 @@ struct adam_numbers {
 
 /// buffer = momentum·buffer + g; value -= rate·(g + momentum·buffer with nesterov, else buffer), where
 /// g = gradient_scale·gradient + decay·value. A null `first` stands for momentum 0.
-BIT_FUNC void sgd_update(std::span<const update_chunk> chunks, const sgd_numbers& numbers, std::size_t threads);
+template <class T>
+void sgd_update(std::span<const update_chunk<T>> chunks, const sgd_numbers& numbers, std::size_t threads);
 
-BIT_FUNC void adam_update(std::span<const update_chunk> chunks, const adam_numbers& numbers, std::size_t threads);
+template <class T>
+void adam_update(std::span<const update_chunk<T>> chunks, const adam_numbers& numbers, std::size_t threads);
 
 /// Σ gradient² over all chunks, in double, added up in the order of the chunks.
-BIT_FUNC double sum_of_squares(std::span<const update_chunk> chunks, std::size_t threads);
+template <class T>
+double sum_of_squares(std::span<const update_chunk<T>> chunks, std::size_t threads);
+
+#if !BIT_HEADER_ONLY
+extern template void sgd_update(std::span<const update_chunk<float>>, const sgd_numbers&, std::size_t);
+extern template void sgd_update(std::span<const update_chunk<double>>, const sgd_numbers&, std::size_t);
+extern template void adam_update(std::span<const update_chunk<float>>, const adam_numbers&, std::size_t);
+extern template void adam_update(std::span<const update_chunk<double>>, const adam_numbers&, std::size_t);
+extern template double sum_of_squares(std::span<const update_chunk<float>>, std::size_t);
+extern template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
+#endif
 
 }  // namespace bit::inline v0::detail
 

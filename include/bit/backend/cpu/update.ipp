@@ -19,60 +19,65 @@ void for_each_chunk(std::size_t count, std::size_t threads, const Work& work) {
   for (std::size_t i = 0; i < count; ++i) work(i);
 }
 
-inline void sgd_chunk(const update_chunk& chunk, const sgd_numbers& numbers) {
-  float* __restrict value = chunk.value;
-  const float* __restrict gradient = chunk.gradient;
-  float* __restrict buffer = chunk.first;
-  const auto scale = static_cast<float>(numbers.gradient_scale), decay = static_cast<float>(chunk.decay);
-  const auto rate = static_cast<float>(numbers.rate * chunk.rate_scale);
+template <class T>
+void sgd_chunk(const update_chunk<T>& chunk, const sgd_numbers& numbers) {
+  T* __restrict value = chunk.value;
+  const T* __restrict gradient = chunk.gradient;
+  T* __restrict buffer = chunk.first;
+  const auto scale = static_cast<T>(numbers.gradient_scale), decay = static_cast<T>(chunk.decay);
+  const auto rate = static_cast<T>(numbers.rate * chunk.rate_scale);
   if (!buffer) {
     for (std::size_t i = 0; i < chunk.count; ++i) value[i] -= rate * (scale * gradient[i] + decay * value[i]);
     return;
   }
-  const auto momentum = static_cast<float>(numbers.momentum);
-  const float fresh = numbers.nesterov ? 1.0f : 0.0f, kept = numbers.nesterov ? momentum : 1.0f;
+  const auto momentum = static_cast<T>(numbers.momentum);
+  const T fresh = numbers.nesterov ? 1 : 0, kept = numbers.nesterov ? momentum : 1;
   for (std::size_t i = 0; i < chunk.count; ++i) {
-    const float g = scale * gradient[i] + decay * value[i];
+    const T g = scale * gradient[i] + decay * value[i];
     buffer[i] = momentum * buffer[i] + g;
     value[i] -= rate * (fresh * g + kept * buffer[i]);
   }
 }
 
-inline void adam_chunk(const update_chunk& chunk, const adam_numbers& numbers) {
-  float* __restrict value = chunk.value;
-  const float* __restrict gradient = chunk.gradient;
-  float* __restrict mean = chunk.first;
-  float* __restrict square = chunk.second;
+template <class T>
+void adam_chunk(const update_chunk<T>& chunk, const adam_numbers& numbers) {
+  T* __restrict value = chunk.value;
+  const T* __restrict gradient = chunk.gradient;
+  T* __restrict mean = chunk.first;
+  T* __restrict square = chunk.second;
   const double rate = numbers.rate * chunk.rate_scale;
-  const auto scale = static_cast<float>(numbers.gradient_scale);
-  const auto decay = static_cast<float>(numbers.decoupled ? 0 : chunk.decay);
-  const auto shrink = static_cast<float>(numbers.decoupled ? 1 - rate * chunk.decay : 1);
-  const auto keep2 = static_cast<float>(numbers.beta2);
-  const auto take1 = static_cast<float>(1 - numbers.beta1), take2 = static_cast<float>(1 - numbers.beta2);
-  const auto step = static_cast<float>(rate / numbers.correction1);
-  const auto root = static_cast<float>(std::sqrt(numbers.correction2)), eps = static_cast<float>(numbers.eps);
+  const auto scale = static_cast<T>(numbers.gradient_scale);
+  const auto decay = static_cast<T>(numbers.decoupled ? 0 : chunk.decay);
+  const auto shrink = static_cast<T>(numbers.decoupled ? 1 - rate * chunk.decay : 1);
+  const auto keep2 = static_cast<T>(numbers.beta2);
+  const auto take1 = static_cast<T>(1 - numbers.beta1), take2 = static_cast<T>(1 - numbers.beta2);
+  const auto step = static_cast<T>(rate / numbers.correction1);
+  const auto root = static_cast<T>(std::sqrt(numbers.correction2)), eps = static_cast<T>(numbers.eps);
   for (std::size_t i = 0; i < chunk.count; ++i) {
-    const float g = scale * gradient[i] + decay * value[i];
+    const T g = scale * gradient[i] + decay * value[i];
     mean[i] += take1 * (g - mean[i]);
     square[i] = keep2 * square[i] + take2 * g * g;
     value[i] = shrink * value[i] - step * mean[i] / (std::sqrt(square[i]) / root + eps);
   }
 }
 
-BIT_FUNC void sgd_update(std::span<const update_chunk> chunks, const sgd_numbers& numbers, std::size_t threads) {
+template <class T>
+void sgd_update(std::span<const update_chunk<T>> chunks, const sgd_numbers& numbers, std::size_t threads) {
   for_each_chunk(chunks.size(), threads, [&](std::size_t i) { sgd_chunk(chunks[i], numbers); });
 }
 
-BIT_FUNC void adam_update(std::span<const update_chunk> chunks, const adam_numbers& numbers, std::size_t threads) {
+template <class T>
+void adam_update(std::span<const update_chunk<T>> chunks, const adam_numbers& numbers, std::size_t threads) {
   for_each_chunk(chunks.size(), threads, [&](std::size_t i) { adam_chunk(chunks[i], numbers); });
 }
 
-BIT_FUNC double sum_of_squares(std::span<const update_chunk> chunks, std::size_t threads) {
+template <class T>
+double sum_of_squares(std::span<const update_chunk<T>> chunks, std::size_t threads) {
   std::vector<double> parts(chunks.size());
   for_each_chunk(chunks.size(), threads, [&](std::size_t i) {
     constexpr std::size_t lanes = 8;  // independent sums, so that additions need not wait for each other
     double sums[lanes] = {};
-    const float* gradient = chunks[i].gradient;
+    const T* gradient = chunks[i].gradient;
     for (std::size_t k = 0; k < chunks[i].count; ++k) {
       const double g = static_cast<double>(gradient[k]);
       sums[k % lanes] += g * g;
