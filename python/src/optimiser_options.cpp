@@ -56,9 +56,10 @@ void take_rules(keywords& from, train::parameter_options& into) {
 
 }  // namespace
 
-std::unique_ptr<train::optimiser> make_optimiser(const std::string& name,
-                                                 std::span<const bit::trainable_parameter<float>> parameters,
-                                                 const py::kwargs& how) {
+template <class T>
+std::unique_ptr<train::basic_optimiser<T>> make_optimiser(const std::string& name,
+                                                          std::span<const bit::trainable_parameter<T>> parameters,
+                                                          const py::kwargs& how) {
   keywords given(name, how);
   if (name == "sgd") {
     train::sgd_options options;
@@ -67,7 +68,7 @@ std::unique_ptr<train::optimiser> make_optimiser(const std::string& name,
     given.take("clip_norm", options.clip_norm);
     take_rules(given, options.parameters);
     given.finish();
-    return std::make_unique<train::sgd>(parameters, options);
+    return std::make_unique<train::basic_sgd<T>>(parameters, options);
   }
   if (name != "adam" && name != "adamw")
     throw bit::config_error("[optimiser] expected \"sgd\", \"adam\" or \"adamw\", got \"" + name + "\"");
@@ -80,5 +81,11 @@ std::unique_ptr<train::optimiser> make_optimiser(const std::string& name,
   given.take("clip_norm", options.clip_norm);
   take_rules(given, options.parameters);
   given.finish();
-  return std::make_unique<train::adam>(parameters, options);
+  return std::make_unique<train::basic_adam<T>>(parameters, options);
 }
+
+template std::unique_ptr<train::basic_optimiser<float>> make_optimiser(const std::string&,
+                                                                       std::span<const bit::trainable_parameter<float>>,
+                                                                       const py::kwargs&);
+template std::unique_ptr<train::basic_optimiser<double>> make_optimiser(
+    const std::string&, std::span<const bit::trainable_parameter<double>>, const py::kwargs&);

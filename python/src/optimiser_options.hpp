@@ -11,6 +11,8 @@
 /// An optimiser named "sgd", "adam" or "adamw". Keywords: momentum, nesterov (sgd); betas, eps (adam, adamw); for all
 /// clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns) and groups (list of tuples
 /// (pattern, rate scale, weight decay or None)). Throws config_error for another name or keyword, naming those there are.
-std::unique_ptr<bit::train::optimiser> make_optimiser(const std::string& name,
-                                                      std::span<const bit::trainable_parameter<float>> parameters,
-                                                      const pybind11::kwargs& how);
+/// T is float or double.
+template <class T>
+std::unique_ptr<bit::train::basic_optimiser<T>> make_optimiser(const std::string& name,
+                                                               std::span<const bit::trainable_parameter<T>> parameters,
+                                                               const pybind11::kwargs& how);

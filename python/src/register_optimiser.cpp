@@ -22,7 +22,8 @@ namespace train = bit::train;
 namespace {
 
 using float_array = py::array_t<float, py::array::c_style>;
-using table = py::array_t<float, py::array::c_style | py::array::forcecast>;
+template <class T>
+using table = py::array_t<T, py::array::c_style | py::array::forcecast>;
 using labels = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 
 /// An optimiser over NumPy arrays, which it keeps alive and changes in place.
@@ -37,7 +38,7 @@ class array_optimiser {
       arrays_.push_back(checked(parameter, gradient));
       views.push_back({parameter, {value.shape(), value.shape() + value.ndim()}, values, span_of(arrays_.back())});
     }
-    by_ = make_optimiser(name, views, how);
+    by_ = make_optimiser<float>(name, std::span<const bit::trainable_parameter<float>>(views), how);
   }
 
   std::optional<double> step(double rate, std::size_t threads) {
@@ -76,38 +77,40 @@ class array_optimiser {
 };
 
 template <class T>
-std::span<const T> view(const py::array_t<T, py::array::c_style | py::array::forcecast>& a) {
+std::span<const T> view(const table<T>& a) {
   return {a.data(), static_cast<std::size_t>(a.size())};
 }
 
-/// Loss and gradient for logits (n,classes), in float or double as the logits are.
-template <template <class> class Loss, class... Args>
-py::tuple apply(const py::array& logits, const Args&... args) {
+/// Loss and gradient for logits (n,classes).
+template <class T>
+py::tuple apply(const py::array& logits, const bit::loss_function<T>& loss) {
   if (logits.ndim() != 2)
     throw bit::shape_error("[loss] expected logits (n, classes), got " + std::to_string(logits.ndim()) +
                            " dimension(s)");
-  const auto run = [&]<class T>(T) -> py::tuple {
-    const auto x = py::array_t<T, py::array::c_style | py::array::forcecast>(logits);
-    py::array_t<T> gradient({x.shape(0), x.shape(1)});
-    const std::span<T> out(gradient.mutable_data(), static_cast<std::size_t>(gradient.size()));
-    const Loss<T> loss(args...);
-    const double value =
-        loss(view<T>(x), out, static_cast<std::size_t>(x.shape(0)), static_cast<std::size_t>(x.shape(1)));
-    return py::make_tuple(value, gradient);
+  const table<T> x(logits);
+  py::array_t<T> gradient({x.shape(0), x.shape(1)});
+  const std::span<T> out(gradient.mutable_data(), static_cast<std::size_t>(gradient.size()));
+  const double value =
+      loss(view<T>(x), out, static_cast<std::size_t>(x.shape(0)), static_cast<std::size_t>(x.shape(1)));
+  return py::make_tuple(value, gradient);
+}
+
+/// The same in float or double, as the logits are; `make(T{})` makes the loss.
+template <class Make>
+py::tuple apply_any(const py::array& logits, const Make& make) {
+  if (py::isinstance<py::array_t<double>>(logits)) return apply<double>(logits, make(double{}));
+  return apply<float>(logits, make(float{}));
+}
+
+/// The same for a loss that compares with a table in the logits' number format.
+template <template <class> class Loss, class... Args>
+py::tuple apply_to(const py::array& logits, const py::array& targets, Args... args) {
+  const auto run = [&]<class T>(T) {
+    const table<T> wanted(targets);
+    return apply<T>(logits, Loss<T>(view<T>(wanted), args...));
   };
   return py::isinstance<py::array_t<double>>(logits) ? run(double{}) : run(float{});
 }
-
-/// cross_entropy over probabilities, with the form of the other losses.
-template <class T>
-struct soft_cross_entropy final : bit::loss_function<T> {
-  soft_cross_entropy(std::span<const float> p, double smoothing)
-      : loss(train::cross_entropy<T>::of_probabilities(p, smoothing)) {}
-  double operator()(std::span<const T> x, std::span<T> gradient, std::size_t n, std::size_t classes) const override {
-    return loss(x, gradient, n, classes);
-  }
-  train::cross_entropy<T> loss;
-};
 
 }  // namespace
 
@@ -126,30 +129,31 @@ void register_optimiser(py::module_& m) {
       [](const py::array& logits, const labels& y, const std::optional<labels>& partners, double weight,
          double smoothing) {
         const auto other = partners ? view<std::int64_t>(*partners) : std::span<const std::int64_t>{};
-        return apply<train::cross_entropy>(logits, view<std::int64_t>(y), other, weight, smoothing);
+        return apply_any(logits, [&]<class T>(T) {
+          return train::cross_entropy<T>(view<std::int64_t>(y), other, weight, smoothing);
+        });
       },
       py::arg("logits"), py::arg("labels"), py::arg("partners") = py::none(), py::arg("weight") = 1.0,
       py::arg("smoothing") = 0.0, "Mean softmax cross-entropy and its gradient.");
   m.def(
       "soft_cross_entropy",
-      [](const py::array& logits, const table& p, double smoothing) {
-        return apply<soft_cross_entropy>(logits, view<float>(p), smoothing);
+      [](const py::array& logits, const table<double>& p, double smoothing) {
+        return apply_any(
+            logits, [&]<class T>(T) { return train::cross_entropy<T>::of_probabilities(view<double>(p), smoothing); });
       },
       py::arg("logits"), py::arg("probabilities"), py::arg("smoothing") = 0.0);
   m.def(
       "sigmoid_cross_entropy",
-      [](const py::array& logits, const table& t) {
-        return apply<train::sigmoid_cross_entropy>(logits, view<float>(t));
-      },
+      [](const py::array& logits, const py::array& t) { return apply_to<train::sigmoid_cross_entropy>(logits, t); },
       py::arg("logits"), py::arg("targets"));
   m.def(
       "distillation",
-      [](const py::array& logits, const table& teacher, double t) {
-        return apply<train::distillation>(logits, view<float>(teacher), t);
+      [](const py::array& logits, const py::array& teacher, double t) {
+        return apply_to<train::distillation>(logits, teacher, t);
       },
       py::arg("logits"), py::arg("teacher"), py::arg("temperature") = 1.0);
   m.def(
       "squared_error",
-      [](const py::array& logits, const table& t) { return apply<train::squared_error>(logits, view<float>(t)); },
+      [](const py::array& logits, const py::array& t) { return apply_to<train::squared_error>(logits, t); },
       py::arg("logits"), py::arg("targets"));
 }

@@ -78,15 +78,15 @@ def logits(seed: int = 1) -> NDArray[np.float64]:
 
 
 Y, Z = np.array([0, 8, 3, 3, 1, 5]), np.array([2, 2, 0, 7, 1, 4])
-SOFT = np.random.default_rng(2).dirichlet(np.ones(9), 6).astype(np.float32)
-TEACHER = logits(3).astype(np.float32)
+SOFT = np.random.default_rng(2).dirichlet(np.ones(9), 6)
+TEACHER = logits(3)
 
 
 def in_torch(loss: str, torch: Any, x: Any) -> Any:
     """The loss of logits `x` as torch computes it in float64."""
     f = torch.nn.functional
     y, z = torch.from_numpy(Y), torch.from_numpy(Z)
-    soft, teacher = torch.from_numpy(SOFT).double(), torch.from_numpy(TEACHER).double()
+    soft, teacher = torch.from_numpy(SOFT), torch.from_numpy(TEACHER)
     return {
         "labels": lambda: f.cross_entropy(x, y),
         "smoothed": lambda: f.cross_entropy(x, y, label_smoothing=0.1),

@@ -17,7 +17,7 @@ struct micro_batch {
   std::vector<std::int64_t> labels;    ///< (n)
   std::vector<std::int64_t> partners;  ///< (n), or empty
   double weight = 1;                   ///< of `labels`, if there are partners
-  std::vector<float> targets;          ///< (n,classes) probabilities instead of labels, or empty
+  std::vector<double> targets;         ///< (n,classes) probabilities instead of labels, or empty
 
   std::size_t size() const { return images.shape(0); }
   image_view<float> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }

@@ -24,7 +24,7 @@ class cross_entropy final : public loss_function<T> {
   cross_entropy(std::span<const std::int64_t> labels, std::span<const std::int64_t> partners, double weight,
                 double smoothing = 0);
   /// Probabilities (n,classes), row-major.
-  static cross_entropy of_probabilities(std::span<const float> probabilities, double smoothing = 0);
+  static cross_entropy of_probabilities(std::span<const double> probabilities, double smoothing = 0);
 
   double operator()(std::span<const T> logits, std::span<T> gradient, std::size_t n,
                     std::size_t classes) const override;
@@ -35,7 +35,7 @@ class cross_entropy final : public loss_function<T> {
   void check(std::size_t n, std::size_t classes) const;
 
   std::span<const std::int64_t> labels_, partners_;
-  std::span<const float> probabilities_;
+  std::span<const double> probabilities_;
   double weight_ = 1, smoothing_ = 0;
 };
 
@@ -45,12 +45,12 @@ template <class T = float>
 class sigmoid_cross_entropy final : public loss_function<T> {
  public:
   /// `targets` (n,classes) in [0,1], row-major; calls throw shape_error for others.
-  explicit sigmoid_cross_entropy(std::span<const float> targets) : targets_(targets) {}
+  explicit sigmoid_cross_entropy(std::span<const T> targets) : targets_(targets) {}
   double operator()(std::span<const T> logits, std::span<T> gradient, std::size_t n,
                     std::size_t classes) const override;
 
  private:
-  std::span<const float> targets_;
+  std::span<const T> targets_;
 };
 
 /// t²·KL(softmax(teacher/t) || softmax(student/t)), mean over examples: the loss of "patient and consistent" distillation
@@ -59,12 +59,12 @@ template <class T = float>
 class distillation final : public loss_function<T> {
  public:
   /// `teacher` logits (n,classes), row-major. Throws config_error unless temperature is positive.
-  explicit distillation(std::span<const float> teacher, double temperature = 1);
+  explicit distillation(std::span<const T> teacher, double temperature = 1);
   double operator()(std::span<const T> logits, std::span<T> gradient, std::size_t n,
                     std::size_t classes) const override;
 
  private:
-  std::span<const float> teacher_;
+  std::span<const T> teacher_;
   double temperature_;
 };
 
@@ -72,12 +72,12 @@ class distillation final : public loss_function<T> {
 template <class T = float>
 class squared_error final : public loss_function<T> {
  public:
-  explicit squared_error(std::span<const float> targets) : targets_(targets) {}
+  explicit squared_error(std::span<const T> targets) : targets_(targets) {}
   double operator()(std::span<const T> logits, std::span<T> gradient, std::size_t n,
                     std::size_t classes) const override;
 
  private:
-  std::span<const float> targets_;
+  std::span<const T> targets_;
 };
 
 #if !BIT_HEADER_ONLY

@@ -50,7 +50,7 @@ cross_entropy<T>::cross_entropy(std::span<const std::int64_t> labels, std::span<
 }
 
 template <class T>
-cross_entropy<T> cross_entropy<T>::of_probabilities(std::span<const float> probabilities, double smoothing) {
+cross_entropy<T> cross_entropy<T>::of_probabilities(std::span<const double> probabilities, double smoothing) {
   cross_entropy loss({}, smoothing);
   loss.probabilities_ = probabilities;
   return loss;
@@ -84,7 +84,7 @@ void cross_entropy<T>::write_target(std::size_t row, std::size_t classes, std::s
   double sum = 0;
   bool negative = false;
   for (std::size_t k = 0; k < classes; ++k) {
-    const double p = static_cast<double>(probabilities_[row * classes + k]);
+    const double p = probabilities_[row * classes + k];
     target[k] += keep * p;
     sum += p;
     negative |= p < 0;
@@ -137,7 +137,7 @@ double sigmoid_cross_entropy<T>::operator()(std::span<const T> logits, std::span
 }
 
 template <class T>
-distillation<T>::distillation(std::span<const float> teacher, double temperature)
+distillation<T>::distillation(std::span<const T> teacher, double temperature)
     : teacher_(teacher), temperature_(temperature) {
   if (!(temperature > 0) || std::isinf(temperature))
     throw config_error("[distillation] expected a positive temperature, got " + std::to_string(temperature));

@@ -22,14 +22,13 @@ std::vector<double> random_logits(std::size_t count, double size, unsigned seed)
 }
 
 /// Rows of positive numbers that sum to 1.
-std::vector<float> random_probabilities(std::size_t n, std::size_t classes, unsigned seed) {
+std::vector<double> random_probabilities(std::size_t n, std::size_t classes, unsigned seed) {
   std::mt19937 random(seed);
-  std::vector<float> values(n * classes);
+  std::vector<double> values(n * classes);
   for (std::size_t i = 0; i < n; ++i) {
     double sum = 0;
-    for (std::size_t k = 0; k < classes; ++k)
-      sum += static_cast<double>(values[i * classes + k] = static_cast<float>(random()) + 1);
-    for (std::size_t k = 0; k < classes; ++k) values[i * classes + k] /= static_cast<float>(sum);
+    for (std::size_t k = 0; k < classes; ++k) sum += values[i * classes + k] = static_cast<double>(random()) + 1;
+    for (std::size_t k = 0; k < classes; ++k) values[i * classes + k] /= sum;
   }
   return values;
 }
@@ -90,25 +89,23 @@ TEST_CASE("mixed labels, probabilities and hard labels are one loss") {
   const auto logits = random_logits(4 * 5, 3, 1);
   const labels a{0, 1, 2, 4}, b{4, 1, 0, 3};
   const double weight = 0.3;
-  std::vector<float> soft(20);
+  std::vector<double> soft(20);
   for (std::size_t i = 0; i < 4; ++i) {
-    soft[i * 5 + static_cast<std::size_t>(a[i])] += 0.3f;
-    soft[i * 5 + static_cast<std::size_t>(b[i])] += 0.7f;
+    soft[i * 5 + static_cast<std::size_t>(a[i])] += 0.3;
+    soft[i * 5 + static_cast<std::size_t>(b[i])] += 0.7;
   }
   const double apart = weight * value_of(cross_entropy<double>(a), logits, 4) +
                        (1 - weight) * value_of(cross_entropy<double>(b), logits, 4);
   CHECK(value_of(cross_entropy<double>(a, b, weight), logits, 4) == doctest::Approx(apart).epsilon(1e-14));
-  // 0.3f is 0.3 to 4e-8
-  CHECK(value_of(cross_entropy<double>::of_probabilities(soft), logits, 4) == doctest::Approx(apart).epsilon(1e-7));
-  CHECK(value_of(cross_entropy<double>(a, b, 0.4), logits, 4) != doctest::Approx(apart).epsilon(1e-7));
+  CHECK(value_of(cross_entropy<double>::of_probabilities(soft), logits, 4) == doctest::Approx(apart).epsilon(1e-14));
+  CHECK(value_of(cross_entropy<double>(a, b, 0.3001), logits, 4) != doctest::Approx(apart).epsilon(1e-14));
 }
 
 TEST_CASE("gradients are those of central differences, and a gradient wrong by a thousandth is found") {
   const std::size_t n = 3, classes = 7;
   const auto logits = random_logits(n * classes, 4, 2);
   const auto soft = random_probabilities(n, classes, 3);
-  const auto teacher64 = random_logits(n * classes, 4, 4);
-  const std::vector<float> teacher(teacher64.begin(), teacher64.end());
+  const auto teacher = random_logits(n * classes, 4, 4);
   const labels a{0, 6, 3}, b{5, 5, 3};
   std::vector<std::unique_ptr<bit::loss_function<double>>> losses;
   losses.push_back(std::make_unique<cross_entropy<double>>(a));
@@ -131,9 +128,9 @@ TEST_CASE("large logits neither overflow nor lose the loss") {
   const labels right{0, 2}, wrong{2, 0};
   CHECK(value_of(cross_entropy<double>(right), logits, 2) == 0);
   CHECK(value_of(cross_entropy<double>(wrong), logits, 2) == 2000);
-  const std::vector<float> targets{1, 0, 0, 0, 1, 1};
+  const std::vector<double> targets{1, 0, 0, 0, 1, 1};
   CHECK(value_of(sigmoid_cross_entropy<double>(targets), logits, 2) == doctest::Approx(std::log(2.0)));
-  const std::vector<float> teacher{-1000, 0, 1000, -1000, 0, 1000};
+  const std::vector<double> teacher{-1000, 0, 1000, -1000, 0, 1000};
   CHECK(value_of(distillation<double>(teacher), logits, 2) == 1000);
   CHECK(value_of(distillation<double>(teacher, 10.0), logits, 2) == doctest::Approx(100 * 200 / 2));
   // float logits are summed in double: 21,843 equal ones give log(21843) to the last digit of a double
@@ -144,21 +141,19 @@ TEST_CASE("large logits neither overflow nor lose the loss") {
 }
 
 TEST_CASE("sigmoid cross-entropy sums over classes, squared error does not") {
-  const std::vector<float> targets{1, 0, 1, 1};
+  const std::vector<double> targets{1, 0, 1, 1};
   CHECK(value_of(sigmoid_cross_entropy<double>(targets), {0, 0, 0, 0}, 2) == doctest::Approx(2 * std::log(2.0)));
   CHECK(value_of(squared_error<double>(targets), {3, 0, 1, 1}, 2) == 1);
 }
 
 TEST_CASE("distillation towards the teacher's own logits costs nothing") {
   const auto logits = random_logits(12, 4, 5);
-  const std::vector<float> teacher(logits.begin(), logits.end());
-  const std::vector<double> same(teacher.begin(), teacher.end());
-  CHECK(value_of(distillation<double>(teacher, 2.0), same, 3) == doctest::Approx(0).epsilon(1e-12));
+  CHECK(value_of(distillation<double>(logits, 2.0), logits, 3) == doctest::Approx(0).epsilon(1e-12));
 }
 
 TEST_CASE("a logit that is not a number makes the loss one") {
   const double nan = std::numeric_limits<double>::quiet_NaN(), infinite = std::numeric_limits<double>::infinity();
-  const std::vector<float> targets{0.5f, 0.5f};
+  const std::vector<double> targets{0.5, 0.5};
   for (const std::vector<double>& logits : {std::vector{nan, 0.0}, {0.0, nan}, {infinite, 0.0}}) {
     CHECK(std::isnan(value_of(cross_entropy<double>(labels{0}), logits, 1)));
     CHECK(!std::isfinite(value_of(sigmoid_cross_entropy<double>(targets), logits, 1)));
@@ -178,7 +173,7 @@ TEST_CASE("case 25: labels that do not fit are named with their example and the 
   CHECK_THROWS_AS(cross_entropy<double>(labels{0}, 1.5), bit::config_error);
   CHECK_THROWS_AS(cross_entropy<double>(labels{0}, labels{0}, -0.1), bit::config_error);
   CHECK_THROWS_AS(distillation<double>({}, 0), bit::config_error);
-  const std::vector<float> multi_hot{1, 1, 0, 0, 0, 1}, negative{-0.5f, 1.5f, 0, 0, 0, 1};
+  const std::vector<double> multi_hot{1, 1, 0, 0, 0, 1}, negative{-0.5, 1.5, 0, 0, 0, 1};
   CHECK(message_of([&] { value_of(cross_entropy<double>::of_probabilities(multi_hot), logits, 2); }).find("sum to 2") !=
         std::string::npos);
   CHECK_THROWS_AS(value_of(cross_entropy<double>::of_probabilities(negative), logits, 2), bit::shape_error);
