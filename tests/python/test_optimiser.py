@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
         _core.cross_entropy(np.zeros(3), np.zeros(3, np.int64))
     value, gradient = np.ones(3, np.float32), np.ones(3, np.float32)
     with pytest.raises(ShapeError, match="float32"):
-        _core.Optimiser("sgd", [("w", value.astype(np.float64), gradient)])  # type: ignore[list-item]
+        _core.Optimiser("sgd", [("w", value.astype(np.float64), gradient)])
     with pytest.raises(ShapeError, match="writable"):
         _core.Optimiser("sgd", [("w", np.broadcast_to(value[:1], (3,)), gradient)])
     with pytest.raises(ConfigError, match='"sgd", "adam" or "adamw", got "lars"'):
