@@ -37,6 +37,11 @@ struct device_error : error {
   using error::error;
 };
 
+/// Training has left the finite numbers: the loss, a gradient or a parameter is NaN or infinite. Python: ArithmeticError.
+struct diverged_error : error {
+  using error::error;
+};
+
 /// Work was abandoned because the caller's `interrupted` function said so.
 struct interrupted_error : error {
   using error::error;

@@ -1,8 +1,19 @@
-// Front door: fine-tuning. Includes only.
+// Front door to training: recipe, data, losses, optimisers, the loop, its files. Includes only.
 #pragma once
 
+#include <bit/train/adam.hpp>
+#include <bit/train/batch.hpp>
+#include <bit/train/checkpoint.hpp>
+#include <bit/train/evaluation.hpp>
 #include <bit/train/few_shot.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
+#include <bit/train/loss.hpp>
+#include <bit/train/metrics_log.hpp>
 #include <bit/train/mixup.hpp>
+#include <bit/train/optimiser.hpp>
+#include <bit/train/parameter_rules.hpp>
+#include <bit/train/run_folder.hpp>
 #include <bit/train/sampler.hpp>
+#include <bit/train/sgd.hpp>
+#include <bit/train/trainer.hpp>

@@ -3,6 +3,6 @@
 Files that the system refuses to open, read or write raise plain OSError subclasses (FileNotFoundError, ...).
 """
 
-from pybit._core import BitError, ConfigError, DeviceError, FormatError, ShapeError
+from pybit._core import BitError, ConfigError, DeviceError, DivergedError, FormatError, ShapeError
 
-__all__ = ["BitError", "ConfigError", "DeviceError", "FormatError", "ShapeError"]
+__all__ = ["BitError", "ConfigError", "DeviceError", "DivergedError", "FormatError", "ShapeError"]

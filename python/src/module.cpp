@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, m) {
   register_model(m);
   register_summary(m);
   register_threads(m);
+  register_optimiser(m);
 }

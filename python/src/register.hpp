@@ -33,6 +33,9 @@ void register_threads(pybind11::module_& m);
 /// `threads`, or what set_num_threads said if it is 0; 0 if nobody said anything.
 std::size_t threads_or_default(std::size_t threads);
 
+/// Losses, and optimisers over arrays.
+void register_optimiser(pybind11::module_& m);
+
 /// The function `estimate`.
 void register_summary(pybind11::module_& m);
 

@@ -13,6 +13,7 @@ void register_errors(py::module_& m) {
   py::register_exception<bit::config_error>(m, "ConfigError", PyExc_ValueError);
   py::register_exception<bit::format_error>(m, "FormatError", PyExc_ValueError);
   py::register_exception<bit::device_error>(m, "DeviceError", PyExc_RuntimeError);
+  py::register_exception<bit::diverged_error>(m, "DivergedError", PyExc_ArithmeticError);
   // bit::io_error carries errno: OSError(code, message) lets Python pick FileNotFoundError, PermissionError, ...
   py::register_exception_translator([](std::exception_ptr p) {
     try {

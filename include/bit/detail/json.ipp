@@ -143,4 +143,52 @@ BIT_FUNC void json_reader::end() {
   if (at_ < text_.size()) refuse("the end");
 }
 
+BIT_FUNC std::string json_string(std::string_view text) {
+  constexpr char digits[] = "0123456789abcdef";
+  std::string quoted(1, '"');
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (static_cast<unsigned char>(c) >= ' ') {
+      quoted += c;
+    } else {
+      quoted += "\\u00";
+      quoted += digits[c >> 4];
+      quoted += digits[c & 15];
+    }
+  }
+  return quoted += '"';
+}
+
+BIT_FUNC std::string json_object(const std::map<std::string, std::string>& members) {
+  std::string text;
+  for (const auto& [key, value] : members)
+    text += (text.empty() ? "" : ",") + json_string(key) + ':' + json_string(value);
+  return '{' + text + '}';
+}
+
+BIT_FUNC std::map<std::string, std::string> read_json_object(std::string_view text) {
+  std::map<std::string, std::string> members;
+  json_reader in(text);
+  in.object([&](std::string key) {
+    if (members.contains(key)) in.fail("the key " + key + " occurs twice");
+    members[std::move(key)] = in.string();
+  });
+  in.end();
+  return members;
+}
+
+BIT_FUNC std::string json_list(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ",") + json_string(item);
+  return '[' + text + ']';
+}
+
+BIT_FUNC std::vector<std::string> read_json_list(std::string_view text) {
+  std::vector<std::string> items;
+  json_reader in(text);
+  in.array([&] { items.push_back(in.string()); });
+  in.end();
+  return items;
+}
+
 }  // namespace bit::inline v0::detail

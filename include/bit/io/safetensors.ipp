@@ -175,23 +175,6 @@ BIT_FUNC safetensors_content read_safetensors(const std::shared_ptr<const input_
   }
 }
 
-/// `text` as a JSON string.
-inline std::string json_string(const std::string& text) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string quoted(1, '"');
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    if (static_cast<unsigned char>(c) >= ' ') {
-      quoted += c;
-    } else {
-      quoted += "\\u00";
-      quoted += digits[c >> 4];
-      quoted += digits[c & 15];
-    }
-  }
-  return quoted += '"';
-}
-
 BIT_FUNC std::string make_safetensors_header(
     const std::vector<std::pair<std::string, std::vector<std::size_t>>>& tensors,
     const std::map<std::string, std::string>& metadata) {

@@ -1,0 +1,19 @@
+// What training asks of a loss: one number and its gradient.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace bit::inline v0 {
+
+/// Turns the logits of a batch into its mean loss. T is float or double.
+template <class T>
+struct loss_function {
+  virtual ~loss_function() = default;
+  /// Writes dloss/dlogits to `gradient` and returns the mean loss of the `n` images. `logits` and `gradient` are
+  /// (n,classes), row-major, and do not overlap. May throw; the step is then abandoned.
+  virtual double operator()(std::span<const T> logits, std::span<T> gradient, std::size_t n,
+                            std::size_t classes) const = 0;
+};
+
+}  // namespace bit::inline v0

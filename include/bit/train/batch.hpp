@@ -1,0 +1,48 @@
+// What the trainer asks of its data: the images of a step, in parts that fit memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <bit/backend/run.hpp>
+#include <bit/tensor.hpp>
+
+namespace bit::inline v0::train {
+
+/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation may fill `targets`.
+struct micro_batch {
+  tensor4<float> images;
+  layout order = layout::nchw;
+  std::vector<std::int64_t> labels;    ///< (n)
+  std::vector<std::int64_t> partners;  ///< (n), or empty
+  double weight = 1;                   ///< of `labels`, if there are partners
+  std::vector<double> targets;         ///< (n,classes) probabilities instead of labels, or empty
+
+  std::size_t size() const { return images.shape(0); }
+  image_view<float> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }
+};
+
+/// Images first .. first + count - 1 are one of several parts of a step.
+struct part_range {
+  std::size_t first = 0, count = 0;
+};
+
+/// Part `part` of `size` images in `parts` parts that differ by one image at most; parts may be empty.
+constexpr part_range range_of_part(std::size_t size, std::size_t part, std::size_t parts) {
+  const std::size_t first = size * part / parts;
+  return {first, size * (part + 1) / parts - first};
+}
+
+/// Training data as a function of the step: the same images for the same step, however often and from wherever it is
+/// asked. Called by the trainer's thread alone, in increasing order within a run.
+class batch_source {
+ public:
+  virtual ~batch_source() = default;
+  /// Images in step `step`, all parts together, as planned: read() may leave out some, e.g. those that cannot be decoded.
+  virtual std::size_t size(std::size_t step) const = 0;
+  /// Part `part` of the step's `parts`, which may have no images.
+  virtual micro_batch read(std::size_t step, std::size_t part, std::size_t parts) = 0;
+};
+
+}  // namespace bit::inline v0::train

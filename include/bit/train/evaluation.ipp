@@ -1,0 +1,36 @@
+// Bodies of train/evaluation.hpp.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include <bit/train/evaluation.hpp>
+#include <bit/train/loss.hpp>
+
+namespace bit::inline v0::train {
+
+BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<const std::int64_t> labels,
+                                      std::size_t classes) {
+  if (labels.empty() && logits.empty()) return;
+  std::vector<float> unused(logits.size());
+  const auto n = static_cast<double>(labels.size());
+  loss_ += n * cross_entropy<float>(labels)(logits, unused, labels.size(), classes);
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    const auto x = logits.subspan(row * classes, classes);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    std::size_t before = 0;
+    for (std::size_t k = 0; k < classes; ++k)
+      before += k != label && (!(x[k] <= x[label]) || (x[k] == x[label] && k < label));
+    first_ += before < 1;
+    among_five_ += before < 5;
+  }
+  examples_ += labels.size();
+}
+
+BIT_FUNC evaluation evaluation_counter::result() const {
+  if (examples_ == 0) return {};
+  const auto n = static_cast<double>(examples_);
+  return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n};
+}
+
+}  // namespace bit::inline v0::train

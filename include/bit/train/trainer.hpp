@@ -1,0 +1,107 @@
+// The training loop: steps by a schedule, accumulation, evaluation, checkpoints, resume. What a model must give is
+// listed by the concept below; model/trainable.hpp gives it.
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <bit/backend/loss_function.hpp>
+#include <bit/backend/run.hpp>
+#include <bit/config.hpp>
+#include <bit/program/trainable_parameter.hpp>
+#include <bit/train/batch.hpp>
+#include <bit/train/checkpoint.hpp>
+#include <bit/train/evaluation.hpp>
+#include <bit/train/optimiser.hpp>
+
+namespace bit::inline v0::train {
+
+/// A model that can be trained. accumulate() adds scale · dloss/dparameter to the gradients and returns the loss.
+template <class Model>
+concept trainable_model = requires(Model& m, const image_view<float>& images, const loss_function<float>& loss,
+                                   std::span<float> image_gradient, const run_options& run) {
+  { m.parameters() } -> std::convertible_to<std::span<const trainable_parameter<float>>>;
+  m.zero_gradients();
+  { m.accumulate(images, loss, 1.0, image_gradient, run) } -> std::convertible_to<double>;
+  m.parameters_changed();
+};
+
+/// Seconds by phase.
+struct phase_seconds {
+  double load = 0, gradients = 0, update = 0, evaluate = 0, save = 0;
+};
+
+/// One finished step.
+struct step_report {
+  std::size_t step = 0;  ///< number of updates done, this one included
+  double loss = 0;       ///< mean over the step's images, before the update
+  double rate = 0;
+  std::optional<double> gradient_norm;  ///< if gradients are clipped
+  std::size_t images = 0;
+  phase_seconds seconds;  ///< of this step
+};
+
+/// How a run goes. All functions are called by the thread that calls train().
+struct trainer_options {
+  /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
+  std::function<std::optional<double>(std::size_t step)> rate = nullptr;
+  std::size_t batch_split = 1;  ///< parts that a step's images are taken in; the results differ by rounding alone
+  std::function<void(std::size_t step, std::size_t part, micro_batch&)> mix =
+      nullptr;  ///< mixup, after a part was read
+  /// The loss of a part; by default softmax cross-entropy of its targets, or of its labels and partners.
+  std::function<std::unique_ptr<loss_function<float>>(const micro_batch&)> loss = nullptr;
+  double label_smoothing = 0;  ///< of the default loss
+
+  std::function<evaluation(std::size_t step)> evaluate = nullptr;
+  std::size_t eval_every = 0;  ///< steps; 0: at the end only
+
+  std::filesystem::path folder = {};  ///< empty: nothing is written, and nothing resumed
+  training_state run = {};            ///< what this run is: seed, flags, architecture, labels, metadata
+  std::size_t save_every = 0;         ///< steps; 0: with each evaluation. The end and an interrupt save, too
+  double save_seconds = 600;          ///< saves when so much time has passed since the last save; 0: never
+
+  std::function<void(const step_report&)> on_step = nullptr;
+  std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
+  std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
+  /// Asked before each step, e.g. for a signal's flag: true saves and returns.
+  std::function<bool()> should_stop = nullptr;
+  run_options execution = {};
+};
+
+/// How a run ended.
+struct training_result {
+  bool interrupted = false;    ///< by should_stop
+  std::size_t first_step = 0;  ///< above 0 if the run was resumed
+  std::size_t step = 0;        ///< updates done
+  std::optional<double> loss;  ///< of the last step of this call
+  std::optional<evaluation> last_evaluation;
+  std::optional<double> best;  ///< top-1, and the step that reached it first
+  std::size_t best_step = 0;
+  phase_seconds seconds;  ///< in total
+};
+
+/// One update: the mean loss of `images`, its gradient, a step of the optimiser. Returns the loss. Throws diverged_error,
+/// before anything is changed, if the loss is not finite.
+template <class Model, class T>
+double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& loss,
+                  double rate, const run_options& run = {});
+
+/// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the
+/// same bits as if it had never stopped. Evaluations that reach a better top-1 write best.safetensors. Throws
+/// - config_error without a schedule, for a batch_split of 0, or if the folder holds another run;
+/// - diverged_error if the loss, a clipped gradient or a parameter is not finite; last.safetensors stays as it was;
+/// - io_error if the folder cannot be written or used; the message names the step that can be resumed from;
+/// - what the source, the model and the functions throw, after last.safetensors was brought up to the last finished step.
+template <trainable_model Model>
+training_result train(Model& model, optimiser& by, batch_source& data, const trainer_options& options);
+
+}  // namespace bit::inline v0::train
+
+#include <bit/train/trainer.ipp>

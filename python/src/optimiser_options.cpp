@@ -1,0 +1,91 @@
+#include "optimiser_options.hpp"
+
+#include <pybind11/stl.h>
+
+#include <bit/error.hpp>
+#include <bit/train/adam.hpp>
+#include <bit/train/sgd.hpp>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace py = pybind11;
+namespace train = bit::train;
+
+namespace {
+
+/// Takes keywords out one by one; what is left over is a mistake.
+class keywords {
+ public:
+  keywords(std::string owner, const py::kwargs& given) : owner_(std::move(owner)), left_(given.attr("copy")()) {}
+
+  template <class T>
+  void take(const char* name, T& value) {
+    known_ += (known_.empty() ? "" : ", ") + std::string(name);
+    if (!left_.contains(name)) return;
+    try {
+      value = py::cast<T>(left_[name]);
+    } catch (const py::cast_error&) {
+      throw bit::config_error("[" + owner_ + "] " + name + " = " + py::cast<std::string>(py::repr(left_[name])) +
+                              " is of the wrong kind");
+    }
+    left_.attr("pop")(name);
+  }
+  void finish() const {
+    if (!left_.empty())
+      throw bit::config_error("[" + owner_ + "] expected options among " + known_ + ", got " +
+                              py::cast<std::string>(py::str((*left_.begin()).first)));
+  }
+
+ private:
+  std::string owner_, known_;
+  py::dict left_;
+};
+
+void take_rules(keywords& from, train::parameter_options& into) {
+  std::vector<std::tuple<std::string, double, std::optional<double>>> groups;
+  from.take("weight_decay", into.weight_decay);
+  from.take("decay_vectors", into.decay_vectors);
+  from.take("layer_decay", into.layer_decay);
+  from.take("train", into.train);
+  from.take("freeze", into.freeze);
+  from.take("groups", groups);
+  for (auto& [pattern, scale, decay] : groups) into.groups.push_back({std::move(pattern), scale, decay});
+}
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<train::basic_optimiser<T>> make_optimiser(const std::string& name,
+                                                          std::span<const bit::trainable_parameter<T>> parameters,
+                                                          const py::kwargs& how) {
+  keywords given(name, how);
+  if (name == "sgd") {
+    train::sgd_options options;
+    given.take("momentum", options.momentum);
+    given.take("nesterov", options.nesterov);
+    given.take("clip_norm", options.clip_norm);
+    take_rules(given, options.parameters);
+    given.finish();
+    return std::make_unique<train::basic_sgd<T>>(parameters, options);
+  }
+  if (name != "adam" && name != "adamw")
+    throw bit::config_error("[optimiser] expected \"sgd\", \"adam\" or \"adamw\", got \"" + name + "\"");
+  train::adam_options options;
+  options.decoupled = name == "adamw";
+  std::pair<double, double> betas{options.beta1, options.beta2};
+  given.take("betas", betas);
+  std::tie(options.beta1, options.beta2) = betas;
+  given.take("eps", options.eps);
+  given.take("clip_norm", options.clip_norm);
+  take_rules(given, options.parameters);
+  given.finish();
+  return std::make_unique<train::basic_adam<T>>(parameters, options);
+}
+
+template std::unique_ptr<train::basic_optimiser<float>> make_optimiser(const std::string&,
+                                                                       std::span<const bit::trainable_parameter<float>>,
+                                                                       const py::kwargs&);
+template std::unique_ptr<train::basic_optimiser<double>> make_optimiser(
+    const std::string&, std::span<const bit::trainable_parameter<double>>, const py::kwargs&);

@@ -1,0 +1,18 @@
+// Optimisers from Python's keyword arguments, for every class that owns one.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <bit/train/optimiser.hpp>
+#include <memory>
+#include <span>
+#include <string>
+
+/// An optimiser named "sgd", "adam" or "adamw". Keywords: momentum, nesterov (sgd); betas, eps (adam, adamw); for all
+/// clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns) and groups (list of tuples
+/// (pattern, rate scale, weight decay or None)). Throws config_error for another name or keyword, naming those there are.
+/// T is float or double.
+template <class T>
+std::unique_ptr<bit::train::basic_optimiser<T>> make_optimiser(const std::string& name,
+                                                               std::span<const bit::trainable_parameter<T>> parameters,
+                                                               const pybind11::kwargs& how);

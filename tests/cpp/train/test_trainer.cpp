@@ -1,0 +1,248 @@
+#include <doctest/doctest.h>
+#include <bit/train/adam.hpp>
+#include <bit/train/sgd.hpp>
+#include <bit/train/trainer.hpp>
+#include <cmath>
+#include <functional>
+#include <memory>
+
+#include "logistic_regression.hpp"
+#include "scratch.hpp"
+
+using namespace bit::train;
+
+namespace {
+
+constexpr std::size_t features = 6, classes = 3, steps = 12;
+
+/// Everything that a run needs; a second one is a second process's.
+struct run {
+  logistic_regression model{features, classes};
+  std::unique_ptr<optimiser> by = std::make_unique<sgd>(model.parameters());
+  point_source data{17, features, classes};
+  trainer_options options;
+
+  run() {
+    options.rate = [](std::size_t step) -> std::optional<double> {
+      if (step >= steps) return std::nullopt;
+      return step < 4 ? 0.1 * static_cast<double>(step) / 4 : 0.1;
+    };
+    options.save_seconds = 0;
+    options.run.flags = {{"batch", "17"}};
+    options.run.seed = 1;
+  }
+  training_result go() { return train(model, *by, data, options); }
+  std::vector<std::vector<float>> state() const {
+    auto all = model.values();
+    for (const auto& b : by->buffers()) all.emplace_back(b.values.begin(), b.values.end());
+    return all;
+  }
+};
+
+evaluation score(std::size_t step, double top1) { return {100, 1.0 / static_cast<double>(step + 1), top1, 1}; }
+
+}  // namespace
+
+TEST_CASE("the loop trains: the loss falls and classes are found") {
+  run r;
+  std::vector<double> losses;
+  r.options.on_step = [&](const step_report& report) { losses.push_back(report.loss); };
+  const auto result = r.go();
+  CHECK(result.step == steps);
+  CHECK(!result.interrupted);
+  REQUIRE(losses.size() == steps);
+  CHECK(losses.front() == doctest::Approx(std::log(3.0)));  // all logits are 0
+  CHECK(losses.back() < 0.8);
+  CHECK(*result.loss == losses.back());
+  CHECK(r.model.changes == steps);
+}
+
+TEST_CASE("a short batch and any split weigh every image alike") {
+  run whole, split, uneven;
+  split.options.batch_split = 4;
+  uneven.options.batch_split = 100;  // more than images: one image per part
+  whole.go();
+  split.go();
+  uneven.go();
+  const auto difference = [&](const run& other) {
+    double worst = 0;
+    for (std::size_t i = 0; i < whole.model.values()[0].size(); ++i)
+      worst = std::max(worst, std::abs(static_cast<double>(whole.model.values()[0][i] - other.model.values()[0][i])));
+    return worst;
+  };
+  // Values of about 0.5 after twelve steps whose sums were rounded in another order, 6e-8 each; one image of 17 weighed
+  // as one of 16 moves them by more than 1e-4.
+  CHECK(difference(split) < 2e-6);
+  CHECK(difference(uneven) < 2e-6);
+  CHECK(split.data.reads == 4 * steps);
+}
+
+TEST_CASE("parts of a step cover its images once, in order") {
+  for (const std::size_t size : {0, 1, 7, 512})
+    for (const std::size_t parts : {1, 3, 8, 600}) {
+      std::size_t next = 0;
+      for (std::size_t part = 0; part < parts; ++part) {
+        const auto [first, count] = range_of_part(size, part, parts);
+        CHECK(first == next);
+        CHECK(count <= size / parts + 1);
+        next += count;
+      }
+      CHECK(next == size);
+    }
+}
+
+TEST_CASE("images that the source leaves out are made up for: a step is the mean over those that came") {
+  struct leaving_out final : batch_source {
+    std::size_t size(std::size_t) const override { return 10; }
+    micro_batch read(std::size_t, std::size_t part, std::size_t parts) override {
+      auto batch = points.read(0, part, parts);
+      if (part == 0) return batch;
+      batch.labels.clear();  // the second half cannot be read
+      batch.images = bit::tensor4<float>::from_shape({0, features, 1, 1});
+      return batch;
+    }
+    point_source points{10, features, classes};
+  } data;
+  run with_gap, without;
+  for (run* r : {&with_gap, &without})
+    r->options.rate = [](std::size_t step) { return step < 1 ? std::optional(0.5) : std::nullopt; };
+  with_gap.options.batch_split = 2;
+  with_gap.by = std::make_unique<sgd>(with_gap.model.parameters(), sgd_options{.clip_norm = 0.25});
+  without.by = std::make_unique<sgd>(without.model.parameters(), sgd_options{.clip_norm = 0.25});
+  const auto a = train(with_gap.model, *with_gap.by, data, with_gap.options);
+  const auto first_half = data.read(0, 0, 2);
+  const double loss =
+      train_step(without.model, *without.by, first_half.view(), cross_entropy<float>(first_half.labels), 0.5);
+  CHECK(*a.loss == doctest::Approx(loss));
+  for (std::size_t i = 0; i < features * classes; ++i)  // one factor of 2, exact, and its inverse
+    CHECK(with_gap.model.values()[0][i] == doctest::Approx(without.model.values()[0][i]).epsilon(1e-6));
+}
+
+TEST_CASE("case 21: a run that stops after any step goes on to the same bits, momentum included") {
+  for (const bool with_adam : {false, true}) {
+    run whole;
+    const auto prepare = [&](run& r) {
+      if (with_adam) r.by = std::make_unique<adam>(r.model.parameters(), adam_options{.clip_norm = 0.5});
+      r.options.batch_split = 2;
+      r.options.mix = [](std::size_t step, std::size_t,
+                         micro_batch& batch) {  // a function of the step, as every draw must be
+        batch.partners = batch.labels;
+        std::rotate(batch.partners.begin(), batch.partners.begin() + 1, batch.partners.end());
+        batch.weight = 1 / (1 + static_cast<double>(step));
+      };
+    };
+    prepare(whole);
+    whole.go();
+    for (std::size_t stop = 0; stop <= steps; ++stop) {
+      const scratch_folder folder;
+      run first, second;
+      for (run* r : {&first, &second}) {
+        prepare(*r);
+        r->options.folder = folder / "run";
+      }
+      std::size_t asked = 0;
+      first.options.should_stop = [&] { return asked++ == stop; };
+      const auto result = first.go();
+      CHECK(result.interrupted == (stop < steps));
+      CHECK(result.step == stop);
+      CHECK((first.state() == whole.state()) == (stop == steps));  // the comparison can fail
+      const auto rest = second.go();
+      CHECK(rest.first_step == stop);
+      CHECK(rest.step == steps);
+      CHECK(second.state() == whole.state());
+    }
+  }
+}
+
+TEST_CASE("evaluations come when they are due and at the end, the best is kept and survives a resume") {
+  const scratch_folder folder;
+  const std::vector<double> scores{0.5, 0.7, 0.6, 0.7, 0.65};
+  std::vector<std::size_t> evaluated;
+  const auto prepare = [&](run& r) {
+    r.options.folder = folder.path();
+    r.options.eval_every = 3;
+    r.options.run.labels = {"a", "b", "c"};
+    r.options.evaluate = [&](std::size_t step) {
+      evaluated.push_back(step);
+      return score(step, scores[step / 3]);
+    };
+  };
+  run first;
+  prepare(first);
+  first.options.should_stop = [&] { return evaluated.size() == 2; };
+  auto result = first.go();
+  CHECK(evaluated == std::vector<std::size_t>{3, 6});
+  CHECK(*result.best == 0.7);
+  CHECK(result.best_step == 3);
+  const std::string best = load(folder / "best.safetensors");
+  run second;
+  prepare(second);
+  result = second.go();
+  CHECK(evaluated == std::vector<std::size_t>{3, 6, 9, 12});
+  CHECK(result.best_step == 3);  // 0.7 again is not better
+  CHECK(result.last_evaluation->top1 == 0.65);
+  CHECK(load(folder / "best.safetensors") == best);
+  CHECK(read_training_state(folder / "best.safetensors").step == 3);
+  CHECK(read_training_state(folder / "last.safetensors").step == 12);
+}
+
+TEST_CASE("a best found after the last save is in the file all the same") {
+  const scratch_folder folder;
+  run r;
+  r.options.folder = folder.path();
+  r.options.save_every = steps;
+  r.options.evaluate = [](std::size_t step) { return score(step, 0.25); };
+  r.go();
+  CHECK(*read_training_state(folder / "last.safetensors").best == 0.25);
+}
+
+TEST_CASE("callbacks and the metrics file tell the same story") {
+  const scratch_folder folder;
+  run r;
+  std::vector<std::string> files;
+  r.options.folder = folder.path();
+  r.options.eval_every = 6;
+  r.options.evaluate = [](std::size_t step) { return score(step, static_cast<double>(step) / 100); };
+  r.options.on_checkpoint = [&](std::size_t step, const std::filesystem::path& path) {
+    files.push_back(std::to_string(step) + " " + path.filename().string());
+  };
+  std::size_t evaluations = 0;
+  r.options.on_evaluation = [&](std::size_t, const evaluation&) { ++evaluations; };
+  r.go();
+  CHECK(evaluations == 2);
+  CHECK(files == std::vector<std::string>{"6 best.safetensors", "6 last.safetensors", "12 best.safetensors",
+                                          "12 last.safetensors"});
+  const std::string log = load(folder / "metrics.jsonl");
+  CHECK(
+      log.starts_with("{\"event\":\"start\",\"step\":0,\"seed\":1}\n{\"event\":\"step\",\"step\":1,\"loss\":1.098612"));
+  CHECK(contains(log, "{\"event\":\"evaluation\",\"step\":6,\"examples\":100,\"loss\":0.142857143,\"top1\":0.06,"));
+  CHECK(contains(log, "{\"event\":\"checkpoint\",\"step\":12,\"file\":\"last.safetensors\"}\n"));
+  CHECK(log.ends_with("{\"event\":\"end\",\"step\":12}\n"));
+  CHECK(std::count(log.begin(), log.end(), '\n') == 1 + 12 + 2 + 4 + 1);
+}
+
+TEST_CASE("without a folder nothing is written, and time goes into phases") {
+  run r;
+  r.options.on_step = [](const step_report& report) {
+    CHECK(report.seconds.gradients > 0);
+    CHECK(report.seconds.load > 0);
+    CHECK(report.images == (report.step % 3 == 0 ? 14 : 17));
+  };
+  const auto result = r.go();
+  CHECK(result.seconds.update > 0);
+  CHECK(result.seconds.evaluate == 0);
+}
+
+TEST_CASE("the loss can be another one, and one step can be taken by hand") {
+  run r, by_hand;
+  r.options.loss = [](const micro_batch& batch) -> std::unique_ptr<bit::loss_function<float>> {
+    return std::make_unique<cross_entropy<float>>(batch.labels, 0.5);
+  };
+  r.options.rate = [](std::size_t step) { return step < 1 ? std::optional(0.5) : std::nullopt; };
+  r.go();
+  const auto batch = by_hand.data.read(0, 0, 1);
+  const double loss =
+      train_step(by_hand.model, *by_hand.by, batch.view(), cross_entropy<float>(batch.labels, 0.5), 0.5);
+  CHECK(loss == doctest::Approx(std::log(3.0)));
+  CHECK(by_hand.state() == r.state());
+}
