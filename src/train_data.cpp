@@ -2,5 +2,6 @@
 #include <bit/train/few_shot.ipp>
 #include <bit/train/hyper_rule.ipp>
 #include <bit/train/loader.ipp>
+#include <bit/train/loader_source.ipp>
 #include <bit/train/mixup.ipp>
 #include <bit/train/sampler.ipp>

@@ -8,6 +8,7 @@
 #include <bit/train/few_shot.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
+#include <bit/train/loader_source.hpp>
 #include <bit/train/loss.hpp>
 #include <bit/train/metrics_log.hpp>
 #include <bit/train/mixup.hpp>
