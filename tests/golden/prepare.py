@@ -1,6 +1,7 @@
 """Write a golden case's checkpoint, and its images with the expected values, for the C++ tests.
 
 prepare.py INDEX FOLDER -> FOLDER/checkpoint.npz and FOLDER/expected.npz (images float32 NCHW; logits, pooled float64)
+prepare.py gradients FOLDER -> the same files for gradients.npz (images; loss, norms and first values of every gradient)
 """
 
 from __future__ import annotations
@@ -30,5 +31,16 @@ def main(index: int, folder: Path) -> None:
     )
 
 
+def gradients(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "checkpoint.npz", **make_checkpoint.checkpoint((3, 4, 6, 3), 1, 10, 21))
+    golden = np.load(Path(__file__).parent / "gradients.npz")
+    expected = {name: np.atleast_1d(golden[name]) for name in golden.files if name != "names"}
+    np.savez(folder / "expected.npz", images=make_checkpoint.image_batch((4, 3, 64, 64), 21), **expected)
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "gradients":
+        gradients(Path(sys.argv[2]))
+    else:
+        main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -3,6 +3,7 @@
 
 #include <bit/program/program.hpp>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace bit::inline v0 {
@@ -24,11 +25,17 @@ struct memory_plan {
 
 /// Live range of every value. Thread-safe.
 BIT_FUNC std::vector<live_range> live_ranges(const program& p);
+/// The same for `values` values and any steps, of which only the flow matters.
+BIT_FUNC std::vector<live_range> live_ranges(std::size_t values, std::span<const step_values> steps,
+                                             std::span<const value_id> outputs);
 
 /// Places every value (`bytes[i]` for value i, 0 for what lies elsewhere) by best fit over live ranges, the largest
 /// first; a residual and the sum written over it share memory when the residual is not read again.
 /// `alignment` must be a power of two. Thread-safe.
 BIT_FUNC memory_plan plan_memory(const program& p, const std::vector<std::size_t>& bytes, std::size_t alignment = 64);
+/// The same for any steps, of which only the flow matters.
+BIT_FUNC memory_plan plan_memory(std::span<const step_values> steps, std::span<const value_id> outputs,
+                                 const std::vector<std::size_t>& bytes, std::size_t alignment = 64);
 
 }  // namespace bit::inline v0
 

@@ -6,22 +6,35 @@
 #include <numeric>
 
 namespace bit::inline v0 {
+namespace detail {
 
-BIT_FUNC std::vector<live_range> live_ranges(const program& p) {
-  std::vector<live_range> ranges(p.values.size());
+inline std::vector<step_values> flow_of(const program& p) {
+  std::vector<step_values> flow;
+  for (const step& s : p.steps) flow.push_back(values_of(s));
+  return flow;
+}
+
+}  // namespace detail
+
+BIT_FUNC std::vector<live_range> live_ranges(std::size_t values, std::span<const step_values> steps,
+                                             std::span<const value_id> outputs) {
+  std::vector<live_range> ranges(values);
   const auto touch = [&](value_id id, std::size_t when) {
     auto& r = ranges[static_cast<std::size_t>(id)];
     if (!r.used) r.first = when;
     r.used = true;
     r.last = std::max(r.last, when);
   };
-  for (std::size_t i = 0; i < p.steps.size(); ++i) {
-    const step_values values = values_of(p.steps[i]);
-    for (value_id id : values.reads) touch(id, i);
-    for (value_id id : values.writes) touch(id, i);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    for (value_id id : steps[i].reads) touch(id, i);
+    for (value_id id : steps[i].writes) touch(id, i);
   }
-  for (value_id id : p.outputs) touch(id, p.steps.size());
+  for (value_id id : outputs) touch(id, steps.size());
   return ranges;
+}
+
+BIT_FUNC std::vector<live_range> live_ranges(const program& p) {
+  return live_ranges(p.values.size(), detail::flow_of(p), p.outputs);
 }
 
 namespace detail {
@@ -33,18 +46,19 @@ struct placement {
 };
 
 /// Joins each residual whose last reader writes the sum over it; returns the disjoint placements.
-inline std::vector<placement> joined_placements(const program& p, const memory_plan& plan) {
-  std::vector<std::size_t> group(p.values.size());
+inline std::vector<placement> joined_placements(std::span<const step_values> steps, const memory_plan& plan) {
+  const std::size_t values = plan.ranges.size();
+  std::vector<std::size_t> group(values);
   std::iota(group.begin(), group.end(), std::size_t{0});
-  for (std::size_t i = 0; i < p.steps.size(); ++i) {
-    const auto pair = values_of(p.steps[i]).in_place;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const auto& pair = steps[i].in_place;
     if (!pair) continue;
     const auto from = static_cast<std::size_t>(pair->first), to = static_cast<std::size_t>(pair->second);
     if (plan.ranges[from].last == i && plan.bytes[from] == plan.bytes[to]) group[to] = group[from];
   }
   std::vector<placement> places;
-  std::vector<std::size_t> place_of(p.values.size(), memory_plan::not_stored);
-  for (std::size_t v = 0; v < p.values.size(); ++v) {
+  std::vector<std::size_t> place_of(values, memory_plan::not_stored);
+  for (std::size_t v = 0; v < values; ++v) {
     if (plan.bytes[v] == 0 || !plan.ranges[v].used) continue;
     std::size_t& index = place_of[group[v]];
     if (index == memory_plan::not_stored) {
@@ -62,8 +76,14 @@ inline std::vector<placement> joined_placements(const program& p, const memory_p
 }  // namespace detail
 
 BIT_FUNC memory_plan plan_memory(const program& p, const std::vector<std::size_t>& bytes, std::size_t alignment) {
-  memory_plan plan{live_ranges(p), bytes, std::vector<std::size_t>(p.values.size(), memory_plan::not_stored), 0};
-  auto places = detail::joined_placements(p, plan);
+  return plan_memory(detail::flow_of(p), p.outputs, bytes, alignment);
+}
+
+BIT_FUNC memory_plan plan_memory(std::span<const step_values> steps, std::span<const value_id> outputs,
+                                 const std::vector<std::size_t>& bytes, std::size_t alignment) {
+  memory_plan plan{live_ranges(bytes.size(), steps, outputs), bytes,
+                   std::vector<std::size_t>(bytes.size(), memory_plan::not_stored), 0};
+  auto places = detail::joined_placements(steps, plan);
   std::vector<detail::placement*> largest_first;
   for (auto& place : places) largest_first.push_back(&place);
   std::sort(largest_first.begin(), largest_first.end(),

@@ -2,47 +2,9 @@
 #include <doctest/doctest.h>
 #include <bit/reference.hpp>
 
-#include "random_data.hpp"
+#include "random_networks.hpp"
 
 namespace {
-
-/// Random values for every parameter: the kernels have a mean on purpose, to show a missing standardisation.
-std::vector<bit::named_tensor> parameters(const bit::resnet_config& config, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<bit::named_tensor> tensors;
-  for (const bit::tensor_spec& spec : bit::tensor_specs(config)) {
-    const bool gamma = spec.name.ends_with("gamma"), head = spec.name.ends_with("head/conv2d/kernel");
-    tensors.push_back(test::random_tensor(spec.name, spec.shape, random,
-                                          gamma  ? 1.0f
-                                          : head ? 0.0f
-                                                 : 0.02f,
-                                          gamma  ? 0.2f
-                                          : head ? 0.02f
-                                                 : 0.1f));
-  }
-  return tensors;
-}
-
-struct sample {
-  bit::resnet_config config;
-  bit::dims4 image;
-};
-
-/// Architectures and sizes that no released model has: odd channels, one group, 1x1 images, dilation.
-sample random_sample(std::mt19937& random) {
-  const auto pick = [&](std::size_t low, std::size_t high) {
-    return std::uniform_int_distribution<std::size_t>(low, high)(random);
-  };
-  sample s;
-  for (std::size_t& n : s.config.units) n = pick(1, 2);
-  s.config.groups = pick(1, 5);
-  s.config.stem_channels = s.config.groups * pick(1, 6);
-  s.config.in_channels = pick(1, 5);
-  s.config.num_classes = pick(1, 40);
-  s.config.output_stride = std::size_t{8} << pick(0, 2);
-  s.image = {pick(1, 3), s.config.in_channels, pick(1, 50), pick(1, 50)};
-  return s;
-}
 
 // Twelve to twenty-four convolutions deep: measured errors stay below 5e-6 of the largest logit.
 constexpr double tolerance = 2e-5;
@@ -52,8 +14,8 @@ constexpr double tolerance = 2e-5;
 TEST_CASE("random architectures agree with reference<double> on every instruction set, outputs and layout") {
   std::mt19937 random(17);
   for (int round = 0; round < 25; ++round) {
-    const sample s = random_sample(random);
-    const auto tensors = parameters(s.config, static_cast<std::uint32_t>(round));
+    const test::sample s = test::random_sample(random);
+    const auto tensors = test::random_parameters(s.config, static_cast<std::uint32_t>(round));
     const auto images = test::random_images(s.image, static_cast<std::uint32_t>(round));
     const bit::tensor4<double> exact_images = images;
     const auto exact = bit::resnet_v2<bit::reference<double>>(s.config, tensors).freeze();

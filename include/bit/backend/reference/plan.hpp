@@ -102,6 +102,8 @@ class reference_plan {
   }
 
  private:
+  template <class>
+  friend class reference_training_plan;
   static std::array<std::size_t, 4> nchw_shape(const tensor4<T>& y) {
     return {y.shape()[0], y.shape()[3], y.shape()[1], y.shape()[2]};
   }

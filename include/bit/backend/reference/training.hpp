@@ -1,0 +1,170 @@
+// Training with the reference policy: the adjoint steps one by one on xtensors.
+#pragma once
+
+#include <bit/backend/reference.hpp>
+#include <bit/backend/reference/adjoint_ops.hpp>
+#include <bit/backend/training.hpp>
+#include <memory>
+#include <unordered_map>
+
+namespace bit::inline v0 {
+namespace detail {
+
+/// The parameters by name.
+template <class T>
+class reference_training_constants {
+ public:
+  explicit reference_training_constants(std::span<const trainable_parameter<T>> parameters) {
+    for (const auto& p : parameters) parameters_.emplace(p.name, &p);
+  }
+  /// Nothing is derived from them between two runs.
+  void changed() {}
+  const trainable_parameter<T>& at(const named_tensor& tensor) const { return *parameters_.at(tensor.name); }
+
+ private:
+  std::unordered_map<std::string, const trainable_parameter<T>*> parameters_;
+};
+
+/// What the forward half leaves for the backward half.
+template <class T>
+struct reference_training_workspace {
+  explicit reference_training_workspace(std::size_t) {}
+  std::optional<reference_plan<T>> forward;
+  std::vector<tensor4<T>> values;
+};
+
+template <class T>
+class reference_training_plan {
+ public:
+  using workspace = reference_training_workspace<T>;
+
+  reference_training_plan(const training_program& p, std::shared_ptr<reference_training_constants<T>> constants)
+      : program_(p), constants_(std::move(constants)) {
+    std::vector<std::size_t> bytes;
+    for (const value& v : p.forward.values)
+      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(T) : 0);
+    memory_ = plan_memory(flow_of(p), p.forward.outputs, bytes);
+  }
+
+  std::size_t workspace_bytes(std::size_t) const { return memory_.total; }
+  const memory_plan& memory() const { return memory_; }
+
+  bool forward(const image_view<T>& image, T* logits, workspace& memory, const run_options& options) const {
+    memory.forward.emplace(program_.forward, std::make_shared<const reference_constants<T>>(program_.forward));
+    execution e{{*memory.forward, image, std::vector<tensor4<T>>(program_.forward.values.size())}, *this, 1, {}};
+    for (std::size_t i = 0; i < program_.forward.steps.size(); ++i) {
+      std::visit(e, program_.forward.steps[i]);
+      e.release(i);
+      if (options.interrupted && options.interrupted()) return false;
+    }
+    const tensor4<T>& y = e.at(program_.forward.outputs.front());
+    std::copy(y.begin(), y.end(), logits);
+    memory.values = std::move(e.values);
+    return true;
+  }
+
+  bool backward(const image_view<T>& image, const T* dlogits, double scale, std::span<T> image_gradient,
+                workspace& memory, const run_options& options) const {
+    execution e{{*memory.forward, image, std::move(memory.values)}, *this, scale, image_gradient};
+    const value_id dy = program_.logits_gradient.value();
+    const dims4& d = program_.forward[dy].dims;
+    e.at(dy) = tensor4<T>::from_shape({d.n, std::size_t{1}, std::size_t{1}, d.c});
+    std::copy_n(dlogits, d.size(), e.at(dy).begin());
+    for (std::size_t i = 0; i < program_.backward.size(); ++i) {
+      std::visit(e, program_.backward[i]);
+      e.release(program_.forward.steps.size() + 1 + i);
+      if (options.interrupted && options.interrupted()) return false;
+    }
+    return true;
+  }
+
+ private:
+  /// The forward steps of reference_plan, and the adjoint ones.
+  struct execution : reference_plan<T>::execution {
+    using base = typename reference_plan<T>::execution;
+    using base::operator();
+    const reference_training_plan& training;
+    double scale;
+    std::span<T> image_gradient;
+
+    execution(base forward, const reference_training_plan& plan, double factor, std::span<T> image)
+        : base(std::move(forward)), training(plan), scale(factor), image_gradient(image) {}
+
+    const dims4& dims(value_id id) const { return training.program_.forward[id].dims; }
+    const trainable_parameter<T>& parameter(constant_id id) const {
+      return training.constants_->at(training.program_.forward[id]);
+    }
+    /// Forgets what step `i` is the last to touch.
+    void release(std::size_t i) {
+      for (std::size_t v = 0; v < this->values.size(); ++v)
+        if (training.memory_.ranges[v].used && training.memory_.ranges[v].last == i) this->values[v] = {};
+    }
+    void add_gradient(constant_id id, const tensor4<T>& gradient) const {
+      const std::span<T> sum = parameter(id).gradient;
+      auto from = gradient.begin();
+      for (T& s : sum) s = static_cast<T>(static_cast<double>(s) + scale * static_cast<double>(*from++));
+    }
+    /// Through the standardisation.
+    void add_kernel_gradient(constant_id id, const tensor4<T>& gradient, double eps) const {
+      auto w = tensor4<T>::from_shape(gradient.shape());
+      std::copy(parameter(id).value.begin(), parameter(id).value.end(), w.begin());
+      add_gradient(id, ref::standardise_adjoint(w, gradient, eps));
+    }
+    tensor4<T> through(const adjoint_source& s, const dims4& x) {
+      return ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), s.window, x.h, x.w);
+    }
+
+    void operator()(const input_adjoint_step& s) {
+      tensor4<T> dx = through(s.main, dims(s.dx));
+      if (s.projection) dx += through(*s.projection, dims(s.dx));
+      this->at(s.dx) = std::move(dx);
+    }
+    void operator()(const kernel_adjoint_step& s) {
+      const conv_source& c = s.source;
+      add_kernel_gradient(c.kernel, ref::conv2d_kernel_adjoint(this->normalised(c.x, c.input), this->at(s.dy), c.window),
+                          c.weight_eps);
+    }
+    void operator()(const norm_adjoint_step& s) {
+      auto g = ref::norm_relu_adjoint(this->at(s.x), this->at(s.dy), dims(s.norm.statistics).c,
+                                      this->constant(s.norm.gamma), this->constant(s.norm.beta), s.norm.eps);
+      add_gradient(s.norm.gamma, g.dgamma);
+      add_gradient(s.norm.beta, g.dbeta);
+      if (s.passed) g.dx += this->at(*s.passed);
+      this->at(s.dx) = std::move(g.dx);
+    }
+    void operator()(const mean_adjoint_step& s) {
+      this->at(s.dx) = ref::spatial_mean_adjoint(this->at(s.dy), dims(s.dx).h, dims(s.dx).w);
+    }
+    void operator()(const head_adjoint_step& s) {
+      add_gradient(s.kernel, ref::conv2d_kernel_adjoint(this->at(s.x), this->at(s.dy), {}));
+      add_gradient(s.bias, xt::sum(this->at(s.dy), {0, 1, 2}, xt::keep_dims));
+      this->at(s.dx) = ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), {}, 1, 1);
+    }
+    void operator()(const stem_adjoint_step& s) {
+      const tensor4<T> dy = ref::max_pool_adjoint(this->at(s.unpooled), this->at(s.dy), stem_pool);
+      add_kernel_gradient(s.kernel, ref::conv2d_kernel_adjoint(this->input_image(), dy, s.window), s.weight_eps);
+      if (image_gradient.empty()) return;
+      const dims4& d = dims(s.image);
+      const tensor4<T> dx = ref::conv2d_input_adjoint(dy, this->constant(s.kernel), s.window, d.h, d.w);
+      const tensor4<T> nchw = xt::transpose(dx, {0, 3, 1, 2});
+      std::copy(nchw.begin(), nchw.end(), image_gradient.begin());
+    }
+  };
+
+  training_program program_;
+  std::shared_ptr<reference_training_constants<T>> constants_;
+  memory_plan memory_;
+};
+
+}  // namespace detail
+
+template <class T>
+struct training_of<reference<T>> {
+  using constants = detail::reference_training_constants<T>;
+  using plan = detail::reference_training_plan<T>;
+  using workspace = typename plan::workspace;
+};
+
+static_assert(trainable_backend<reference<float>> && trainable_backend<reference<double>>);
+
+}  // namespace bit::inline v0

@@ -1,0 +1,77 @@
+// A network whose parameters may change: values and gradients in memory, forward, loss and backward for a batch.
+#pragma once
+
+#include <bit/backend/loss_function.hpp>
+#include <bit/backend/training.hpp>
+#include <bit/detail/aligned_buffer.hpp>
+#include <bit/error.hpp>
+#include <bit/model/network.hpp>
+#include <memory>
+
+namespace bit::inline v0 {
+
+/// A BiT ResNetV2 that learns. It owns a copy of every parameter and its gradient, and one workspace, so one thread may
+/// use it at a time; the work itself is shared by run_options::threads. Results do not depend on their number.
+template <trainable_backend Backend>
+class trainable_resnet_v2 {
+ public:
+  using T = typename Backend::value_type;
+
+  /// Copies the tensors, official names and layouts. Throws what `network` throws, and what reading them throws.
+  trainable_resnet_v2(const resnet_config& config, const std::vector<named_tensor>& tensors);
+  trainable_resnet_v2(trainable_resnet_v2&&) noexcept = default;
+  trainable_resnet_v2& operator=(trainable_resnet_v2&&) noexcept = default;
+
+  const resnet_config& config() const { return net_->config(); }
+  /// The network over the present values: its tensors read this model's memory and live no longer than it.
+  const bit::network& network() const { return *net_; }
+  /// Every parameter, in the order of execution. Call parameters_changed() after writing values.
+  std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
+  void zero_gradients();
+  /// Drops what was derived from the parameters' values.
+  void parameters_changed() { constants_->changed(); }
+
+  /// Adds scale·dloss/dparameter to every gradient, for images (n,c,h,w) in [-1,1] with n >= 1; returns the loss, not
+  /// scaled. `image_gradient`, if it is not empty, receives dloss/dimage as (n,c,h,w), not scaled.
+  /// Throws shape_error for images or an image_gradient of another size, config_error for a network without a head,
+  /// what `loss` throws, and interrupted_error; gradients are then unspecified if `loss` had been called.
+  double accumulate(const image_view<T>& images, const loss_function<T>& loss, double scale = 1,
+                    std::span<T> image_gradient = {}, const run_options& options = {});
+
+  /// Logits (n,classes) with the present values, row-major to `out`; n may be 0.
+  void logits(const image_view<T>& images, T* out, const run_options& options = {});
+
+  /// Where every value of a training step lies in the arena for this batch.
+  memory_plan plan(const dims4& images) { return find_plan(images, true).memory(); }
+  /// Arena and scratch bytes of a training step with `threads` threads; parameters and their packed forms come on top.
+  std::size_t workspace_bytes(const dims4& images, std::size_t threads = 0) {
+    return find_plan(images, true).workspace_bytes(Backend::threads(threads));
+  }
+
+ private:
+  using plan_type = typename training_of<Backend>::plan;
+  using workspace = typename training_of<Backend>::workspace;
+  struct planned {
+    dims4 dims;
+    bool training;
+    std::unique_ptr<plan_type> plan;
+  };
+  /// A step, a short last batch and their like in evaluation; the one not used for longest goes first.
+  static constexpr std::size_t max_plans = 8;
+
+  plan_type& find_plan(const dims4& images, bool training);
+  workspace& memory_for(const plan_type& plan, std::size_t threads);
+
+  detail::aligned_buffer<T> values_, gradients_;
+  std::vector<trainable_parameter<T>> parameters_;
+  std::unique_ptr<bit::network> net_;
+  std::shared_ptr<typename training_of<Backend>::constants> constants_;
+  std::vector<planned> plans_;  ///< most recently used last
+  std::unique_ptr<workspace> memory_;
+  std::size_t memory_bytes_ = 0;
+  std::vector<T> logits_, dlogits_;
+};
+
+}  // namespace bit::inline v0
+
+#include <bit/model/trainable.ipp>

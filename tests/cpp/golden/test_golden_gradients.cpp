@@ -1,0 +1,89 @@
+// Gradients of R50x1 (10 classes, batch 4 of 64x64, mean cross-entropy of labels 0..3) against float64 values of the
+// reference mathematics: each tensor's norm and first eight values. Made by tests/golden/prepare.py.
+#include <bit/backend/reference/training.hpp>
+#include <bit/model/trainable.hpp>
+#include <bit/reference.hpp>
+
+#include "../backend/batch_loss.hpp"
+#include "golden_case.hpp"
+
+namespace {
+
+/// max(1e-5, 3 times what PyTorch's own float32 loses on parameter i); design of the golden values.
+double float32_bound(std::size_t i) { return std::max(1e-5, 3 * golden::read_array<double>("float32_error")[i]); }
+
+template <class Values>
+double norm_of(const Values& values) {
+  double sum = 0;
+  for (const auto v : values) sum += static_cast<double>(v) * static_cast<double>(v);
+  return std::sqrt(sum);
+}
+
+/// Difference from the golden norm and from the first values, relative to the norm.
+template <class Values>
+double gradient_error(const Values& gradient, double norm, const std::vector<double>& first) {
+  double error = std::abs(norm_of(gradient) - norm);
+  for (std::size_t i = 0; i < first.size(); ++i)
+    error = std::max(error, std::abs(static_cast<double>(gradient[i]) - first[i]));
+  return error / norm;
+}
+
+template <class Backend>
+struct gradients {
+  using T = typename Backend::value_type;
+  bit::trainable_resnet_v2<Backend> model;
+  std::vector<T> image;
+  double loss = 0;
+
+  explicit gradients(std::size_t threads = 1)
+      : model([] {
+          const auto from = bit::io::open_checkpoint(golden::folder() / "checkpoint.npz");
+          return bit::trainable_resnet_v2<Backend>(from.config, from.tensors);
+        }()) {
+    const auto x = golden::images<T>();
+    image.resize(x.size());
+    bit::run_options options;
+    options.threads = threads;
+    loss = model.accumulate(bit::view_of(x.data(), bit::dims_of(x.shape(), bit::layout::nchw), bit::layout::nchw),
+                            test::cross_entropy<T>({0, 1, 2, 3}), 1.0, image, options);
+  }
+
+  /// Largest error of a parameter's gradient over its bound, and that of each image's gradient.
+  template <class Bound>
+  double worst(Bound bound) const {
+    double largest = 0;
+    std::size_t i = 0;
+    for (const auto& p : model.parameters()) {
+      const double norm = golden::read_array<double>("norm/" + p.name).front();
+      const auto first = golden::read_array<double>("first8/" + p.name);
+      largest = std::max(largest, gradient_error(p.gradient, norm, first) / bound(i++));
+    }
+    return largest;
+  }
+  /// Of the image's gradient: the whole norm, and the first eight values of each image.
+  double image_error() const {
+    const double norm = golden::read_array<double>("input_norm").front();
+    const auto first = golden::read_array<double>("input_first8");
+    double error = std::abs(norm_of(image) - norm);
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      const T got = image[i / 8 * (image.size() / 4) + i % 8];
+      error = std::max(error, std::abs(static_cast<double>(got) - first[i]));
+    }
+    return error / norm;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("reference<double> agrees to 1e-8 of each gradient's norm and to 1e-10 of the loss") {
+  const gradients<bit::reference<double>> g;
+  const double loss = golden::read_array<double>("loss").front();
+  CHECK(std::abs(g.loss - loss) < 1e-10 * loss);
+  CHECK(g.worst([](std::size_t) { return 1e-8; }) < 1);
+  CHECK(g.image_error() < 1e-8);
+}
+
+TEST_CASE("reference<float> stays within float32's own error") {
+  const gradients<bit::reference<float>> g;
+  CHECK(g.worst(float32_bound) < 1);
+}
