@@ -16,32 +16,34 @@
 namespace bit::inline v0 {
 namespace detail {
 
-/// Standardises (or copies) and packs panel `panel`; `values` may lie at any address.
+/// Mean and 1/sqrt(variance + eps) of `columns` columns of `rows` values that lie `stride` bytes apart at any address.
+template <class T>
+void measure_columns(double* mean, double* scale, const std::byte* x, std::size_t stride, std::size_t rows,
+                     std::size_t columns, double eps, const kernel_table<T>& kernels) {
+  alignas(64) double sums[64] = {}, squares[64] = {};
+  // One pass, about the first row. Since it is one of the values, the variance is at least its squared distance from
+  // the mean over `rows`: taking that off again costs no more than the digits of `rows`, of the sixteen of a double.
+  for (std::size_t c = 0; c < columns; ++c) {
+    float first_value;
+    std::memcpy(&first_value, x + c * sizeof(float), sizeof first_value);
+    mean[c] = first_value;
+  }
+  kernels.column_sums(sums, squares, mean, x, stride, rows, columns);
+  for (std::size_t c = 0; c < columns; ++c) {
+    const double missed = sums[c] / static_cast<double>(rows);
+    mean[c] += missed;
+    const double variance = squares[c] / static_cast<double>(rows) - missed * missed;
+    scale[c] = 1.0 / std::sqrt(std::max(variance, 0.0) + eps);
+  }
+}
+
+/// Packs panel `panel` as (value - mean)·scale, columns of the panel; `values` may lie at any address.
 template <class T, class Out>
 void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
-                const kernel_table<T>& kernels) {
+                const kernel_table<T>& kernels, const double* mean, const double* scale) {
   const std::size_t width = kernels.tile_columns, stride = how.columns * sizeof(float);
   const std::size_t first = panel * width, columns = std::min(width, how.columns - first);
-  const std::size_t rows = how.taps * how.rows_per_tap;
   const std::byte* x = values + first * sizeof(float);
-  alignas(64) double mean[64] = {}, scale[64], sums[64] = {}, squares[64] = {};
-  for (double& s : scale) s = 1.0;
-  if (how.eps > 0) {
-    // One pass, about the first row. Since it is one of the values, the variance is at least its squared distance from
-    // the mean over `rows`: taking that off again costs no more than the digits of `rows`, of the sixteen of a double.
-    for (std::size_t c = 0; c < columns; ++c) {
-      float first_value;
-      std::memcpy(&first_value, x + c * sizeof(float), sizeof first_value);
-      mean[c] = first_value;
-    }
-    kernels.column_sums(sums, squares, mean, x, stride, rows, columns);
-    for (std::size_t c = 0; c < columns; ++c) {
-      const double missed = sums[c] / static_cast<double>(rows);
-      mean[c] += missed;
-      const double variance = squares[c] / static_cast<double>(rows) - missed * missed;
-      scale[c] = 1.0 / std::sqrt(std::max(variance, 0.0) + how.eps);
-    }
-  }
   for (std::size_t tap = 0; tap < how.taps; ++tap) {
     Out* to = out + tap * how.padded_rows_per_tap * width;
     if (how.padded_rows_per_tap != how.rows_per_tap) std::memset(to, 0, how.padded_rows_per_tap * width * sizeof(Out));
@@ -51,6 +53,19 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
     else
       kernels.scale_columns_float(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
   }
+}
+
+/// Standardises (or copies) and packs panel `panel`; `values` may lie at any address.
+template <class T, class Out>
+void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
+                const kernel_table<T>& kernels) {
+  const std::size_t first = panel * kernels.tile_columns, columns = std::min(kernels.tile_columns, how.columns - first);
+  alignas(64) double mean[64] = {}, scale[64];
+  for (double& s : scale) s = 1.0;
+  if (how.eps > 0)
+    measure_columns(mean, scale, values + first * sizeof(float), how.columns * sizeof(float),
+                    how.taps * how.rows_per_tap, columns, how.eps, kernels);
+  pack_panel<T>(out, values, how, panel, kernels, mean, scale);
 }
 
 /// Room for `products` matrices (taps, or a Winograd form's products) of numbers of type Out.

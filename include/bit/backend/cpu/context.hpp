@@ -57,37 +57,53 @@ struct statistics_place {
   std::size_t offset = 0, chunks = 0, blocks = 0, groups = 0, channels = 0, pixels = 0;
 
   std::size_t image_size() const { return chunks * blocks * 2 * block; }
+  std::size_t per_group() const { return channels / groups; }
   double* at(const run_context& run, std::size_t n) const {
     return reinterpret_cast<double*>(run.arena + offset) + n * image_size();
   }
 };
 
-/// A norm_relu with its operands found.
+/// A norm_relu with its operands found; without gamma it stands for what is read as it is.
 struct norm_place {
   statistics_place statistics;
   const float* gamma = nullptr;
   const float* beta = nullptr;
   double eps = 0;
 
-  /// Writes scale and shift of image n, [blocks·16] each, zero for channels beyond the last.
-  void fold(const run_context& run, std::size_t n, float* scale, float* shift) const {
+  /// Mean and 1/sqrt(variance + eps) of a group.
+  struct moments {
+    double mean, rstd;
+  };
+  /// Of image n's group whose first channel is `first`.
+  moments measure(const run_context& run, std::size_t n, std::size_t first) const {
     const statistics_place& s = statistics;
     const double* sums = s.at(run, n);
-    const std::size_t per_group = s.channels / s.groups;
-    for (std::size_t c = s.channels; c < s.blocks * block; ++c) scale[c] = shift[c] = 0;
-    for (std::size_t first = 0; first < s.channels; first += per_group) {
-      double sum = 0, squares = 0;
-      for (std::size_t c = first; c < first + per_group; ++c)
-        for (std::size_t chunk = 0; chunk < s.chunks; ++chunk) {
-          const double* at = sums + ((chunk * s.blocks + c / block) * 2) * block + c % block;
-          sum += at[0];
-          squares += at[block];
-        }
-      const double count = static_cast<double>(per_group * s.pixels), mean = sum / count;
-      // Biased variance, as torch.nn.GroupNorm and bit_jax/models.py have it; rounding may leave it below zero.
-      const double variance = std::max(squares / count - mean * mean, 0.0);
-      const double rstd = 1.0 / std::sqrt(variance + eps);
-      for (std::size_t c = first; c < first + per_group; ++c) {
+    double sum = 0, squares = 0;
+    for (std::size_t c = first; c < first + s.per_group(); ++c)
+      for (std::size_t chunk = 0; chunk < s.chunks; ++chunk) {
+        const double* at = sums + ((chunk * s.blocks + c / block) * 2) * block + c % block;
+        sum += at[0];
+        squares += at[block];
+      }
+    const double count = static_cast<double>(s.per_group() * s.pixels), mean = sum / count;
+    // Biased variance, as torch.nn.GroupNorm and bit_jax/models.py have it; rounding may leave it below zero.
+    const double variance = std::max(squares / count - mean * mean, 0.0);
+    return {mean, 1.0 / std::sqrt(variance + eps)};
+  }
+
+  /// Writes scale and shift of image n, [blocks·16] each, zero for channels beyond the last.
+  void fold(const run_context& run, std::size_t n, float* scale, float* shift) const {
+    fold(run, n, scale, shift, 0, statistics.blocks * block);
+  }
+  /// The same for channels `begin` to `end` alone and those that share a group with one of them.
+  void fold(const run_context& run, std::size_t n, float* scale, float* shift, std::size_t begin,
+            std::size_t end) const {
+    const statistics_place& s = statistics;
+    for (std::size_t c = std::max(begin, s.channels); c < end; ++c) scale[c] = shift[c] = 0;
+    const std::size_t last = std::min(end, s.channels);
+    for (std::size_t first = begin / s.per_group() * s.per_group(); first < last; first += s.per_group()) {
+      const auto [mean, rstd] = measure(run, n, first);
+      for (std::size_t c = first; c < first + s.per_group(); ++c) {
         scale[c] = static_cast<float>(gamma[c] * rstd);
         shift[c] = static_cast<float>(beta[c] - mean * gamma[c] * rstd);
       }

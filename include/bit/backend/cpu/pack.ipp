@@ -7,12 +7,54 @@
 
 namespace bit::inline v0::detail {
 
+/// Stands in for kernel_table::normalise where a map is read as it is.
+template <class T>
+void copy_pixels(T* y, const T* x, std::size_t pixels, std::size_t stride, const float*, const float*) {
+  if (stride == 1) {
+    std::memcpy(y, x, pixels * block * sizeof(T));
+    return;
+  }
+  for (std::size_t p = 0; p < pixels; ++p) std::memcpy(y + p * block, x + p * stride * block, block * sizeof(T));
+}
+
+/// How a source's pixels get into a packed chunk.
+template <class T>
+using pixel_reader = void (*)(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+                              const float* shift);
+
+template <class T>
+pixel_reader<T> reader_of(const norm_place& norm, const kernel_table<T>& kernels) {
+  return norm.gamma ? kernels.normalise : copy_pixels<T>;
+}
+
+/// One padded row of `width` pixels of a block, phase by phase (all columns that are 0 modulo the stride, then 1, ...),
+/// so that the tile sees consecutive pixels at every stride; without `in` zeros.
+template <class T>
+void pack_row(pixel_reader<T> read, T* out, const T* in, std::size_t width, const window& w, std::size_t phase_columns,
+              const float* scale, const float* shift) {
+  if (!in) {
+    std::memset(out, 0, w.stride * phase_columns * block * sizeof(T));
+    return;
+  }
+  for (std::size_t phase = 0; phase < w.stride; ++phase) {
+    // Padded column phase + i·stride is input column phase + i·stride - padding.
+    const std::size_t skip = phase < w.padding ? (w.padding - phase + w.stride - 1) / w.stride : 0;
+    const std::size_t start = phase + skip * w.stride - w.padding;
+    const std::size_t inside = start < width ? (width - start + w.stride - 1) / w.stride : 0;
+    T* columns = out + phase * phase_columns * block;
+    const std::size_t left = std::min(skip, phase_columns), used = std::min(inside, phase_columns - left);
+    std::memset(columns, 0, left * block * sizeof(T));
+    if (used > 0) read(columns + left * block, in + start * block, used, w.stride, scale, shift);
+    std::memset(columns + (left + used) * block, 0, (phase_columns - left - used) * block * sizeof(T));
+  }
+}
+
 template <class T>
 void conv_operation<T>::pack(const run_context& run, const item& what, const places& at) const {
   for (std::size_t n = what.images.begin; n < what.images.end; ++n)
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const source& s = sources_[i];
-      s.in.norm.fold(run, n, at.scale[i], at.shift[i]);
+      if (s.in.norm.gamma) s.in.norm.fold(run, n, at.scale[i], at.shift[i]);
       T* to = at.packed[i] + (n - what.images.begin) * s.image_stride;
       const T* x = s.in.x.template at<T>(run, n);
       if (by_rows())
@@ -26,54 +68,37 @@ template <class T>
 void conv_operation<T>::pack_pixels(const source& s, T* to, const T* x, const float* scale, const float* shift,
                                     work_range pixels) const {
   const std::size_t stride = s.in.window.stride, width = y_.width;
+  const pixel_reader<T> read = reader_of(s.in.norm, *kernels_);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b) {
     const T* plane = x + b * s.in.x.pixels() * block;
     T* out = to + b * s.block_stride;
     if (stride == 1) {
-      kernels_->normalise(out, plane + pixels.begin * block, pixels.end - pixels.begin, 1, scale + b * block,
-                          shift + b * block);
+      read(out, plane + pixels.begin * block, pixels.end - pixels.begin, 1, scale + b * block, shift + b * block);
       continue;
     }
     for (std::size_t p = pixels.begin; p < pixels.end;) {  // one stretch per row of output
       const std::size_t row = p / width, column = p % width, count = std::min(width - column, pixels.end - p);
-      kernels_->normalise(out, plane + (row * s.in.x.width + column) * stride * block, count, stride, scale + b * block,
-                          shift + b * block);
+      read(out, plane + (row * s.in.x.width + column) * stride * block, count, stride, scale + b * block,
+           shift + b * block);
       out += count * block;
       p += count;
     }
   }
 }
 
-/// Rows are stored phase by phase (all columns that are 0 modulo the stride, then 1, ...), so that the tile sees
-/// consecutive pixels at every stride.
 template <class T>
 void conv_operation<T>::pack_rows(const source& s, T* to, const T* x, const float* scale, const float* shift,
                                   work_range rows) const {
   const auto& w = s.in.window;
   const std::size_t first = rows.begin * w.stride, count = (rows.end - rows.begin - 1) * w.stride + w.reach();
-  const std::size_t row_size = w.stride * s.phase_columns * block;
+  const pixel_reader<T> read = reader_of(s.in.norm, *kernels_);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b)
     for (std::size_t r = 0; r < count; ++r) {
-      T* out = to + b * s.block_stride + r * row_size;
       const std::size_t row = first + r;  // in the padded image
-      if (row < w.padding || row >= w.padding + s.in.x.height) {
-        std::memset(out, 0, row_size * sizeof(T));
-        continue;
-      }
-      const T* in = x + (b * s.in.x.pixels() + (row - w.padding) * s.in.x.width) * block;
-      for (std::size_t phase = 0; phase < w.stride; ++phase) {
-        // Padded column phase + i·stride is input column phase + i·stride - padding.
-        const std::size_t skip = phase < w.padding ? (w.padding - phase + w.stride - 1) / w.stride : 0;
-        const std::size_t start = phase + skip * w.stride - w.padding;
-        const std::size_t inside = start < s.in.x.width ? (s.in.x.width - start + w.stride - 1) / w.stride : 0;
-        T* columns = out + phase * s.phase_columns * block;
-        const std::size_t left = std::min(skip, s.phase_columns), used = std::min(inside, s.phase_columns - left);
-        std::memset(columns, 0, left * block * sizeof(T));
-        if (used > 0)
-          kernels_->normalise(columns + left * block, in + start * block, used, w.stride, scale + b * block,
-                              shift + b * block);
-        std::memset(columns + (left + used) * block, 0, (s.phase_columns - left - used) * block * sizeof(T));
-      }
+      const bool inside = row >= w.padding && row < w.padding + s.in.x.height;
+      const T* in = inside ? x + (b * s.in.x.pixels() + (row - w.padding) * s.in.x.width) * block : nullptr;
+      pack_row(read, to + b * s.block_stride + r * w.stride * s.phase_columns * block, in, s.in.x.width, w,
+               s.phase_columns, scale + b * block, shift + b * block);
     }
 }
 

@@ -1,0 +1,50 @@
+// Bodies of backend/cpu/isa/adjoint_dispatch.hpp: adjoint.inl once in each instruction set's namespace.
+#pragma once
+
+#include <bit/backend/cpu/isa/adjoint_dispatch.hpp>
+#include <bit/backend/cpu/isa/avx2.hpp>
+#include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/neon.hpp>
+#include <bit/backend/cpu/isa/scalar.hpp>
+#include <string_view>
+
+namespace bit::inline v0::detail::scalar {
+#include <bit/backend/cpu/isa/adjoint.inl>
+inline constexpr adjoint_kernels adjoint = adjoint_table();
+}  // namespace bit::inline v0::detail::scalar
+
+#if defined(__x86_64__)
+BIT_TARGET_BEGIN("avx2,fma")
+namespace bit::inline v0::detail::avx2 {
+#include <bit/backend/cpu/isa/adjoint.inl>
+inline constexpr adjoint_kernels adjoint = adjoint_table();
+}  // namespace bit::inline v0::detail::avx2
+BIT_TARGET_END
+
+BIT_TARGET_BEGIN("avx512f,avx2,fma")
+namespace bit::inline v0::detail::avx512 {
+#include <bit/backend/cpu/isa/adjoint.inl>
+inline constexpr adjoint_kernels adjoint = adjoint_table();
+}  // namespace bit::inline v0::detail::avx512
+BIT_TARGET_END
+#elif defined(__aarch64__)
+namespace bit::inline v0::detail::neon {
+#include <bit/backend/cpu/isa/adjoint.inl>
+inline constexpr adjoint_kernels adjoint = adjoint_table();
+}  // namespace bit::inline v0::detail::neon
+#endif
+
+namespace bit::inline v0::detail {
+
+BIT_FUNC const adjoint_kernels& adjoint_kernels_of(const isa_kernels& kernels) {
+  const std::string_view name = kernels.name;
+#if defined(__x86_64__)
+  if (name == "avx2") return avx2::adjoint;
+  if (name.starts_with("avx512")) return avx512::adjoint;  // that of bfloat16 multiplies floats as avx512 does
+#elif defined(__aarch64__)
+  if (name == "neon") return neon::adjoint;
+#endif
+  return scalar::adjoint;
+}
+
+}  // namespace bit::inline v0::detail

@@ -1,0 +1,148 @@
+// Bodies of backend/cpu/kernel_adjoint.hpp.
+#pragma once
+
+#include <bit/backend/cpu/kernel_adjoint.hpp>
+#include <bit/backend/cpu/pack.ipp>
+
+namespace bit::inline v0::detail {
+
+/// Pixels of a chunk: 16 KB of packed pixels of a block and 32 KB of a panel of dy. Float sums of so many terms lose few
+/// digits, too.
+inline constexpr std::size_t contracted_pixels = 256;
+/// Items that a kernel's gradient is cut into, if it has that many blocks and panels.
+inline constexpr std::size_t wanted_items = 16;
+
+BIT_FUNC kernel_adjoint_operation::kernel_adjoint_operation(const kernel_table<float>& kernels,
+                                                            const adjoint_kernels& adjoints, std::size_t images,
+                                                            conv_input in, map_place dy,
+                                                            kernel_gradient_place gradient)
+    : kernels_(&kernels), adjoints_(&adjoints), images_(images), in_(in), dy_(dy), gradient_(gradient) {
+  const auto& w = in.window;
+  const std::size_t rows = std::clamp<std::size_t>(contracted_pixels / dy.width, 1, dy.height);
+  row_chunks_ = (dy.height + rows - 1) / rows;
+  const std::size_t together = row_chunks_ > 1 ? 1 : std::max<std::size_t>(contracted_pixels / dy.pixels(), 1);
+  image_chunks_ = (images + together - 1) / together;
+  block_groups_ = std::min(in.x.blocks, wanted_items);
+  panel_groups_ = std::min((wanted_items + block_groups_ - 1) / block_groups_, gradient.panels());
+
+  // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
+  phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
+  row_size_ = (w.size == 1 ? 1 : w.stride) * phase_columns_ * block;
+  image_stride_ = row_size_ * (w.size == 1 ? rows : (rows - 1) * w.stride + w.reach());
+  block_stride_ = image_stride_ * std::min(together, std::max<std::size_t>(images, 1));
+  scale_size_ = in.x.blocks * block;
+}
+
+BIT_FUNC std::size_t kernel_adjoint_operation::scratch_bytes() const {
+  const std::size_t blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
+  return (2 * scale_size_ + blocks * block_stride_) * sizeof(float);
+}
+
+BIT_FUNC kernel_adjoint_operation::chunk kernel_adjoint_operation::chunk_at(std::size_t i) const {
+  const std::size_t image = i / row_chunks_, row = i % row_chunks_;
+  return {{cut(images_, image_chunks_, image), cut(images_, image_chunks_, image + 1)},
+          {cut(dy_.height, row_chunks_, row), cut(dy_.height, row_chunks_, row + 1)}};
+}
+
+BIT_FUNC void kernel_adjoint_operation::run(const training_context& run) const noexcept {
+  run.work(block_groups_ * panel_groups_, [&](std::size_t item) {
+    const std::size_t group = item / panel_groups_, part = item % panel_groups_;
+    const work_range blocks{cut(in_.x.blocks, block_groups_, group), cut(in_.x.blocks, block_groups_, group + 1)};
+    const work_range panels{cut(gradient_.panels(), panel_groups_, part),
+                            cut(gradient_.panels(), panel_groups_, part + 1)};
+    for (std::size_t i = 0; i < chunks(); ++i) {
+      const chunk c = chunk_at(i);
+      pack(run, c, blocks);
+      multiply(run, c, blocks, panels, i > 0);
+    }
+  });
+}
+
+BIT_FUNC void kernel_adjoint_operation::pack(const training_context& run, const chunk& c, work_range blocks) const {
+  float *scale = reinterpret_cast<float*>(run.scratch), *shift = scale + scale_size_;
+  float* packed = shift + scale_size_;
+  const auto& w = in_.window;
+  const map_place& x = in_.x;
+  const pixel_reader<float> read = kernels_->normalise;
+  for (std::size_t n = c.images.begin; n < c.images.end; ++n) {
+    in_.norm.fold(run, n, scale, shift, blocks.begin * block, blocks.end * block);
+    for (std::size_t b = blocks.begin; b < blocks.end; ++b) {
+      const float* plane = x.at<float>(run, n) + b * x.pixels() * block;
+      float* out = packed + (b - blocks.begin) * block_stride_ + (n - c.images.begin) * image_stride_;
+      const float *s = scale + b * block, *t = shift + b * block;
+      if (w.size == 1) {
+        for (std::size_t r = c.rows.begin; r < c.rows.end; ++r, out += row_size_)
+          read(out, plane + r * w.stride * x.width * block, dy_.width, w.stride, s, t);
+        continue;
+      }
+      const std::size_t first = c.rows.begin * w.stride, end = (c.rows.end - 1) * w.stride + w.reach();
+      for (std::size_t row = first; row < end; ++row, out += row_size_) {
+        const bool inside = row >= w.padding && row < w.padding + x.height;
+        pack_row(read, out, inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w, phase_columns_,
+                 s, t);
+      }
+    }
+  }
+}
+
+BIT_FUNC void kernel_adjoint_operation::multiply(const training_context& run, const chunk& c, work_range blocks,
+                                                 work_range panels, bool add) const {
+  const float* packed = reinterpret_cast<const float*>(run.scratch) + 2 * scale_size_;
+  const auto& w = in_.window;
+  const std::size_t panel_blocks = adjoints_->tile_columns / block;
+  outer_product p{};
+  p.a_pixel = block;
+  p.a_row = w.size == 1 ? row_size_ : w.stride * row_size_;
+  p.a_image = image_stride_;
+  p.b_row = dy_.width * block;
+  p.b_image = dy_.image_size();
+  p.columns = dy_.width;
+  p.rows = c.rows.end - c.rows.begin;
+  p.images = c.images.end - c.images.begin;
+  if (w.size == 1) {  // rows follow each other on both sides
+    p.columns *= p.rows;
+    p.rows = 1;
+  }
+  p.count = adjoints_->outer_rows;
+  p.add = add;
+  for (std::size_t panel = panels.begin; panel < panels.end; ++panel) {
+    const std::size_t first = panel * panel_blocks;
+    p.b = dy_.at<float>(run, c.images.begin) + (first * dy_.pixels() + c.rows.begin * dy_.width) * block;
+    p.b_block = first + 1 < dy_.blocks ? dy_.pixels() * block : 0;  // columns beyond the last are not looked at
+    for (std::size_t b = blocks.begin; b < blocks.end; ++b)
+      for (std::size_t tap = 0; tap < w.size * w.size; ++tap) {
+        const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation;
+        const float* a = packed + (b - blocks.begin) * block_stride_ + ky * row_size_ +
+                         ((kx % w.stride) * phase_columns_ + kx / w.stride) * block;
+        for (std::size_t m = 0; m < block; m += adjoints_->outer_rows) {
+          p.a = a + m;
+          p.sum = gradient_.row(run, panel, tap, b * block + m);
+          adjoints_->outer(p);
+        }
+      }
+  }
+}
+
+BIT_FUNC void standardise_adjoint_operation::run(const training_context& run) const noexcept {
+  const std::size_t width = kernels->tile_columns, cout = gradient.how.columns, rows = gradient.how.rows_per_tap;
+  run.work(gradient.panels(), [&](std::size_t panel) {
+    alignas(64) double sums[64] = {}, products[64] = {}, factor[64] = {};
+    const std::size_t first = panel * width, columns = std::min(width, cout - first);
+    const double *mean = standard->mean.data() + first, *scale = standard->scale.data() + first;
+    const float* w = parameter->value.data() + first;
+    for (std::size_t tap = 0; tap < gradient.how.taps; ++tap)
+      kernels->standardise_sums(sums, products, gradient.row(run, panel, tap, 0), w + tap * rows * cout, cout, rows,
+                                columns, mean, scale);
+    for (std::size_t c = 0; c < columns; ++c) {
+      sums[c] /= static_cast<double>(rows * gradient.how.taps);
+      products[c] /= static_cast<double>(rows * gradient.how.taps);
+      factor[c] = run.scale * scale[c];
+    }
+    float* dw = parameter->gradient.data() + first;
+    for (std::size_t tap = 0; tap < gradient.how.taps; ++tap)
+      kernels->standardise_apply(dw + tap * rows * cout, gradient.row(run, panel, tap, 0), w + tap * rows * cout, cout,
+                                 rows, columns, mean, scale, factor, sums, products);
+  });
+}
+
+}  // namespace bit::inline v0::detail

@@ -1,0 +1,122 @@
+// Back through norm and ReLU: a span of whole groups and whole blocks of one image is read twice, for the sums and for
+// the gradient, which the cache holds in between.
+#pragma once
+
+#include <bit/backend/cpu/training_context.hpp>
+#include <numeric>
+
+namespace bit::inline v0::detail {
+
+/// Sums of an image's channels, [n][c/16][2][16] doubles: of m = dy where the ReLU was open, and of m·x̂.
+struct channel_sums : array_place {
+  std::size_t blocks = 0;
+
+  double* at_block(const run_context& run, std::size_t n, std::size_t b) const {
+    return at<double>(run) + (n * blocks + b) * 2 * block;
+  }
+};
+
+/// A norm_adjoint_step compiled for one shape, but for the gradients of gamma and beta.
+class norm_adjoint_operation {
+ public:
+  norm_adjoint_operation(const adjoint_kernels& kernels, std::size_t images, map_place x, norm_place norm,
+                         map_place dy, map_place dx, channel_sums sums)
+      : kernels_(&kernels), images_(images), x_(x), dy_(dy), dx_(dx), norm_(norm), sums_(sums) {
+    const std::size_t per_group = norm.statistics.per_group();
+    span_ = std::min(std::lcm(per_group, block) / block, x.blocks);
+  }
+
+  void add_passed(map_place passed) { passed_ = passed; }
+  std::size_t scratch_bytes() const { return 6 * span_ * block * sizeof(float); }
+
+  void run(const training_context& run) const noexcept {
+    const std::size_t spans = (x_.blocks + span_ - 1) / span_;
+    run.work(images_ * spans, [&](std::size_t item) { pass(run, item / spans, item % spans * span_); });
+  }
+
+ private:
+  /// Coefficients of the blocks of a span, per channel.
+  struct coefficients {
+    float *scale, *shift, *rstd, *offset, *a, *b;
+    norm_block at(std::size_t channel) const {
+      return {scale + channel, shift + channel, rstd + channel, offset + channel};
+    }
+  };
+
+  void pass(const training_context& run, std::size_t n, std::size_t first_block) const noexcept {
+    const std::size_t blocks = std::min(span_, x_.blocks - first_block), size = span_ * block;
+    float* scratch = reinterpret_cast<float*>(run.scratch);
+    const coefficients of{scratch,            scratch + size,     scratch + 2 * size,
+                          scratch + 3 * size, scratch + 4 * size, scratch + 5 * size};
+    const std::size_t pixels = x_.pixels(), plane = pixels * block;
+    const std::size_t from = first_block * plane;
+    const float *x = x_.at<float>(run, n) + from, *dy = dy_.at<float>(run, n) + from;
+    std::fill_n(scratch, 6 * size, 0.0f);  // channels beyond the last stay zero
+    const norm_place& norm = norm_;
+    const std::size_t first = first_block * block, per_group = norm.statistics.per_group();
+    const std::size_t last = std::min(first + blocks * block, norm.statistics.channels);
+    for (std::size_t group = first; group < last; group += per_group) {
+      const auto [mean, rstd] = norm.measure(run, n, group);
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        of.scale[c - first] = static_cast<float>(norm.gamma[c] * rstd);
+        of.shift[c - first] = static_cast<float>(norm.beta[c] - mean * norm.gamma[c] * rstd);
+        of.rstd[c - first] = static_cast<float>(rstd);
+        of.offset[c - first] = static_cast<float>(-mean * rstd);
+      }
+    }
+    for (std::size_t b = 0; b < blocks; ++b) {
+      double* sums = sums_.at_block(run, n, first_block + b);
+      std::fill_n(sums, 2 * block, 0.0);
+      kernels_->norm_sums(sums, dy + b * plane, x + b * plane, pixels, of.at(b * block));
+    }
+    const double count = static_cast<double>(per_group * pixels);
+    for (std::size_t group = first; group < last; group += per_group) {
+      const auto [mean, rstd] = norm.measure(run, n, group);
+      double sum = 0, sum_x = 0;
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        const double* sums = sums_.at_block(run, n, c / block) + c % block;
+        sum += norm.gamma[c] * sums[0];
+        sum_x += norm.gamma[c] * sums[block];
+      }
+      const double slope = -rstd * rstd * sum_x / count, rest = -rstd * sum / count - slope * mean;
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        of.a[c - first] = static_cast<float>(slope);
+        of.b[c - first] = static_cast<float>(rest);
+      }
+    }
+    const float* passed = passed_.blocks > 0 ? passed_.at<float>(run, n) + from : nullptr;
+    float* dx = dx_.at<float>(run, n) + from;
+    for (std::size_t b = 0; b < blocks; ++b)
+      kernels_->norm_apply(dx + b * plane, dy + b * plane, x + b * plane, passed ? passed + b * plane : nullptr, pixels,
+                           of.at(b * block), of.a + b * block, of.b + b * block);
+  }
+
+  const adjoint_kernels* kernels_;
+  std::size_t images_, span_;
+  map_place x_, dy_, passed_, dx_;
+  norm_place norm_;
+  channel_sums sums_;
+};
+
+/// Gradients of gamma and beta: the channels' sums over the images, in their order.
+struct norm_parameters_operation {
+  std::size_t images;
+  channel_sums sums;
+  std::span<float> dgamma, dbeta;
+
+  void run(const training_context& run) const noexcept {
+    run.work(sums.blocks, [&](std::size_t b) {
+      for (std::size_t c = b * block; c < std::min((b + 1) * block, dgamma.size()); ++c) {
+        double sum = 0, sum_x = 0;
+        for (std::size_t n = 0; n < images; ++n) {
+          sum += sums.at_block(run, n, b)[c % block];
+          sum_x += sums.at_block(run, n, b)[block + c % block];
+        }
+        dgamma[c] += static_cast<float>(run.scale * sum_x);
+        dbeta[c] += static_cast<float>(run.scale * sum);
+      }
+    });
+  }
+};
+
+}  // namespace bit::inline v0::detail

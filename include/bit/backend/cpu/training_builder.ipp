@@ -1,0 +1,247 @@
+// Compiles a training program for the CPU: the forward half as plan.ipp does, each adjoint step into one to three
+// operations. Included by training.ipp.
+#pragma once
+
+#include <bit/backend/cpu/training.hpp>
+#include <bit/error.hpp>
+#include <tuple>
+
+namespace bit::inline v0::detail {
+
+/// Two passes, as for inference: chunks, hence sizes, are known after the first, addresses in the second.
+struct cpu_training_builder {
+  const training_program& training;
+  const program& p;
+  cpu_training_constants& constants;
+  cpu_training_plan& plan;
+  std::vector<map_place> maps;            ///< per value
+  std::vector<statistics_place> sums;     ///< per value
+  std::vector<std::size_t> bytes;         ///< per value, then per array of this backend's own
+  std::vector<std::size_t> offsets;       ///< the same; empty in the first pass
+  std::vector<step_values> flow;          ///< per operation
+  std::size_t arrays = 0;                 ///< made in this pass
+
+  cpu_training_builder(const training_program& program, cpu_training_plan& target)
+      : training(program),
+        p(program.forward),
+        constants(*target.constants_),
+        plan(target),
+        maps(p.values.size()),
+        sums(p.values.size()) {
+    for (std::size_t v = 0; v < p.values.size(); ++v) {
+      const value& value = p.values[v];
+      const dims4& d = value.dims;
+      if (value.kind == value_kind::map) maps[v] = {0, blocks_of(d.c), d.h, d.w};
+      if (value.kind == value_kind::table) maps[v] = {0, blocks_of(d.c), 1, d.n};
+    }
+  }
+
+  void build() {
+    compile();
+    for (std::size_t v = 0; v < p.values.size(); ++v) {
+      const value& value = p.values[v];
+      if (value.kind == value_kind::map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::table) bytes[v] = maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
+    }
+    if (training.logits_gradient) bytes[static_cast<std::size_t>(*training.logits_gradient)] = 0;  // the caller's
+    plan.memory_ = plan_memory(flow, p.outputs, bytes);
+    offsets = plan.memory_.offsets;
+    for (std::size_t v = 0; v < p.values.size(); ++v)
+      if (offsets[v] != memory_plan::not_stored) maps[v].offset = sums[v].offset = offsets[v];
+    compile();
+    plan.arena_bytes_ = plan.memory_.total;
+    for (const auto& op : plan.operations_)
+      plan.scratch_bytes_ = std::max(plan.scratch_bytes_, std::visit([](const auto& o) { return bytes_of(o); }, op));
+    plan.scratch_bytes_ = (plan.scratch_bytes_ + 63) / 64 * 64;
+    const value& logits = p[p.outputs.front()];
+    plan.logits_ = map(p.outputs.front());
+    plan.images_ = logits.dims.n;
+    plan.classes_ = logits.dims.c;
+  }
+
+  template <class Operation>
+  static std::size_t bytes_of(const Operation& op) {
+    if constexpr (requires { op.scratch_bytes(); }) return op.scratch_bytes();
+    return 0;
+  }
+
+  void compile() {
+    plan.operations_.clear();
+    flow.clear();
+    arrays = 0;
+    bytes.resize(std::max(bytes.size(), p.values.size()));
+    for (const step& s : p.steps) std::visit(*this, s);
+    plan.forward_operations_ = plan.operations_.size();
+    for (const adjoint_step& s : training.backward) std::visit(*this, s);
+  }
+
+  const map_place& map(value_id id) const { return maps[static_cast<std::size_t>(id)]; }
+  std::size_t images(value_id id) const { return p[id].dims.n; }
+
+  /// An array of this backend's own, the same one in both passes.
+  std::pair<value_id, array_place> array(std::size_t size) {
+    const std::size_t id = p.values.size() + arrays++;
+    if (bytes.size() == id) bytes.push_back(size);
+    return {value_id{id}, {offsets.empty() ? 0 : offsets[id]}};
+  }
+  /// A map of this backend's own.
+  std::pair<value_id, map_place> own_map(const dims4& d) {
+    map_place place{0, blocks_of(d.c), d.h, d.w};
+    const auto [id, at] = array(d.n * place.image_size() * sizeof(float));
+    place.offset = at.offset;
+    return {id, place};
+  }
+  template <class Operation>
+  void emit(Operation op, step_values values) {
+    plan.operations_.push_back(std::move(op));
+    flow.push_back(std::move(values));
+  }
+  static step_values touching(std::vector<value_id> reads, std::vector<value_id> writes) {
+    return {std::move(reads), std::move(writes), {}, {}};
+  }
+
+  norm_place norm(const norm_relu& n) {
+    return {sums[static_cast<std::size_t>(n.statistics)], constants.vector(p[n.gamma]).panel<float>(0),
+            constants.vector(p[n.beta]).panel<float>(0), n.eps};
+  }
+  conv_input input(const conv_source& s, kernel_form form = kernel_form::direct) {
+    if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
+    return {map(s.x), norm(s.input), &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::forward, form), s.window};
+  }
+  template <class Operation>
+  void statistics(Operation& op, const std::optional<value_id>& id, value_id of) {
+    if (!id) return;
+    statistics_place& place = sums[static_cast<std::size_t>(*id)];
+    place = {place.offset, op.chunks(), map(of).blocks, p[*id].dims.c, p[of].dims.c, map(of).pixels()};
+    op.add_statistics(place);
+  }
+
+  // ---- the forward half
+  void operator()(const stem_step& s) {
+    stem_operation<float> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
+                             s.window, p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
+    statistics(op, s.statistics, s.y);
+    emit(std::move(op), values_of(s));
+  }
+  void operator()(const conv_step& s) {
+    conv_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main));
+    if (s.projection) op.add_projection(input(*s.projection));
+    if (s.residual) op.add_residual(map(*s.residual));
+    statistics(op, s.statistics, s.y);
+    emit(std::move(op), values_of(s));
+  }
+  void operator()(const pool_step& s) {
+    emit(pool_operation<float>{&constants.kernels(), images(s.x), map(s.x),
+                               s.features ? map(*s.features) : map_place{}, map(s.pooled), norm(s.input)},
+         values_of(s));
+  }
+  void operator()(const mean_step& s) { emit(mean_operation{p[s.image].dims, map(s.y)}, values_of(s)); }
+  void operator()(const head_step& s) {
+    emit(head_operation<float>{&constants.kernels(), images(s.x), map(s.x), map(s.y),
+                               &constants.kernel(p[s.kernel], 0, kernel_use::forward),
+                               constants.vector(p[s.bias]).panel<float>(0)},
+         values_of(s));
+  }
+
+  // ---- the backward half
+  void operator()(const head_adjoint_step& s) {
+    const auto &kernel = constants.at(p[s.kernel]), &bias = constants.at(p[s.bias]);
+    emit(head_adjoint_operation{images(s.x), p[s.x].dims.c, p[s.dy].dims.c, map(s.x), map(s.dx), kernel.value,
+                                kernel.gradient, bias.gradient},
+         values_of(s));
+  }
+  void operator()(const mean_adjoint_step& s) {
+    emit(mean_adjoint_operation{images(s.dx), map(s.dy), map(s.dx)}, values_of(s));
+  }
+  void operator()(const norm_adjoint_step& s) {
+    const std::size_t blocks = map(s.x).blocks;
+    const auto [id, at] = array(images(s.x) * blocks * 2 * block * sizeof(double));
+    const channel_sums channels{at, blocks};
+    norm_adjoint_operation op(constants.adjoints(), images(s.x), map(s.x), norm(s.norm), map(s.dy), map(s.dx),
+                              channels);
+    if (s.passed) op.add_passed(map(*s.passed));
+    step_values values = values_of(s);
+    values.writes.push_back(id);
+    emit(std::move(op), std::move(values));
+    emit(norm_parameters_operation{images(s.x), channels, constants.at(p[s.norm.gamma]).gradient,
+                                   constants.at(p[s.norm.beta]).gradient},
+         touching({id}, {}));
+  }
+
+  /// The place for a standardised kernel's gradient, and the operation that takes it to the parameter's.
+  std::pair<value_id, kernel_gradient_place> kernel_gradient(const packing& how) {
+    kernel_gradient_place place{{}, how, constants.kernels().tile_columns};
+    const auto [id, at] = array(place.bytes());
+    static_cast<array_place&>(place) = at;
+    return {id, place};
+  }
+  void emit_standardise_adjoint(constant_id kernel, value_id id, const kernel_gradient_place& place) {
+    emit(standardise_adjoint_operation{&constants.adjoints(), place, &constants.at(p[kernel]),
+                                       &constants.standardised(p[kernel])},
+         touching({id}, {}));
+  }
+  void operator()(const kernel_adjoint_step& s) {
+    const auto& shape = p[s.source.kernel].shape;
+    const auto [id, place] =
+        kernel_gradient({shape[0] * shape[1], shape[2], blocks_of(shape[2]) * block, shape[3], s.source.weight_eps});
+    step_values values = values_of(s);
+    values.writes.push_back(id);
+    emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), input(s.source), map(s.dy),
+                                  place),
+         std::move(values));
+    emit_standardise_adjoint(s.source.kernel, id, place);
+  }
+
+  /// The convolution that takes dy back: the same window turned round, of stride 1.
+  static window turned(const window& w) { return {w.size, 1, w.reach() - 1 - w.padding, w.dilation}; }
+  conv_input back(const adjoint_source& s, const map_place& dy) {
+    return {dy, {}, &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::transposed), turned(s.window)};
+  }
+  void operator()(const input_adjoint_step& s) {
+    const dims4& d = p[s.dx].dims;
+    map_place dy = map(s.main.dy);
+    value_id read = s.main.dy;
+    if (s.main.window.stride > 1) {
+      // dy with the stride's zeros between its pixels, as large as a map that stride 1 would have made.
+      const window w{s.main.window.size, 1, s.main.window.padding, s.main.window.dilation};
+      const auto [id, place] = own_map({d.n, p[s.main.dy].dims.c, w.out(d.h), w.out(d.w)});
+      emit(spread_operation{d.n, s.main.window.stride, dy, place}, touching({read}, {id}));
+      dy = place;
+      read = id;
+    }
+    conv_operation<float> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
+    step_values values = touching({read}, {s.dx});
+    if (!s.projection) return emit(std::move(op), std::move(values));
+    if (s.projection->window.stride == 1) {
+      op.add_projection(back(*s.projection, map(s.projection->dy)));
+      values.reads.push_back(s.projection->dy);
+      return emit(std::move(op), std::move(values));
+    }
+    // Back through the projection at its own, smaller size, then to the pixels that it has read.
+    const dims4& small = p[s.projection->dy].dims;
+    emit(std::move(op), std::move(values));
+    const auto [id, place] = own_map({d.n, d.c, small.h, small.w});
+    emit(conv_operation<float>(constants.kernels(), d.n, place, back(*s.projection, map(s.projection->dy))),
+         touching({s.projection->dy}, {id}));
+    emit(scatter_operation{d.n, s.projection->window.stride, place, map(s.dx)}, touching({id}, {s.dx}));
+  }
+
+  void operator()(const stem_adjoint_step& s) {
+    const dims4& d = p[s.image].dims;
+    emit(max_pool_adjoint_operation{&constants.adjoints(), d.n, map(s.unpooled), map(s.dy), map(s.dunpooled)},
+         touching({s.unpooled, s.dy}, {s.dunpooled}));
+    const auto& shape = p[s.kernel].shape;
+    const std::size_t rows = shape[0] * shape[1] * shape[2];
+    const auto [id, place] = kernel_gradient({1, rows, rows, shape[3], s.weight_eps});
+    emit(stem_kernel_adjoint_operation(constants.adjoints(), d, s.window, map(s.dunpooled), place),
+         touching({s.dunpooled}, {id}));
+    emit_standardise_adjoint(s.kernel, id, place);
+    emit(image_adjoint_operation{d, s.window, map(s.dunpooled),
+                                 &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
+                                 constants.kernels().tile_columns},
+         touching({s.dunpooled}, {}));
+  }
+};
+
+}  // namespace bit::inline v0::detail

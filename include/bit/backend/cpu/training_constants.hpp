@@ -1,0 +1,80 @@
+// Parameters of a model in training as the kernels want them: packed again, in place, whenever the values have changed.
+#pragma once
+
+#include <bit/backend/cpu/constants.hpp>
+#include <bit/backend/cpu/isa/adjoint_dispatch.hpp>
+#include <bit/program/trainable_parameter.hpp>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace bit::inline v0::detail {
+
+/// What a standardisation subtracts and multiplies by, per output channel; padded to whole panels with 0 and 1.
+struct standardisation {
+  std::vector<double> mean, scale;
+};
+
+/// What a packed kernel is for.
+enum class kernel_use {
+  forward,     ///< k over taps and input channels, columns are output channels
+  transposed,  ///< back through a convolution: k over taps, turned by 180 degrees, and output channels
+  stem,        ///< k over all of (h,w,i), no padding
+};
+
+/// Packed parameters, at addresses that stay as long as this lives: plans ask for what they need once. One caller at a
+/// time.
+class cpu_training_constants {
+ public:
+  cpu_training_constants(std::span<const trainable_parameter<float>> parameters, const isa_kernels& isa);
+
+  const kernel_table<float>& kernels() const { return isa_->single; }
+  const adjoint_kernels& adjoints() const { return adjoint_kernels_of(*isa_); }
+  const trainable_parameter<float>& at(const named_tensor& tensor) const { return *parameters_.at(tensor.name); }
+
+  /// A kernel (h,w,i,o) packed; eps of its standardisation, 0 for none. Valid after the next refresh().
+  const packed_constant& kernel(const named_tensor& tensor, double eps, kernel_use use,
+                                kernel_form form = kernel_form::direct);
+  /// A vector (c), zeros to a whole panel. Valid after the next refresh().
+  const packed_constant& vector(const named_tensor& tensor);
+  /// Of a kernel that has been asked for. Valid after the next refresh().
+  const standardisation& standardised(const named_tensor& tensor) const { return kernels_.at(tensor.name).standard; }
+
+  /// The values have changed.
+  void changed() { fresh_ = false; }
+  /// Packs everything that is not fresh, with all threads.
+  void refresh(std::size_t threads);
+
+ private:
+  struct kernel_entry {
+    const trainable_parameter<float>* parameter;
+    double eps;
+    standardisation standard;
+  };
+  struct form_entry {
+    const kernel_entry* of;
+    kernel_use use;
+    kernel_form form;
+    packing how;
+    packed_constant packed;
+  };
+
+  void standardise(kernel_entry& kernel, std::size_t panel) const;
+  void pack(const form_entry& entry, std::size_t panel, float* scratch) const;
+  void pack_taps(const form_entry& entry, std::size_t panel, float* to) const;
+
+  const isa_kernels* isa_;
+  std::unordered_map<std::string, const trainable_parameter<float>*> parameters_;
+  std::unordered_map<std::string, kernel_entry> kernels_;
+  std::map<std::tuple<std::string, kernel_use, kernel_form>, form_entry> forms_;
+  std::unordered_map<std::string, packed_constant> vectors_;
+  aligned_buffer<float> scratch_;
+  bool fresh_ = false;
+};
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/training_constants.ipp>
+#endif

@@ -1,0 +1,122 @@
+// Bodies of backend/cpu/training_constants.hpp.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <bit/backend/cpu/constants.ipp>
+#include <bit/backend/cpu/threads.hpp>
+#include <bit/backend/cpu/training_constants.hpp>
+
+namespace bit::inline v0::detail {
+
+BIT_FUNC cpu_training_constants::cpu_training_constants(std::span<const trainable_parameter<float>> parameters,
+                                                        const isa_kernels& isa)
+    : isa_(&isa) {
+  for (const auto& p : parameters) parameters_.emplace(p.name, &p);
+}
+
+BIT_FUNC const packed_constant& cpu_training_constants::kernel(const named_tensor& tensor, double eps, kernel_use use,
+                                                               kernel_form form) {
+  const auto [at, added] = forms_.try_emplace({tensor.name, use, form});
+  form_entry& entry = at->second;
+  if (!added) return entry.packed;
+  fresh_ = false;
+  const auto& s = tensor.shape;  // HWIO
+  const std::size_t columns = kernels().tile_columns;
+  kernel_entry& of = kernels_.try_emplace(tensor.name, kernel_entry{&this->at(tensor), eps, {}}).first->second;
+  const std::size_t padded = (s[3] + columns - 1) / columns * columns;
+  of.standard.mean.assign(padded, 0.0);
+  of.standard.scale.assign(padded, 1.0);
+  entry.of = &of;
+  entry.use = use;
+  entry.form = form;
+  if (use == kernel_use::forward) entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
+  if (use == kernel_use::transposed) entry.how = {s[0] * s[1], s[3], blocks_of(s[3]) * block, s[2], eps};
+  if (use == kernel_use::stem) entry.how = {1, s[0] * s[1] * s[2], s[0] * s[1] * s[2], s[3], eps};
+  entry.packed = form == kernel_form::direct ? make_room<float>(entry.how, entry.how.taps, columns)
+                                             : make_form(entry.how, form, kernels());
+  return entry.packed;
+}
+
+BIT_FUNC const packed_constant& cpu_training_constants::vector(const named_tensor& tensor) {
+  const auto [at, added] = vectors_.try_emplace(tensor.name);
+  if (added) {
+    fresh_ = false;
+    at->second = make_room<float>({1, 1, 1, tensor.shape.back(), 0}, 1, kernels().tile_columns);
+  }
+  return at->second;
+}
+
+/// Mean and scale of one panel of output channels.
+BIT_FUNC void cpu_training_constants::standardise(kernel_entry& kernel, std::size_t panel) const {
+  const std::size_t width = kernels().tile_columns, cout = kernel.parameter->shape[3], first = panel * width;
+  if (kernel.eps > 0)
+    measure_columns(kernel.standard.mean.data() + first, kernel.standard.scale.data() + first,
+                    reinterpret_cast<const std::byte*>(kernel.parameter->value.data() + first), cout * sizeof(float),
+                    kernel.parameter->value.size() / cout, std::min(width, cout - first), kernel.eps, kernels());
+}
+
+/// The panel in the direct form.
+BIT_FUNC void cpu_training_constants::pack_taps(const form_entry& entry, std::size_t panel, float* to) const {
+  const std::size_t width = kernels().tile_columns, first = panel * width;
+  const packing& how = entry.how;
+  const standardisation& standard = entry.of->standard;
+  const float* w = entry.of->parameter->value.data();
+  if (entry.use != kernel_use::transposed) {
+    pack_panel<float>(to, reinterpret_cast<const std::byte*>(w), how, panel, kernels(), standard.mean.data() + first,
+                      standard.scale.data() + first);
+    return;
+  }
+  const std::size_t cin = how.columns, cout = how.rows_per_tap, columns = std::min(width, cin - first);
+  std::fill_n(to, how.taps * how.padded_rows_per_tap * width, 0.0f);
+  for (std::size_t tap = 0; tap < how.taps; ++tap) {
+    float* rows = to + (how.taps - 1 - tap) * how.padded_rows_per_tap * width;
+    const float* from = w + (tap * cin + first) * cout;
+    for (std::size_t o = 0; o < cout; o += block)  // a block of rows stays in L1 while the columns pass
+      for (std::size_t i = 0; i < columns; ++i)
+        for (std::size_t j = o; j < std::min(o + block, cout); ++j)
+          rows[j * width + i] =
+              static_cast<float>((static_cast<double>(from[i * cout + j]) - standard.mean[j]) * standard.scale[j]);
+  }
+}
+
+BIT_FUNC void cpu_training_constants::pack(const form_entry& entry, std::size_t panel, float* scratch) const {
+  float* to = form_panel<float>(entry.packed, panel);
+  if (entry.form == kernel_form::direct) return pack_taps(entry, panel, to);
+  pack_taps(entry, panel, scratch);
+  pack_form(to, scratch, entry.how, entry.form, kernels());
+}
+
+BIT_FUNC void cpu_training_constants::refresh(std::size_t threads) {
+  if (fresh_) return;
+  std::vector<std::pair<kernel_entry*, std::size_t>> measures;
+  std::vector<std::pair<const form_entry*, std::size_t>> packs;
+  const std::size_t width = kernels().tile_columns;
+  for (auto& [name, k] : kernels_)
+    for (std::size_t panel = 0; panel * width < k.parameter->shape[3]; ++panel) measures.emplace_back(&k, panel);
+  std::size_t scratch = 0;
+  for (const auto& [key, f] : forms_) {
+    for (std::size_t panel = 0; panel < f.packed.panels; ++panel) packs.emplace_back(&f, panel);
+    if (f.form != kernel_form::direct)
+      scratch = std::max(scratch, f.how.taps * f.how.padded_rows_per_tap * width);
+  }
+  if (scratch_.size() < scratch * threads) scratch_ = aligned_buffer<float>(scratch * threads);
+  for (auto& [name, packed] : vectors_) {
+    float* to = form_panel<float>(packed, 0);
+    const std::span<const float> from = parameters_.at(name)->value;
+    std::fill(std::copy(from.begin(), from.end(), to), to + packed.panels * packed.panel_size, 0.0f);
+  }
+#pragma omp parallel num_threads(region_threads(threads))
+  {
+#pragma omp for schedule(dynamic, 1)
+    for (std::size_t i = 0; i < measures.size(); ++i) standardise(*measures[i].first, measures[i].second);
+#pragma omp for schedule(dynamic, 1)
+    for (std::size_t i = 0; i < packs.size(); ++i)
+      pack(*packs[i].first, packs[i].second,
+           scratch_.data() + scratch * static_cast<std::size_t>(omp_get_thread_num()));
+  }
+  fresh_ = true;
+}
+
+}  // namespace bit::inline v0::detail

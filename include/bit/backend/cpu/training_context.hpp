@@ -1,0 +1,61 @@
+// What the operations of the backward half share.
+#pragma once
+
+#include <bit/backend/cpu/context.hpp>
+#include <bit/backend/cpu/isa/adjoint_table.hpp>
+
+namespace bit::inline v0::detail {
+
+/// State of one run of a training plan; the last three only in the backward half.
+struct training_context : run_context {
+  const float* dlogits = nullptr;  ///< (n,classes), row-major
+  double scale = 1;                ///< what parameters' gradients are multiplied by
+  float* dimage = nullptr;         ///< (n,c,h,w), or null
+};
+
+/// Numbers of the arena that are neither a map nor statistics.
+struct array_place {
+  std::size_t offset = 0;
+
+  template <class T>
+  T* at(const run_context& run) const {
+    return reinterpret_cast<T*>(run.arena + offset);
+  }
+};
+
+/// A pixel of a map with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+struct spread_operation {
+  std::size_t images, stride;
+  map_place from, to;
+
+  void run(const training_context& run) const noexcept {
+    run.work(images * to.blocks, [&](std::size_t item) {
+      const std::size_t n = item / to.blocks, b = item % to.blocks;
+      const float* x = from.at<float>(run, n) + b * from.pixels() * block;
+      float* y = to.at<float>(run, n) + b * to.pixels() * block;
+      std::fill_n(y, to.pixels() * block, 0.0f);
+      for (std::size_t r = 0; r < from.height; ++r)
+        for (std::size_t c = 0; c < from.width; ++c)
+          std::copy_n(x + (r * from.width + c) * block, block, y + (r * to.width + c) * stride * block);
+    });
+  }
+};
+
+/// Adds every pixel of a map to the pixel `stride` times as far in a larger one.
+struct scatter_operation {
+  std::size_t images, stride;
+  map_place from, to;
+
+  void run(const training_context& run) const noexcept {
+    run.work(images * to.blocks, [&](std::size_t item) {
+      const std::size_t n = item / to.blocks, b = item % to.blocks;
+      const float* x = from.at<float>(run, n) + b * from.pixels() * block;
+      float* y = to.at<float>(run, n) + b * to.pixels() * block;
+      for (std::size_t r = 0; r < from.height; ++r)
+        for (std::size_t c = 0; c < from.width; ++c, x += block)
+          for (std::size_t i = 0; i < block; ++i) y[(r * to.width + c) * stride * block + i] += x[i];
+    });
+  }
+};
+
+}  // namespace bit::inline v0::detail
