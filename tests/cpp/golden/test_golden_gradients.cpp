@@ -1,10 +1,12 @@
 // Gradients of R50x1 (10 classes, batch 4 of 64x64, mean cross-entropy of labels 0..3) against float64 values of the
 // reference mathematics: each tensor's norm and first eight values. Made by tests/golden/prepare.py.
+#include <bit/backend/cpu/training.hpp>
 #include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/reference.hpp>
 
 #include "../backend/batch_loss.hpp"
+#include "../backend/random_data.hpp"
 #include "golden_case.hpp"
 
 namespace {
@@ -35,11 +37,9 @@ struct gradients {
   std::vector<T> image;
   double loss = 0;
 
-  explicit gradients(std::size_t threads = 1)
-      : model([] {
-          const auto from = bit::io::open_checkpoint(golden::folder() / "checkpoint.npz");
-          return bit::trainable_resnet_v2<Backend>(from.config, from.tensors);
-        }()) {
+  explicit gradients(std::size_t threads = 1, const bit::io::checkpoint& from = bit::io::open_checkpoint(
+                                                  golden::folder() / "checkpoint.npz"))
+      : model(from.config, from.tensors) {
     const auto x = golden::images<T>();
     image.resize(x.size());
     bit::run_options options;
@@ -86,4 +86,21 @@ TEST_CASE("reference<double> agrees to 1e-8 of each gradient's norm and to 1e-10
 TEST_CASE("reference<float> stays within float32's own error") {
   const gradients<bit::reference<float>> g;
   CHECK(g.worst(float32_bound) < 1);
+}
+
+TEST_CASE("cpu<float> stays within float32's own error on every instruction set") {
+  for (const std::string& isa : bit::available_isas()) {
+    CAPTURE(isa);
+    const test::pinned_isa pin(isa);
+    const gradients<bit::cpu<float>> one(1), two(2);
+    CHECK(one.worst(float32_bound) < 1);
+    CHECK(two.image == one.image);
+  }
+}
+
+TEST_CASE("the bounds notice another eps in group norm") {
+  auto from = bit::io::open_checkpoint(golden::folder() / "checkpoint.npz");
+  from.config.group_norm_eps = 1e-4;
+  const gradients<bit::cpu<float>> g(2, from);
+  CHECK(g.worst(float32_bound) > 1);
 }

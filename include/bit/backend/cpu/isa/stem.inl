@@ -3,6 +3,9 @@
 /// y[0..rows) of a 7x7 convolution of stride 2 of an image with few channels: the window's rows are read where they lie,
 /// `pixel` floats apart for neighbouring outputs. `step` is that number if it is known when compiling (3 channels: 6),
 /// so that every address is a constant displacement; 0: it is read from the window.
+/// Each row of the window is a sum of its own: one sum over all 147 products put an error of 5.0e-7 into the normalised
+/// map, seven sums of 21 one of 2.0e-7, and what the first map loses all later ones amplify (R50x1, random weights: half
+/// of the last map's error, and gradients that no longer jump where ReLUs nearly close).
 template <int rows, int step>
 inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window) {
   const std::size_t pixel = step > 0 ? static_cast<std::size_t>(step) : window.pixel;
@@ -11,9 +14,20 @@ inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, con
   for (int m = 0; m < rows; ++m)
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
+  alignas(64) vec total[rows][tile_vectors];
+  asm("" : : "r"(&total) : "memory");  // as in tile(): the totals stay in memory, the sums in registers
   const float* b = window.weights;
   for (std::size_t r = 0; r < window.rows; ++r) {
     const float* a = window.image + r * window.row;
+    if (r > 0) {
+#pragma GCC unroll 16
+      for (int m = 0; m < rows; ++m)
+#pragma GCC unroll 4
+        for (int v = 0; v < tile_vectors; ++v) {
+          total[m][v] = r > 1 ? total[m][v] + sum[m][v] : sum[m][v];
+          sum[m][v] = vec{};
+        }
+    }
     for (std::size_t k = 0; k < window.stretch; ++k) {
       asm("" : "+r"(a));  // as in tile(): broadcasts carried over iterations spill
       vec weights[tile_vectors];
@@ -33,7 +47,7 @@ inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, con
     if (channel_block >= blocks) break;
     float* to = y + channel_block * y_stride + static_cast<std::size_t>(v % block_vectors * lanes);
 #pragma GCC unroll 16
-    for (int m = 0; m < rows; ++m) store(to + m * 16, sum[m][v]);
+    for (int m = 0; m < rows; ++m) store(to + m * 16, window.rows > 1 ? total[m][v] + sum[m][v] : sum[m][v]);
   }
 }
 
