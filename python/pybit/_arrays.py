@@ -100,6 +100,23 @@ def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> tu
     return (a if a.dtype == target and strided else np.ascontiguousarray(a, dtype=target)), restore
 
 
+def as_targets(y: Any, n: int, classes: int) -> npt.NDArray[np.float64]:
+    """Labels (n,) as probabilities (n, classes), or such probabilities as they are; raises ValueError for others."""
+    a, _ = to_numpy(y)
+    if a.shape == (n, classes) and a.dtype.kind == "f":
+        return np.ascontiguousarray(a, dtype=np.float64)
+    if a.shape != (n,) or a.dtype.kind not in "iu":
+        raise ShapeError(
+            f"expected {n} integer labels of shape ({n},) or probabilities of shape ({n}, {classes}), "
+            f"got {a.dtype} of shape {a.shape}"
+        )
+    if n and not (0 <= int(a.min()) and int(a.max()) < classes):
+        raise ShapeError(f"expected labels from 0 to {classes - 1}, got {int(a.min())} to {int(a.max())}")
+    targets = np.zeros((n, classes))
+    targets[np.arange(n), a] = 1
+    return targets
+
+
 def range_problem(a: Array) -> str | None:
     """What the values look like if they do not look like images in [-1, 1]; None if nothing is wrong.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pybit import _build, _core, _describe, _names, _plan, _predict
-from pybit._arrays import Array, as_batch, check_floating, range_problem, to_numpy
+from pybit._arrays import Array, as_batch, as_targets, check_floating, range_problem, to_numpy
 from pybit._levels import LEVELS, levels_info, levels_of
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError
@@ -153,6 +153,23 @@ class Model:
         found = dict(zip(outputs, self._run(x, outputs, layout, threads), strict=True))
         maps = [found[name] for name in wanted]
         return maps if intermediates_only else (found["features"], maps)
+
+    # ---- gradients
+    def gradients(
+        self, x: Any, y: Any, names: str = "official", *, layout: str = "nchw", threads: int = 0
+    ) -> tuple[float, dict[str, Array]]:
+        """Mean softmax cross-entropy of a batch and its gradient with respect to every parameter.
+
+        `y`: integer labels (N,), or probabilities (N, classes). The gradients are NumPy arrays named and laid out as
+        `state_dict(names)`; the model is not changed. float32 models run on the CPU engine, float64 ones on the
+        reference policy. Each call copies the parameters: to train, use a trainer. Raises ValueError for shapes, for
+        labels that are no class, and for a model without a head or with dtype "bfloat16".
+        """
+        naming = _names.check(names)
+        network = self._network
+        a, _ = as_batch(x, channels=network.config.in_channels, layout=layout, dtype=network.array_dtype, what="images")
+        loss, found = network.gradients(a, layout, as_targets(y, len(a), self.num_classes), threads)
+        return loss, dict(_names.rename(name, value, naming) for name, value in found)
 
     # ---- weights
     def state_dict(self, names: str = "official") -> dict[str, Array]:

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "gil.hpp"
+#include "gradients.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -55,6 +56,8 @@ class any_network {
   virtual py::dict run(const py::array& x, bit::layout order, const std::vector<std::string>& outputs,
                        std::size_t threads) const = 0;
   virtual py::array head(const py::array& features, bit::layout order, bool pre_logits, std::size_t threads) const = 0;
+  virtual py::tuple gradients(const py::array& x, bit::layout order, const py::array_t<double>& targets,
+                              std::size_t threads) const = 0;
   virtual py::list tensors() const = 0;
   virtual py::dict memory_plan(const bit::dims4& images, std::size_t threads) const = 0;
   virtual std::size_t throughput_batch(const bit::dims4& image, std::size_t max_bytes) const = 0;
@@ -133,6 +136,23 @@ class network_of final : public any_network {
     T* out = y.mutable_data();
     call(threads, order, [&](const bit::run_options& options) { model_.run_head(view, stop, out, options); });
     return y;
+  }
+
+  py::tuple gradients(const py::array& x, bit::layout order, const py::array_t<double>& targets,
+                      std::size_t threads) const override {
+    if constexpr (bit::trainable_backend<Backend>) {
+      const auto images = view_of<T>(x, order, "gradients");
+      const auto rows = py::array_t<double, py::array::c_style>::ensure(targets);
+      std::optional<batch_gradients<Backend>> result;
+      call(threads, order, [&](const bit::run_options& options) {
+        result.emplace(model_.network(), images,
+                       std::span(rows.data(), static_cast<std::size_t>(rows.size())), options);
+      });
+      return py::make_tuple(result->loss, result->list());
+    } else {
+      throw bit::config_error("[gradients] expected a model of dtype \"float32\" or \"float64\", got \"" + dtype_ +
+                              "\"");
+    }
   }
 
   py::list tensors() const override {
@@ -278,6 +298,12 @@ void register_model(py::module_& m) {
              std::size_t threads) { return net.head(features, layout_of(order), pre_logits, threads); },
           py::arg("features"), py::arg("layout"), py::arg("pre_logits"), py::arg("threads") = 0,
           "Mean over rows and columns, then the classifier unless pre_logits.")
+      .def(
+          "gradients",
+          [](const any_network& net, const py::array& x, const std::string& order, const py::array_t<double>& targets,
+             std::size_t threads) { return net.gradients(x, layout_of(order), targets, threads); },
+          py::arg("x"), py::arg("layout"), py::arg("targets"), py::arg("threads") = 0,
+          "Mean softmax cross-entropy of probabilities (N,classes), and the gradients as `tensors` lists parameters.")
       .def("tensors", &any_network::tensors, "(official name, array in the official layout) of every parameter.")
       .def(
           "summary",

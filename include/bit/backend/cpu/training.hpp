@@ -58,7 +58,7 @@ struct training_of<cpu<float>> {
   /// For the instruction set that BIT_ISA or the CPU decides.
   struct constants : detail::cpu_training_constants {
     explicit constants(std::span<const trainable_parameter<float>> parameters)
-        : detail::cpu_training_constants(parameters, detail::default_kernels()) {}
+        : detail::cpu_training_constants(parameters, detail::default_instruction_set()) {}
   };
   using plan = detail::cpu_training_plan;
   using workspace = typename plan::workspace;

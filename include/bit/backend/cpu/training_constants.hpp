@@ -27,10 +27,10 @@ enum class kernel_use {
 /// time.
 class cpu_training_constants {
  public:
-  cpu_training_constants(std::span<const trainable_parameter<float>> parameters, const isa_kernels& isa);
+  cpu_training_constants(std::span<const trainable_parameter<float>> parameters, instruction_set isa);
 
-  const kernel_table<float>& kernels() const { return isa_->single; }
-  const adjoint_kernels& adjoints() const { return adjoint_kernels_of(*isa_); }
+  const kernel_table<float>& kernels() const { return *table_; }
+  const adjoint_kernels& adjoints() const { return *adjoints_; }
   const trainable_parameter<float>& at(const named_tensor& tensor) const { return *parameters_.at(tensor.name); }
 
   /// A kernel (h,w,i,o) packed; eps of its standardisation, 0 for none. Valid after the next refresh().
@@ -64,7 +64,8 @@ class cpu_training_constants {
   void pack(const form_entry& entry, std::size_t panel, float* scratch) const;
   void pack_taps(const form_entry& entry, std::size_t panel, float* to) const;
 
-  const isa_kernels* isa_;
+  const kernel_table<float>* table_;
+  const adjoint_kernels* adjoints_;
   std::unordered_map<std::string, const trainable_parameter<float>*> parameters_;
   std::unordered_map<std::string, kernel_entry> kernels_;
   std::map<std::tuple<std::string, kernel_use, kernel_form>, form_entry> forms_;

@@ -11,8 +11,8 @@
 namespace bit::inline v0::detail {
 
 BIT_FUNC cpu_training_constants::cpu_training_constants(std::span<const trainable_parameter<float>> parameters,
-                                                        const isa_kernels& isa)
-    : isa_(&isa) {
+                                                        instruction_set isa)
+    : table_(&kernels_of<float>(isa)), adjoints_(&adjoint_kernels_of(isa)) {
   for (const auto& p : parameters) parameters_.emplace(p.name, &p);
 }
 

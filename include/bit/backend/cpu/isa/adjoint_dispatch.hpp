@@ -1,13 +1,13 @@
-// The kernels of the backward half for the instruction set that a model's other kernels are for.
+// The kernels of the backward half by instruction set.
 #pragma once
 
 #include <bit/backend/cpu/isa/adjoint_table.hpp>
-#include <bit/backend/cpu/isa/table.hpp>
+#include <bit/backend/cpu/isa/dispatch.hpp>
 
 namespace bit::inline v0::detail {
 
-/// The adjoint kernels beside `kernels`; maps are made of the same blocks, outer products as wide as its tiles.
-BIT_FUNC const adjoint_kernels& adjoint_kernels_of(const isa_kernels& kernels);
+/// The adjoint kernels beside kernels_of<float>(isa): outer products are as wide as its tiles.
+BIT_FUNC const adjoint_kernels& adjoint_kernels_of(instruction_set isa);
 
 }  // namespace bit::inline v0::detail
 

@@ -6,7 +6,6 @@
 #include <bit/backend/cpu/isa/avx512.hpp>
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
-#include <string_view>
 
 namespace bit::inline v0::detail::scalar {
 #include <bit/backend/cpu/isa/adjoint.inl>
@@ -36,15 +35,21 @@ inline constexpr adjoint_kernels adjoint = adjoint_table();
 
 namespace bit::inline v0::detail {
 
-BIT_FUNC const adjoint_kernels& adjoint_kernels_of(const isa_kernels& kernels) {
-  const std::string_view name = kernels.name;
+BIT_FUNC const adjoint_kernels& adjoint_kernels_of(instruction_set isa) {
+  switch (isa) {
 #if defined(__x86_64__)
-  if (name == "avx2") return avx2::adjoint;
-  if (name.starts_with("avx512")) return avx512::adjoint;  // that of bfloat16 multiplies floats as avx512 does
+    case instruction_set::avx2:
+      return avx2::adjoint;
+    case instruction_set::avx512:
+    case instruction_set::avx512_bf16:  // floats have nothing to gain from it
+      return avx512::adjoint;
 #elif defined(__aarch64__)
-  if (name == "neon") return neon::adjoint;
+    case instruction_set::neon:
+      return neon::adjoint;
 #endif
-  return scalar::adjoint;
+    default:
+      return scalar::adjoint;
+  }
 }
 
 }  // namespace bit::inline v0::detail
