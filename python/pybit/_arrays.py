@@ -110,8 +110,9 @@ def as_targets(y: Any, n: int, classes: int) -> npt.NDArray[np.float64]:
             f"expected {n} integer labels of shape ({n},) or probabilities of shape ({n}, {classes}), "
             f"got {a.dtype} of shape {a.shape}"
         )
-    if n and not (0 <= int(a.min()) and int(a.max()) < classes):
-        raise ShapeError(f"expected labels from 0 to {classes - 1}, got {int(a.min())} to {int(a.max())}")
+    low, high = (int(a.min()), int(a.max())) if n else (0, 0)
+    if low < 0 or high >= classes > 0:
+        raise ShapeError(f"expected labels from 0 to {classes - 1}, got {low} to {high}")
     targets = np.zeros((n, classes))
     targets[np.arange(n), a] = 1
     return targets

@@ -145,8 +145,8 @@ class network_of final : public any_network {
       const auto rows = py::array_t<double, py::array::c_style>::ensure(targets);
       std::optional<batch_gradients<Backend>> result;
       call(threads, order, [&](const bit::run_options& options) {
-        result.emplace(model_.network(), images,
-                       std::span(rows.data(), static_cast<std::size_t>(rows.size())), options);
+        result.emplace(model_.network(), images, std::span(rows.data(), static_cast<std::size_t>(rows.size())),
+                       options);
       });
       return py::make_tuple(result->loss, result->list());
     } else {

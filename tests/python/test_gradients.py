@@ -17,7 +17,7 @@ import make_checkpoint  # noqa: E402
 
 
 def small_model(dtype: str = "float32", classes: int = 5) -> pybit.Model:
-    config = _core.Config(units=(1, 1, 1, 1), stem_channels=8, num_classes=classes, groups=4)
+    config = _core.Config(units=(1, 1, 1, 1), stem_channels=32, num_classes=classes)
     network = _core.Network.random(config, dtype, seed=3)
     return pybit.Model(network, name="small", origin="random", preprocessing=None)
 

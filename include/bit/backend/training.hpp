@@ -18,21 +18,22 @@ template <class B>
 struct training_of;
 
 template <class B>
-concept trainable_backend =
-    backend<B> &&
+concept trainable_backend = backend<B> &&
     requires(const training_program& p, std::span<const trainable_parameter<typename B::value_type>> parameters,
              std::shared_ptr<typename training_of<B>::constants> constants, typename training_of<B>::plan& plan,
              const image_view<typename B::value_type>& image, typename B::value_type* out,
              const typename B::value_type* gradient, std::span<typename B::value_type> image_gradient,
              typename training_of<B>::workspace& memory, const run_options& options, std::size_t threads) {
-      requires std::constructible_from<typename training_of<B>::constants, decltype(parameters)>;
-      requires std::constructible_from<typename training_of<B>::plan, const training_program&, decltype(constants)>;
-      requires std::constructible_from<typename training_of<B>::workspace, std::size_t>;
-      constants->changed();
-      { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
-      { plan.memory() } -> std::convertible_to<const memory_plan&>;
-      { plan.forward(image, out, memory, options) } -> std::same_as<bool>;
-      { plan.backward(image, gradient, 1.0, image_gradient, memory, options) } -> std::same_as<bool>;
-    };
+  requires std::constructible_from < typename training_of<B>::constants,
+  decltype(parameters) > ;
+  requires std::constructible_from < typename training_of<B>::plan,
+  const training_program&, decltype(constants) > ;
+  requires std::constructible_from<typename training_of<B>::workspace, std::size_t>;
+  constants->changed();
+  { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
+  { plan.memory() } -> std::convertible_to<const memory_plan&>;
+  { plan.forward(image, out, memory, options) } -> std::same_as<bool>;
+  { plan.backward(image, gradient, 1.0, image_gradient, memory, options) } -> std::same_as<bool>;
+};
 
 }  // namespace bit::inline v0

@@ -58,8 +58,8 @@ trainable_resnet_v2<Backend>::trainable_resnet_v2(const resnet_config& config,
     present.push_back({given[i].name, given[i].shape, std::make_shared<detail::present_values<T>>(value)});
   }
   net_ = std::make_unique<bit::network>(config, present);
-  constants_ = std::make_shared<typename training_of<Backend>::constants>(
-      std::span<const trainable_parameter<T>>(parameters_));
+  constants_ =
+      std::make_shared<typename training_of<Backend>::constants>(std::span<const trainable_parameter<T>>(parameters_));
 }
 
 template <trainable_backend Backend>

@@ -40,7 +40,7 @@ struct kernel_adjoint_step {
 struct norm_adjoint_step {
   value_id x;
   norm_relu norm;
-  value_id dy;                           ///< of relu(norm(x)); may share memory with dx
+  value_id dy;                          ///< of relu(norm(x)); may share memory with dx
   std::optional<value_id> passed = {};  ///< gradient that a residual brings to x
   value_id dx;
 };

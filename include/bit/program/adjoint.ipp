@@ -162,7 +162,8 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p) {
 BIT_FUNC training_program with_adjoint(program forward) {
   const auto* head = forward.steps.empty() ? nullptr : std::get_if<head_step>(&forward.steps.back());
   if (!head || forward.outputs != std::vector<value_id>{head->y})
-    throw config_error("[adjoint] expected a program whose only output are the logits; a model without a head has no loss");
+    throw config_error(
+        "[adjoint] expected a program whose only output are the logits; a model without a head has no loss");
   training_program p{std::move(forward), {}, {}};
   detail::adjoint_builder build(p.forward, p.backward);
   p.logits_gradient = build.begin(p.forward.outputs.front());

@@ -92,7 +92,8 @@ TEST_CASE("max_pool_adjoint is the gradient away from ties, odd and even sides")
   }
 }
 
-TEST_CASE("max_pool_adjoint gives to the first of equals, and nothing where a zero of the padding is largest or first") {
+TEST_CASE(
+    "max_pool_adjoint gives to the first of equals, and nothing where a zero of the padding is largest or first") {
   map x = xt::zeros<double>({1, 3, 3, 1});
   const map dy = xt::ones<double>({1, 2, 2, 1});
   x(0, 1, 1, 0) = x(0, 2, 2, 0) = 5;  // the first is in all four windows, the second only in the last
@@ -112,6 +113,7 @@ TEST_CASE("spatial_mean_adjoint spreads evenly") {
   const map dy = random_map({2, 1, 1, 3}, 12), x = random_map({2, 4, 5, 3}, 13);
   const map dx = ref::spatial_mean_adjoint(dy, 4, 5);
   CHECK(adjoint_error(x, dx, dy, [](const map& v) {
-          return map(xt::reshape_view(ref::spatial_mean(v), {std::size_t{2}, std::size_t{1}, std::size_t{1}, std::size_t{3}}));
+          return map(
+              xt::reshape_view(ref::spatial_mean(v), {std::size_t{2}, std::size_t{1}, std::size_t{1}, std::size_t{3}}));
         }) < tolerance);
 }

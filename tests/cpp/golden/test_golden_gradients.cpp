@@ -37,8 +37,8 @@ struct gradients {
   std::vector<T> image;
   double loss = 0;
 
-  explicit gradients(std::size_t threads = 1, const bit::io::checkpoint& from = bit::io::open_checkpoint(
-                                                  golden::folder() / "checkpoint.npz"))
+  explicit gradients(std::size_t threads = 1,
+                     const bit::io::checkpoint& from = bit::io::open_checkpoint(golden::folder() / "checkpoint.npz"))
       : model(from.config, from.tensors) {
     const auto x = golden::images<T>();
     image.resize(x.size());

@@ -99,10 +99,10 @@ TEST_CASE("what cannot be trained is refused with a reason") {
   exact_model model(config, test::random_parameters(config, 1));
   std::vector<double> small(5);
   CHECK_THROWS_AS(model.accumulate(view, test::cross_entropy<double>({0}), 1.0, small), bit::shape_error);
-  CHECK_THROWS_AS(model.accumulate(bit::view_of(images.data(), {0, 3, 8, 8}, bit::layout::nchw),
-                                   test::cross_entropy<double>({0})),
-                  bit::shape_error);
-  CHECK_THROWS_AS(model.accumulate(bit::view_of(images.data(), {1, 1, 8, 8}, bit::layout::nchw),
-                                   test::cross_entropy<double>({0})),
-                  bit::shape_error);
+  CHECK_THROWS_AS(
+      model.accumulate(bit::view_of(images.data(), {0, 3, 8, 8}, bit::layout::nchw), test::cross_entropy<double>({0})),
+      bit::shape_error);
+  CHECK_THROWS_AS(
+      model.accumulate(bit::view_of(images.data(), {1, 1, 8, 8}, bit::layout::nchw), test::cross_entropy<double>({0})),
+      bit::shape_error);
 }

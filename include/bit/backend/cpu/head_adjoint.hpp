@@ -26,8 +26,7 @@ struct head_adjoint_operation {
           }
           const float *dy = run.dlogits + n * classes, *w = kernel.data() + c * classes;
           float* dw = dkernel.data() + c * classes;
-          const float value =
-              static_cast<float>(run.scale * x.at<float>(run, 0)[(b * images + n) * block + c % block]);
+          const float value = static_cast<float>(run.scale * x.at<float>(run, 0)[(b * images + n) * block + c % block]);
           float sums[block] = {};  // independent, so that the compiler may keep them in vectors
           std::size_t k = 0;
           for (; k + block <= classes; k += block)

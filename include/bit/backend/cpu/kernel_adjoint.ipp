@@ -14,8 +14,7 @@ inline constexpr std::size_t wanted_items = 16;
 
 BIT_FUNC kernel_adjoint_operation::kernel_adjoint_operation(const kernel_table<float>& kernels,
                                                             const adjoint_kernels& adjoints, std::size_t images,
-                                                            conv_input in, map_place dy,
-                                                            kernel_gradient_place gradient)
+                                                            conv_input in, map_place dy, kernel_gradient_place gradient)
     : kernels_(&kernels), adjoints_(&adjoints), images_(images), in_(in), dy_(dy), gradient_(gradient) {
   const auto& w = in.window;
   const std::size_t rows = std::clamp<std::size_t>(contracted_pixels / dy.width, 1, dy.height);

@@ -19,8 +19,8 @@ struct channel_sums : array_place {
 /// A norm_adjoint_step compiled for one shape, but for the gradients of gamma and beta.
 class norm_adjoint_operation {
  public:
-  norm_adjoint_operation(const adjoint_kernels& kernels, std::size_t images, map_place x, norm_place norm,
-                         map_place dy, map_place dx, channel_sums sums)
+  norm_adjoint_operation(const adjoint_kernels& kernels, std::size_t images, map_place x, norm_place norm, map_place dy,
+                         map_place dx, channel_sums sums)
       : kernels_(&kernels), images_(images), x_(x), dy_(dy), dx_(dx), norm_(norm), sums_(sums) {
     const std::size_t per_group = norm.statistics.per_group();
     span_ = std::min(std::lcm(per_group, block) / block, x.blocks);
@@ -46,49 +46,59 @@ class norm_adjoint_operation {
   void pass(const training_context& run, std::size_t n, std::size_t first_block) const noexcept {
     const std::size_t blocks = std::min(span_, x_.blocks - first_block), size = span_ * block;
     float* scratch = reinterpret_cast<float*>(run.scratch);
-    const coefficients of{scratch,            scratch + size,     scratch + 2 * size,
-                          scratch + 3 * size, scratch + 4 * size, scratch + 5 * size};
-    const std::size_t pixels = x_.pixels(), plane = pixels * block;
-    const std::size_t from = first_block * plane;
-    const float *x = x_.at<float>(run, n) + from, *dy = dy_.at<float>(run, n) + from;
+    const coefficients of{scratch,           scratch + size, scratch + 2 * size, scratch + 3 * size, scratch + 4 * size,
+                          scratch + 5 * size};
     std::fill_n(scratch, 6 * size, 0.0f);  // channels beyond the last stay zero
-    const norm_place& norm = norm_;
-    const std::size_t first = first_block * block, per_group = norm.statistics.per_group();
-    const std::size_t last = std::min(first + blocks * block, norm.statistics.channels);
-    for (std::size_t group = first; group < last; group += per_group) {
-      const auto [mean, rstd] = norm.measure(run, n, group);
-      for (std::size_t c = group; c < group + per_group; ++c) {
-        of.scale[c - first] = static_cast<float>(norm.gamma[c] * rstd);
-        of.shift[c - first] = static_cast<float>(norm.beta[c] - mean * norm.gamma[c] * rstd);
-        of.rstd[c - first] = static_cast<float>(rstd);
-        of.offset[c - first] = static_cast<float>(-mean * rstd);
-      }
-    }
+    const work_range channels{first_block * block, std::min((first_block + blocks) * block, norm_.statistics.channels)};
+    fold(run, n, channels, of);
+    const std::size_t pixels = x_.pixels(), plane = pixels * block, from = first_block * plane;
+    const float *x = x_.at<float>(run, n) + from, *dy = dy_.at<float>(run, n) + from;
     for (std::size_t b = 0; b < blocks; ++b) {
       double* sums = sums_.at_block(run, n, first_block + b);
       std::fill_n(sums, 2 * block, 0.0);
       kernels_->norm_sums(sums, dy + b * plane, x + b * plane, pixels, of.at(b * block));
     }
-    const double count = static_cast<double>(per_group * pixels);
-    for (std::size_t group = first; group < last; group += per_group) {
-      const auto [mean, rstd] = norm.measure(run, n, group);
-      double sum = 0, sum_x = 0;
-      for (std::size_t c = group; c < group + per_group; ++c) {
-        const double* sums = sums_.at_block(run, n, c / block) + c % block;
-        sum += norm.gamma[c] * sums[0];
-        sum_x += norm.gamma[c] * sums[block];
-      }
-      const double slope = -rstd * rstd * sum_x / count, rest = -rstd * sum / count - slope * mean;
-      for (std::size_t c = group; c < group + per_group; ++c) {
-        of.a[c - first] = static_cast<float>(slope);
-        of.b[c - first] = static_cast<float>(rest);
-      }
-    }
+    find_slopes(run, n, channels, of);
     const float* passed = passed_.blocks > 0 ? passed_.at<float>(run, n) + from : nullptr;
     float* dx = dx_.at<float>(run, n) + from;
     for (std::size_t b = 0; b < blocks; ++b)
       kernels_->norm_apply(dx + b * plane, dy + b * plane, x + b * plane, passed ? passed + b * plane : nullptr, pixels,
                            of.at(b * block), of.a + b * block, of.b + b * block);
+  }
+
+  /// The forward half's scale and shift, and what normalises.
+  void fold(const training_context& run, std::size_t n, work_range channels, const coefficients& of) const {
+    const std::size_t per_group = norm_.statistics.per_group();
+    for (std::size_t group = channels.begin; group < channels.end; group += per_group) {
+      const auto [mean, rstd] = norm_.measure(run, n, group);
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        const std::size_t i = c - channels.begin;
+        of.scale[i] = static_cast<float>(norm_.gamma[c] * rstd);
+        of.shift[i] = static_cast<float>(norm_.beta[c] - mean * norm_.gamma[c] * rstd);
+        of.rstd[i] = static_cast<float>(rstd);
+        of.offset[i] = static_cast<float>(-mean * rstd);
+      }
+    }
+  }
+
+  /// What a group's sums subtract from its gradient: mean(gamma·m)·r + x̂·mean(gamma·m·x̂)·r as -(a·x + b).
+  void find_slopes(const training_context& run, std::size_t n, work_range channels, const coefficients& of) const {
+    const std::size_t per_group = norm_.statistics.per_group();
+    const double count = static_cast<double>(per_group * x_.pixels());
+    for (std::size_t group = channels.begin; group < channels.end; group += per_group) {
+      const auto [mean, rstd] = norm_.measure(run, n, group);
+      double sum = 0, sum_x = 0;
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        const double* sums = sums_.at_block(run, n, c / block) + c % block;
+        sum += norm_.gamma[c] * sums[0];
+        sum_x += norm_.gamma[c] * sums[block];
+      }
+      const double slope = -rstd * rstd * sum_x / count, rest = -rstd * sum / count - slope * mean;
+      for (std::size_t c = group; c < group + per_group; ++c) {
+        of.a[c - channels.begin] = static_cast<float>(slope);
+        of.b[c - channels.begin] = static_cast<float>(rest);
+      }
+    }
   }
 
   const adjoint_kernels* kernels_;

@@ -14,12 +14,12 @@ struct cpu_training_builder {
   const program& p;
   cpu_training_constants& constants;
   cpu_training_plan& plan;
-  std::vector<map_place> maps;            ///< per value
-  std::vector<statistics_place> sums;     ///< per value
-  std::vector<std::size_t> bytes;         ///< per value, then per array of this backend's own
-  std::vector<std::size_t> offsets;       ///< the same; empty in the first pass
-  std::vector<step_values> flow;          ///< per operation
-  std::size_t arrays = 0;                 ///< made in this pass
+  std::vector<map_place> maps;         ///< per value
+  std::vector<statistics_place> sums;  ///< per value
+  std::vector<std::size_t> bytes;      ///< per value, then per array of this backend's own
+  std::vector<std::size_t> offsets;    ///< the same; empty in the first pass
+  std::vector<step_values> flow;       ///< per operation
+  std::size_t arrays = 0;              ///< made in this pass
 
   cpu_training_builder(const training_program& program, cpu_training_plan& target)
       : training(program),
@@ -109,6 +109,22 @@ struct cpu_training_builder {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
     return {map(s.x), norm(s.input), &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::forward, form), s.window};
   }
+  /// How a 3x3 convolution of stride 1 is computed: as the cost model says, with the time to make the form out of the
+  /// parameters at every step. Tiles of 4x4 are left to the way back: in the forward half their larger rounding errors
+  /// make more ReLUs open that should close, and each one that does is an error of a per cent in gradients.
+  kernel_form form_of(constant_id kernel, const dims4& x, kernel_form largest) const {
+    const auto& shape = p[kernel].shape;
+    const double weights = static_cast<double>(shape[2] * shape[3]) * sizeof(float);
+    const auto seconds = [&](kernel_form form) {
+      const double products = form == kernel_form::direct ? 9 : form == kernel_form::winograd_2x2 ? 16 : 36;
+      return predicted_seconds({x.n, x.h, x.w, shape[2], shape[3]}, form, constants.kernels()) +
+             products * weights / memory_bandwidth;
+    };
+    kernel_form best = kernel_form::direct;
+    for (const kernel_form form : {kernel_form::winograd_2x2, kernel_form::winograd_4x4})
+      if (form <= largest && seconds(form) < seconds(best)) best = form;
+    return best;
+  }
   template <class Operation>
   void statistics(Operation& op, const std::optional<value_id>& id, value_id of) {
     if (!id) return;
@@ -125,6 +141,14 @@ struct cpu_training_builder {
     emit(std::move(op), values_of(s));
   }
   void operator()(const conv_step& s) {
+    if (winograd_applies(s)) {
+      const kernel_form form = form_of(s.main.kernel, p[s.main.x].dims, kernel_form::winograd_2x2);
+      if (form != kernel_form::direct) {
+        winograd_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main, form), 2);
+        statistics(op, s.statistics, s.y);
+        return emit(std::move(op), values_of(s));
+      }
+    }
     conv_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main));
     if (s.projection) op.add_projection(input(*s.projection));
     if (s.residual) op.add_residual(map(*s.residual));
@@ -132,8 +156,8 @@ struct cpu_training_builder {
     emit(std::move(op), values_of(s));
   }
   void operator()(const pool_step& s) {
-    emit(pool_operation<float>{&constants.kernels(), images(s.x), map(s.x),
-                               s.features ? map(*s.features) : map_place{}, map(s.pooled), norm(s.input)},
+    emit(pool_operation<float>{&constants.kernels(), images(s.x), map(s.x), s.features ? map(*s.features) : map_place{},
+                               map(s.pooled), norm(s.input)},
          values_of(s));
   }
   void operator()(const mean_step& s) { emit(mean_operation{p[s.image].dims, map(s.y)}, values_of(s)); }
@@ -194,10 +218,10 @@ struct cpu_training_builder {
   }
 
   /// The convolution that takes dy back: the same window turned round, of stride 1.
-  static window turned(const window& w) { return {w.size, 1, w.reach() - 1 - w.padding, w.dilation}; }
-  conv_input back(const adjoint_source& s, const map_place& dy) {
-    return {dy, {}, &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::transposed), turned(s.window)};
+  conv_input back(const adjoint_source& s, const map_place& dy, kernel_form form = kernel_form::direct) {
+    return {dy, {}, &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::transposed, form), turned(s.window)};
   }
+  static window turned(const window& w) { return {w.size, 1, w.reach() - 1 - w.padding, w.dilation}; }
   void operator()(const input_adjoint_step& s) {
     const dims4& d = p[s.dx].dims;
     map_place dy = map(s.main.dy);
@@ -210,8 +234,15 @@ struct cpu_training_builder {
       dy = place;
       read = id;
     }
-    conv_operation<float> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
     step_values values = touching({read}, {s.dx});
+    if (turned(s.main.window) == window{3, 1, 1, 1} && !s.projection) {
+      const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, kernel_form::winograd_4x4);
+      if (form != kernel_form::direct)
+        return emit(winograd_operation<float>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
+                                              form == kernel_form::winograd_2x2 ? 2 : 4),
+                    std::move(values));
+    }
+    conv_operation<float> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
     if (!s.projection) return emit(std::move(op), std::move(values));
     if (s.projection->window.stride == 1) {
       op.add_projection(back(*s.projection, map(s.projection->dy)));

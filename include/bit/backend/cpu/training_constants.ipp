@@ -98,8 +98,7 @@ BIT_FUNC void cpu_training_constants::refresh(std::size_t threads) {
   std::size_t scratch = 0;
   for (const auto& [key, f] : forms_) {
     for (std::size_t panel = 0; panel < f.packed.panels; ++panel) packs.emplace_back(&f, panel);
-    if (f.form != kernel_form::direct)
-      scratch = std::max(scratch, f.how.taps * f.how.padded_rows_per_tap * width);
+    if (f.form != kernel_form::direct) scratch = std::max(scratch, f.how.taps * f.how.padded_rows_per_tap * width);
   }
   if (scratch_.size() < scratch * threads) scratch_ = aligned_buffer<float>(scratch * threads);
   for (auto& [name, packed] : vectors_) {

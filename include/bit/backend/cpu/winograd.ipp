@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit/backend/cpu/winograd.hpp>
+#include <limits>
 #include <type_traits>
 
 namespace bit::inline v0::detail {
@@ -132,14 +133,19 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
   for_each_row(group, [&](const tile_row& row) {
     const std::size_t slot = chunks_ > 1 ? 0 : row.image - first;
     float *scale = b.scale + slot * channels, *shift = b.shift + slot * channels;
-    if (row.image != folded) in_.norm.fold(run, row.image, scale, shift);
+    if (row.image != folded && in_.norm.gamma) in_.norm.fold(run, row.image, scale, shift);
+    if (row.image != folded && !in_.norm.gamma) {
+      std::fill_n(scale, channels, 1.0f);
+      std::fill_n(shift, channels, 0.0f);
+    }
     folded = row.image;
   });
+  const float floor = in_.norm.gamma ? 0.0f : -std::numeric_limits<float>::infinity();
   for (std::size_t k = 0; k < in_.x.blocks; ++k)
     for_each_row(group, [&](const tile_row& row) {
       const std::size_t slot = chunks_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
       transforms_->input({in_.x.at<T>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
-                          row.column, row.tiles, b.scale + at, b.shift + at, b.strip,
+                          row.column, row.tiles, b.scale + at, b.shift + at, floor, b.strip,
                           b.v + (k * size + row.index) * block, v_stride_});
     });
 }

@@ -44,8 +44,8 @@ tensor4<T> conv2d_input_adjoint(const tensor4<T>& dy, const tensor4<T>& kernel, 
                xt::range(left, left + (s[2] - 1) * w.stride + 1, w.stride), xt::all()) +=
           tensor4<T>(xt::reshape_view(product, {s[0], s[1], s[2], cin}));
     }
-  return xt::view(padded, xt::all(), xt::range(w.padding, w.padding + height),
-                  xt::range(w.padding, w.padding + width), xt::all());
+  return xt::view(padded, xt::all(), xt::range(w.padding, w.padding + height), xt::range(w.padding, w.padding + width),
+                  xt::all());
 }
 
 /// Of conv2d with respect to the kernel (size,size,cin,cout): each tap's pixels of x, transposed, times dy.

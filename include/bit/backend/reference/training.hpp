@@ -121,8 +121,8 @@ class reference_training_plan {
     }
     void operator()(const kernel_adjoint_step& s) {
       const conv_source& c = s.source;
-      add_kernel_gradient(c.kernel, ref::conv2d_kernel_adjoint(this->normalised(c.x, c.input), this->at(s.dy), c.window),
-                          c.weight_eps);
+      add_kernel_gradient(
+          c.kernel, ref::conv2d_kernel_adjoint(this->normalised(c.x, c.input), this->at(s.dy), c.window), c.weight_eps);
     }
     void operator()(const norm_adjoint_step& s) {
       auto g = ref::norm_relu_adjoint(this->at(s.x), this->at(s.dy), dims(s.norm.statistics).c,

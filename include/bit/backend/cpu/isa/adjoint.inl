@@ -171,6 +171,6 @@ inline void standardise_apply(float* dw, const float* g, const float* w, std::si
 }
 
 inline constexpr adjoint_kernels adjoint_table() {
-  return {tile_columns, outer_rows, outer, norm_sums, norm_apply, max_pool_adjoint, standardise_sums,
-          standardise_apply};
+  return {tile_columns,     outer_rows,       outer, norm_sums, norm_apply, max_pool_adjoint,
+          standardise_sums, standardise_apply};
 }

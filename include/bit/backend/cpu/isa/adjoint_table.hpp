@@ -39,8 +39,8 @@ struct adjoint_kernels {
 
   /// dx [height][width][16] += dy [rows][columns][16] at each window's first largest pixel of x, for the 3x3 windows of
   /// stem_pool; where a zero of the padding comes first, nothing.
-  void (*max_pool)(float* dx, const float* x, const float* dy, std::size_t height, std::size_t width,
-                   std::size_t rows, std::size_t columns);
+  void (*max_pool)(float* dx, const float* x, const float* dy, std::size_t height, std::size_t width, std::size_t rows,
+                   std::size_t columns);
 
   /// Of `columns` <= tile_columns columns: sums += g and products += g·ŵ, ŵ = (w - mean)·scale; g in rows of
   /// tile_columns, w in rows of `stride` floats.

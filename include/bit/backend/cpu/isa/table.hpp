@@ -68,6 +68,7 @@ struct winograd_input {
   std::size_t row, column;    ///< of the first tile's first output pixel
   std::size_t tiles;
   const float *scale, *shift;  ///< of the block
+  float floor;                 ///< least value after them: 0 is ReLU, -infinity takes everything
   float* strip;                ///< scratch, [t][tiles·m + 2][16]
   T* v;                        ///< [t·t] products, each [tiles][16]
   std::size_t v_stride;        ///< elements between products

@@ -77,7 +77,8 @@ __attribute__((always_inline)) inline void transform_columns(const winograd_inpu
       for (int i = 0; i < t; ++i) {
         const std::size_t y = in.row + static_cast<std::size_t>(i);
         if (all_rows || (y > 0 && y <= in.height)) {
-          d[i] = relu(scale * load(in.x + ((y - 1) * in.width + x - 1) * 16 + part * lanes) + shift);
+          const vec value = scale * load(in.x + ((y - 1) * in.width + x - 1) * 16 + part * lanes) + shift;
+          d[i] = value < in.floor ? vec{} + in.floor : value;  // NaN stays NaN
         }
       }
       input_transform(v, d);
