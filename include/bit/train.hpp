@@ -1,6 +1,8 @@
-// Front door to training: recipe, data, losses, optimisers, the loop, its files. Includes only.
+// Front door to training: recipe, data, losses, optimisers, the loop, its files. Includes, and what the library holds.
 #pragma once
 
+#include <bit/backend/cpu/training.hpp>
+#include <bit/model/trainable.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
@@ -18,3 +20,9 @@
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
 #include <bit/train/trainer.hpp>
+
+#if !BIT_HEADER_ONLY
+namespace bit::inline v0 {
+extern template class trainable_resnet_v2<cpu<float>>;
+}  // namespace bit::inline v0
+#endif
