@@ -21,15 +21,17 @@ from pybit._predict import Embeddings, Prediction, load_embeddings
 from pybit._threads import build_info, get_num_threads, set_num_threads
 from pybit._version import __version__
 from pybit.data import PreprocessSpec, preprocess
-from pybit.errors import BitError, ConfigError, DeviceError, FormatError, ShapeError
+from pybit.errors import BitError, ConfigError, DeviceError, DivergedError, FormatError, ShapeError
 from pybit.model import Model
 from pybit.recipe import HyperRule, hyper_rule
 from pybit.registry import ModelCard, list_models, model_info
+from pybit.trainer import Trainer
 
 __all__ = [
     "BitError",
     "ConfigError",
     "DeviceError",
+    "DivergedError",
     "Embeddings",
     "FormatError",
     "HyperRule",
@@ -38,6 +40,7 @@ __all__ = [
     "Prediction",
     "PreprocessSpec",
     "ShapeError",
+    "Trainer",
     "__version__",
     "build_info",
     "create_model",

@@ -380,3 +380,23 @@ def distillation(
     logits: NDArray[Any], teacher: NDArray[Any], temperature: float = 1.0
 ) -> tuple[float, NDArray[Any]]: ...
 def squared_error(logits: NDArray[Any], targets: NDArray[Any]) -> tuple[float, NDArray[Any]]: ...
+
+# register_trainer.cpp
+
+class Trainer:
+    """Parameters in training and their optimiser; one thread at a time."""
+    def __init__(self, checkpoint: Checkpoint, config: Config, dtype: str, optimiser: str, **how: Any) -> None: ...
+    def step(
+        self,
+        x: NDArray[Any],
+        layout: str,
+        labels: NDArray[np.int64] | None,
+        probabilities: NDArray[np.float64] | None,
+        rate: float,
+        smoothing: float = 0.0,
+        batch_split: int = 1,
+        threads: int = 0,
+    ) -> float: ...
+    def tensors(self) -> list[tuple[str, NDArray[Any]]]: ...
+    @property
+    def updates(self) -> int: ...

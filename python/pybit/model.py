@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from pybit._arrays import Array, as_batch, as_targets, check_floating, range_pro
 from pybit._levels import LEVELS, levels_info, levels_of
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pybit.trainer import Trainer
 
 
 class Model:
@@ -45,6 +48,19 @@ class Model:
         self._file = file  # the checkpoint that holds exactly these weights, if there is one
         self._range_warned = False
         self._preprocessing_warned = not trained  # random weights fit no preprocessing better than another
+
+    # ---- training takes the network away with each step; it is made anew when it is next asked for
+    def _trained_by(self, trainer: Trainer) -> None:
+        self.__dict__.pop("_network", None)
+        self.__dict__["_trainer"] = trainer
+        self.origin, self._file = "training", None
+
+    def __getattr__(self, name: str) -> Any:
+        trainer = self.__dict__.get("_trainer")
+        if name != "_network" or trainer is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._network = trainer._network()
+        return self._network
 
     # ---- what it is
     @property
@@ -296,7 +312,8 @@ class Model:
     # ---- copies
     def __copy__(self) -> Model:
         other = object.__new__(Model)
-        other.__dict__.update(self.__dict__)
+        other.__dict__.update(self.__dict__, _network=self._network)
+        other.__dict__.pop("_trainer", None)
         return other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
@@ -305,7 +322,7 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.pickle_by not in ("bytes", "path"):
             raise ConfigError(f'expected pickle_by "bytes" or "path", got {self.pickle_by!r}')
-        extras = {k: v for k, v in self.__dict__.items() if k not in ("_network", "_file")}
+        extras = {k: v for k, v in self.__dict__.items() if k not in ("_network", "_file", "_trainer")}
         how = _build.Freezing.of(self._network)
         if self.pickle_by == "path":
             if self._file is None:

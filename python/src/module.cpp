@@ -16,4 +16,5 @@ PYBIND11_MODULE(_core, m) {
   register_summary(m);
   register_threads(m);
   register_optimiser(m);
+  register_trainer(m);
 }

@@ -36,6 +36,9 @@ std::size_t threads_or_default(std::size_t threads);
 /// Losses, and optimisers over arrays.
 void register_optimiser(pybind11::module_& m);
 
+/// Parameters in training.
+void register_trainer(pybind11::module_& m);
+
 /// The function `estimate`.
 void register_summary(pybind11::module_& m);
 

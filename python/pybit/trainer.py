@@ -1,0 +1,87 @@
+"""Training step by step: one optimiser over one model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pybit import _build, _core
+from pybit._arrays import as_batch, to_numpy
+from pybit.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from pybit.model import Model
+
+
+class Trainer:
+    """Changes a model's weights, one batch at a time.
+
+        trainer = pybit.Trainer(model, momentum=0.9)
+        for step, (x, y) in enumerate(batches):
+            loss = trainer.step(x, y, lr=rule.lr(step))
+
+    `optimiser`: "sgd" (options momentum=0.9, nesterov=False), "adam" or "adamw" (betas, eps), as torch.optim computes
+    them. For all: weight_decay=0, decay_vectors=True (False spares norms and biases), clip_norm=0 (none),
+    layer_decay=1, and patterns over official names, as in `fnmatch`: freeze=["resnet/root_block/*"],
+    train=["resnet/head/*"],
+    groups=[("resnet/head/*", 10.0, None)] (pattern, factor of the rate, weight decay or None).
+
+    The model shows the trained weights from each step on. It is trained in float32, or in float64 (slow and exact).
+    One thread at a time may use trainer and model. Raises ValueError for options that do not fit.
+    """
+
+    def __init__(self, model: Model, optimiser: str = "sgd", **options: Any) -> None:
+        if model.num_classes == 0:
+            raise ConfigError("expected a model with a head; give it one with model.reset_classifier(classes)")
+        network = model._network
+        checkpoint = _core.recognise(network.tensors(), "model")
+        self._core = _core.Trainer(checkpoint, network.config, network.dtype, optimiser, **options)
+        self._model, self._config, self._how = model, network.config, _build.Freezing.of(network)
+        self._known: _core.Network | None = network  # the model's network, unless a step has made it old
+
+    @property
+    def updates(self) -> int:
+        """Number of steps taken."""
+        return self._core.updates
+
+    def step(
+        self,
+        x: Any,
+        y: Any,
+        lr: float,
+        *,
+        label_smoothing: float = 0.0,
+        batch_split: int = 1,
+        layout: str = "nchw",
+        threads: int = 0,
+    ) -> float:
+        """One update by the mean softmax cross-entropy of a batch; returns the loss before it.
+
+        `x`: images as for the model's call. `y`: class numbers (N,), or probabilities (N, classes). `batch_split`:
+        parts that the batch is taken in, to save memory. Raises ValueError for what does not fit, and
+        `pybit.DivergedError` (an ArithmeticError), with the weights as they were, if the loss is not finite.
+        """
+        if self._model.__dict__.get("_network", self._known) is not self._known:
+            raise ConfigError("the model's weights were replaced since this trainer was made: make a new one")
+        a, _ = as_batch(x, channels=self._config.in_channels, layout=layout, dtype=self._how.dtype, what="images")
+        target, _ = to_numpy(y)
+        labels, probabilities = None, None
+        if target.ndim == 1 and target.dtype.kind in "iu":
+            labels = target.astype(np.int64)
+        elif target.ndim == 2 and target.shape[1] == self._config.num_classes and target.dtype.kind == "f":
+            probabilities = target.astype(np.float64)
+        else:
+            raise ShapeError(
+                f"y: expected class numbers (N,) or probabilities (N, {self._config.num_classes}), "
+                f"got {target.dtype} of shape {target.shape}"
+            )
+        loss = self._core.step(a, layout, labels, probabilities, lr, label_smoothing, batch_split, threads)
+        self._model._trained_by(self)
+        self._known = None
+        return loss
+
+    def _network(self) -> _core.Network:
+        """A network with the present weights, for the model."""
+        self._known = _build.network_from_arrays(self._core.tensors(), self._config, self._how)
+        return self._known

@@ -1,0 +1,159 @@
+// pybit._core.Trainer: a network's parameters in training, and the optimiser that changes them.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <bit/backend/cpu/training.hpp>
+#include <bit/backend/reference/training.hpp>
+#include <bit/io/checkpoint.hpp>
+#include <bit/model/trainable.hpp>
+#include <bit/train/batch.hpp>
+#include <bit/train/loss.hpp>
+#include <bit/train/optimiser.hpp>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gil.hpp"
+#include "optimiser_options.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+namespace train = bit::train;
+
+namespace {
+
+template <class T>
+using rows = py::array_t<T, py::array::c_style | py::array::forcecast>;
+
+/// What a batch is compared with: labels (n), or probabilities (n,classes) if there are no labels.
+struct batch_targets {
+  std::vector<std::int64_t> labels;
+  std::vector<double> probabilities;
+  double smoothing = 0;
+
+  template <class T>
+  train::cross_entropy<T> part(const train::part_range& range, std::size_t classes) const {
+    if (!labels.empty()) return train::cross_entropy<T>(std::span(labels).subspan(range.first, range.count), smoothing);
+    return train::cross_entropy<T>::of_probabilities(
+        std::span(probabilities).subspan(range.first * classes, range.count * classes), smoothing);
+  }
+};
+
+class any_trainer {
+ public:
+  virtual ~any_trainer() = default;
+  virtual double step(const py::array& x, const std::string& layout, const batch_targets& targets, double rate,
+                      std::size_t batch_split, std::size_t threads) = 0;
+  virtual py::list tensors() = 0;
+  virtual std::uint64_t updates() const = 0;
+};
+
+template <class Backend>
+class trainer_of final : public any_trainer {
+ public:
+  using T = typename Backend::value_type;
+
+  trainer_of(const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& optimiser,
+             const py::kwargs& how)
+      : model_([&] {
+          const released_gil release;
+          return bit::trainable_resnet_v2<Backend>(config, from.tensors);
+        }()),
+        by_(make_optimiser<T>(optimiser, model_.parameters(), how)) {}
+
+  double step(const py::array& x, const std::string& layout, const batch_targets& targets, double rate,
+              std::size_t batch_split, std::size_t threads) override {
+    const auto images = view(x, layout);
+    const std::size_t n = images.dims.n, classes = model_.config().num_classes;
+    const std::size_t given = targets.labels.empty() ? targets.probabilities.size() / classes : targets.labels.size();
+    if (n == 0 || given != n)
+      throw bit::shape_error("[trainer] expected at least one image and as many targets, got " + std::to_string(n) +
+                             " images and " + std::to_string(given) + " targets");
+    if (batch_split == 0) throw bit::config_error("[trainer] expected a batch_split of at least 1, got 0");
+    const released_gil release;
+    bit::run_options options;
+    options.threads = threads_or_default(threads);
+    model_.zero_gradients();
+    double loss = 0;
+    for (std::size_t i = 0; i < batch_split; ++i) {
+      const auto range = train::range_of_part(n, i, batch_split);
+      if (range.count == 0) continue;
+      auto part = images;
+      part.data += static_cast<std::ptrdiff_t>(range.first) * part.stride_n;
+      part.dims.n = range.count;
+      const double share = static_cast<double>(range.count) / static_cast<double>(n);
+      loss += share * model_.accumulate(part, targets.part<T>(range, classes), share, {}, options);
+    }
+    if (!std::isfinite(loss))
+      throw bit::diverged_error("[trainer] the loss is " + std::to_string(loss) +
+                                "; no parameter was changed. A lower learning rate, or a longer warm-up, may help");
+    by_->step(rate, options.threads);
+    model_.parameters_changed();
+    return loss;
+  }
+
+  py::list tensors() override {
+    py::list all;
+    for (const auto& p : model_.parameters()) {
+      py::array_t<T> values(p.shape);
+      std::copy(p.value.begin(), p.value.end(), values.mutable_data());
+      all.append(py::make_tuple(p.name, values));
+    }
+    return all;
+  }
+  std::uint64_t updates() const override { return by_->updates(); }
+
+ private:
+  /// The array as Python has checked it: four axes of T.
+  static bit::image_view<T> view(const py::array& x, const std::string& layout) {
+    if (x.ndim() != 4 || !py::isinstance<py::array_t<T>>(x))
+      throw bit::shape_error("[trainer] expected a batch of images in the network's number format");
+    const int c = layout == "nchw" ? 1 : 3, h = layout == "nchw" ? 2 : 1;
+    const auto size = [&](int axis) { return static_cast<std::size_t>(x.shape(axis)); };
+    const auto stride = [&](int axis) { return x.strides(axis) / static_cast<py::ssize_t>(sizeof(T)); };
+    return {static_cast<const T*>(x.data()),
+            {size(0), size(c), size(h), size(h + 1)},
+            stride(0),
+            stride(c),
+            stride(h),
+            stride(h + 1)};
+  }
+
+  bit::trainable_resnet_v2<Backend> model_;
+  std::unique_ptr<train::basic_optimiser<T>> by_;
+};
+
+}  // namespace
+
+void register_trainer(py::module_& m) {
+  py::class_<any_trainer>(m, "Trainer", "Parameters in training and their optimiser; one thread at a time.")
+      .def(py::init([](const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& dtype,
+                       const std::string& optimiser, const py::kwargs& how) -> std::unique_ptr<any_trainer> {
+             if (dtype == "float32") return std::make_unique<trainer_of<bit::cpu<float>>>(from, config, optimiser, how);
+             if (dtype == "float64")
+               return std::make_unique<trainer_of<bit::reference<double>>>(from, config, optimiser, how);
+             throw bit::config_error("[trainer] expected a model of float32 or float64, got " + dtype +
+                                     "; create or load it with dtype=\"float32\" to train it");
+           }),
+           py::arg("checkpoint"), py::arg("config"), py::arg("dtype"), py::arg("optimiser"))
+      .def(
+          "step",
+          [](any_trainer& self, const py::array& x, const std::string& layout,
+             const std::optional<rows<std::int64_t>>& labels, const std::optional<rows<double>>& probabilities,
+             double rate, double smoothing, std::size_t batch_split, std::size_t threads) {
+            batch_targets targets;
+            targets.smoothing = smoothing;
+            if (labels) targets.labels.assign(labels->data(), labels->data() + labels->size());
+            if (probabilities)
+              targets.probabilities.assign(probabilities->data(), probabilities->data() + probabilities->size());
+            return self.step(x, layout, targets, rate, batch_split, threads);
+          },
+          py::arg("x"), py::arg("layout"), py::arg("labels"), py::arg("probabilities"), py::arg("rate"),
+          py::arg("smoothing") = 0.0, py::arg("batch_split") = 1, py::arg("threads") = 0, "One update; the mean loss.")
+      .def("tensors", &any_trainer::tensors, "(official name, copy of the values) of every parameter.")
+      .def_property_readonly("updates", &any_trainer::updates);
+}
