@@ -8,6 +8,7 @@
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
 #include <bit/train/few_shot.hpp>
+#include <bit/train/fine_tune.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/loader_source.hpp>
@@ -16,6 +17,7 @@
 #include <bit/train/mixup.hpp>
 #include <bit/train/optimiser.hpp>
 #include <bit/train/parameter_rules.hpp>
+#include <bit/train/recipe.hpp>
 #include <bit/train/run_folder.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>

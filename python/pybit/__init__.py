@@ -17,6 +17,7 @@ from pybit import data as data
 from pybit import datasets as datasets
 from pybit import probe as probe
 from pybit._create import create_model, load
+from pybit._fine_tune import Evaluation, FineTuned, FineTuning, evaluate, fine_tune
 from pybit._predict import Embeddings, Prediction, load_embeddings
 from pybit._threads import build_info, get_num_threads, set_num_threads
 from pybit._version import __version__
@@ -33,6 +34,9 @@ __all__ = [
     "DeviceError",
     "DivergedError",
     "Embeddings",
+    "Evaluation",
+    "FineTuned",
+    "FineTuning",
     "FormatError",
     "HyperRule",
     "Model",
@@ -46,6 +50,8 @@ __all__ = [
     "create_model",
     "data",
     "datasets",
+    "evaluate",
+    "fine_tune",
     "get_num_threads",
     "hyper_rule",
     "list_models",

@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
   register_threads(m);
   register_optimiser(m);
   register_trainer(m);
+  register_fine_tune(m);
 }

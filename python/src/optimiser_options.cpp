@@ -13,36 +13,6 @@
 namespace py = pybind11;
 namespace train = bit::train;
 
-namespace {
-
-/// Takes keywords out one by one; what is left over is a mistake.
-class keywords {
- public:
-  keywords(std::string owner, const py::kwargs& given) : owner_(std::move(owner)), left_(given.attr("copy")()) {}
-
-  template <class T>
-  void take(const char* name, T& value) {
-    known_ += (known_.empty() ? "" : ", ") + std::string(name);
-    if (!left_.contains(name)) return;
-    try {
-      value = py::cast<T>(left_[name]);
-    } catch (const py::cast_error&) {
-      throw bit::config_error("[" + owner_ + "] " + name + " = " + py::cast<std::string>(py::repr(left_[name])) +
-                              " is of the wrong kind");
-    }
-    left_.attr("pop")(name);
-  }
-  void finish() const {
-    if (!left_.empty())
-      throw bit::config_error("[" + owner_ + "] expected options among " + known_ + ", got " +
-                              py::cast<std::string>(py::str((*left_.begin()).first)));
-  }
-
- private:
-  std::string owner_, known_;
-  py::dict left_;
-};
-
 void take_rules(keywords& from, train::parameter_options& into) {
   std::vector<std::tuple<std::string, double, std::optional<double>>> groups;
   from.take("weight_decay", into.weight_decay);
@@ -53,8 +23,6 @@ void take_rules(keywords& from, train::parameter_options& into) {
   from.take("groups", groups);
   for (auto& [pattern, scale, decay] : groups) into.groups.push_back({std::move(pattern), scale, decay});
 }
-
-}  // namespace
 
 template <class T>
 std::unique_ptr<train::basic_optimiser<T>> make_optimiser(const std::string& name,

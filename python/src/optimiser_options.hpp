@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "keywords.hpp"
+
 /// An optimiser named "sgd", "adam" or "adamw". Keywords: momentum, nesterov (sgd); betas, eps (adam, adamw); for all
 /// clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns) and groups (list of tuples
 /// (pattern, rate scale, weight decay or None)). Throws config_error for another name or keyword, naming those there are.
@@ -16,3 +18,6 @@ template <class T>
 std::unique_ptr<bit::train::basic_optimiser<T>> make_optimiser(const std::string& name,
                                                                std::span<const bit::trainable_parameter<T>> parameters,
                                                                const pybind11::kwargs& how);
+
+/// weight_decay, decay_vectors, layer_decay, train, freeze and groups.
+void take_rules(keywords& from, bit::train::parameter_options& into);

@@ -39,6 +39,9 @@ void register_optimiser(pybind11::module_& m);
 /// Parameters in training.
 void register_trainer(pybind11::module_& m);
 
+/// Fine-tuning as a whole, and evaluation.
+void register_fine_tune(pybind11::module_& m);
+
 /// The function `estimate`.
 void register_summary(pybind11::module_& m);
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "choose.hpp"
+#include "dataset_handle.hpp"
 #include "gil.hpp"
 #include "labels.hpp"
 #include "register.hpp"
@@ -25,11 +26,6 @@ namespace data = bit::data;
 namespace train = bit::train;
 
 namespace {
-
-/// What Python holds of a data set, which other sets and loaders may share.
-struct dataset_handle {
-  data::dataset_ptr images;
-};
 
 /// The array over a batch's images, which it owns from now on.
 py::array_t<float> images_array(bit::tensor4<float> images) {

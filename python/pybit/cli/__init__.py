@@ -15,16 +15,30 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from pybit._version import __version__
-from pybit.errors import BitError, ConfigError
+from pybit.errors import BitError, ConfigError, DivergedError
 
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
-COMMANDS = ("predict", "embed", "probe", "list", "download", "inspect", "convert", "summary", "profile", "info")
+COMMANDS = (
+    "predict",
+    "embed",
+    "probe",
+    "train",
+    "eval",
+    "list",
+    "download",
+    "inspect",
+    "convert",
+    "summary",
+    "profile",
+    "info",
+)
 
-_DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, evaluate, and look after checkpoints."
+_DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, fine-tune, evaluate, and look after checkpoints."
 _EPILOG = """examples:
   pybit predict cat.jpg --model BiT-M-R50x1-ILSVRC2012
   pybit embed photos/ --model r50x1.npz -o features.npz
   pybit probe features.npz --shots 1,5,full
+  pybit train --name photos --logdir runs --model BiT-M-R50x1 --data photos/
 
 Run `pybit COMMAND --help` for a command's options. Exit codes: 0 success, 1 a problem in the data, 2 a mistake in the
 command. NO_COLOR turns colours off."""
@@ -90,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, e.g. `head`, has gone: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (BitError, ValueError, OSError, ImportError, MemoryError) as e:
+    except (BitError, ValueError, OSError, ImportError, MemoryError, DivergedError) as e:
         if args.debug:
             raise
         _say("error", reason(e), "31")

@@ -1,0 +1,156 @@
+// Bodies of train/fine_tune.hpp.
+#pragma once
+
+#include <bit/detail/json.hpp>
+#include <bit/error.hpp>
+#include <bit/io/head.hpp>
+#include <bit/train/fine_tune.hpp>
+#include <bit/train/loader_source.hpp>
+#include <bit/train/loss.hpp>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace bit::inline v0::detail {
+
+/// Which part of which step is in work: the trainer mixes a part before it asks for the part's loss.
+struct part_in_work {
+  std::size_t step = 0, part = 0;
+  double factor = 1;  ///< of the part's loss
+};
+
+/// A loss that is reported, and for bit_pytorch's habit weighted as if its part had as many images as the others.
+class reported_loss final : public loss_function<float> {
+ public:
+  reported_loss(train::cross_entropy<float> loss, double factor, std::function<void(double)> report)
+      : loss_(std::move(loss)), factor_(factor), report_(std::move(report)) {}
+  double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
+                    std::size_t classes) const override {
+    const double value = loss_(logits, gradient, n, classes);
+    if (report_) report_(value);
+    if (factor_ != 1)
+      for (float& g : gradient) g = static_cast<float>(g * factor_);
+    return factor_ * value;
+  }
+
+ private:
+  train::cross_entropy<float> loss_;
+  double factor_;
+  std::function<void(double)> report_;
+};
+
+/// The entry that pybit.load() reads: labels, and how images become what the network was trained on.
+inline std::string model_card(const train::recipe& plan, const std::vector<std::string>& labels,
+                              const std::string& name) {
+  constexpr const char* methods[] = {"pillow", "pillow12", "tf"};
+  const std::string crop = std::to_string(plan.rule.resolution.crop);
+  return "{" + (name.empty() ? "" : "\"name\":" + json_string(name) + ",") + "\"labels\":" + json_list(labels) +
+         ",\"preprocessing\":{\"size\":[" + crop + "," + crop + "],\"mode\":\"squash\",\"resampling\":\"" +
+         methods[static_cast<std::size_t>(plan.augmentation.method)] + "\"}}";
+}
+
+/// The run's identity for its checkpoints.
+inline train::training_state state_of(const train::recipe& plan, const train::fine_tune_options& options,
+                                      const data::dataset& images, const resnet_config& config) {
+  train::training_state run;
+  run.seed = plan.seed;
+  run.architecture = plan.architecture;
+  run.flags = flags_of(plan, options, images);
+  run.labels = images.class_names();
+  run.metadata = io::config_metadata(config);
+  run.metadata["pybit"] = model_card(plan, run.labels, options.name);
+  for (const auto& [key, value] : options.metadata) run.metadata[key] = value;
+  return run;
+}
+
+/// Mixup, and the loss of each part with its report.
+inline void install_loss(train::trainer_options& how, const train::recipe& plan, double smoothing,
+                         const train::batch_source& source, const train::fine_tune_callbacks& callbacks,
+                         part_in_work& work) {
+  const auto mixup = train::mixup_of(plan.rule.mixup_alpha, plan.partner, plan.seed, plan.batch_split);
+  const bool equal_parts = plan.habits == train::compatibility::pytorch;
+  how.mix = [&work, &source, mixup, equal_parts, parts = plan.batch_split](std::size_t step, std::size_t part,
+                                                                           train::micro_batch& batch) {
+    const auto all = static_cast<double>(source.size(step));
+    work = {step, part, equal_parts ? all / (static_cast<double>(batch.size()) * static_cast<double>(parts)) : 1.0};
+    if (mixup) mixup(step, part, batch);
+  };
+  how.loss = [&work, &callbacks, smoothing, parts = plan.batch_split,
+              rate = how.rate](const train::micro_batch& batch) -> std::unique_ptr<loss_function<float>> {
+    std::function<void(double)> report;
+    if (callbacks.on_part)
+      report = [&work, &callbacks, parts, rate](double loss) {
+        callbacks.on_part({work.step, work.part, parts, loss, rate(work.step).value_or(0)});
+      };
+    return std::make_unique<reported_loss>(
+        train::cross_entropy<float>(batch.labels, batch.partners, batch.weight, smoothing), work.factor, report);
+  };
+}
+
+}  // namespace bit::inline v0::detail
+
+namespace bit::inline v0::train {
+
+BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes) {
+  const auto adapted = io::adapt_head(from, io::head::zero(classes));
+  return {adapted.config, adapted.tensors};
+}
+
+BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
+                             const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
+                             const batch_loader_options& loader) {
+  if (classes != images->class_names().size())
+    throw config_error("[evaluate] the network has " + std::to_string(classes) + " classes, the data set " +
+                       std::to_string(images->class_names().size()));
+  evaluation_counter counter;
+  const sampler order(images->size(), batch, 0, {.order = sample_order::sequential, .end = epoch_end::short_batch});
+  batch_loader batches(images, order, data::evaluation_of(spec), 0, 0, order.batches_per_epoch(), loader);
+  std::vector<float> out;
+  while (const auto loaded = batches.next()) {
+    out.resize(loaded->labels.size() * classes);
+    logits(view_of(loaded->images.data(), dims_of(loaded->images.shape(), spec.order), spec.order), out.data());
+    counter.add(out, loaded->labels, classes);
+  }
+  return counter.result();
+}
+
+BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_split& split,
+                                   const fine_tune_options& options, const recipe& plan,
+                                   const fine_tune_callbacks& callbacks) {
+  const bool micro_batches = plan.habits == compatibility::pytorch;
+  const sampler order(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,
+                      {.end = plan.end});
+  loader_source source(split.train, order, plan.augmentation, plan.seed, options.loader,
+                       micro_batches ? plan.batch_split : 0);
+  trainer_options how;
+  how.rate = [rule = plan.rule, steps = plan.steps](std::size_t step) {
+    return step < steps ? rule.lr(step) : std::nullopt;
+  };
+  how.batch_split = plan.batch_split;
+  how.execution.threads = options.threads;
+  detail::part_in_work work;
+  detail::install_loss(how, plan, options.label_smoothing, source, callbacks, work);
+  if (split.validation && split.validation->size() != 0) {
+    how.eval_every = options.eval_every;
+    how.evaluate = [&](std::size_t) {
+      return evaluate([&](const image_view<float>& images, float* out) { model.logits(images, out, how.execution); },
+                      plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader);
+    };
+  }
+  how.folder = options.folder;
+  how.save_every = options.save_every != 0 ? options.save_every : options.eval_every;
+  how.save_seconds = options.save_seconds;
+  if (!options.folder.empty()) how.run = detail::state_of(plan, options, *split.train, model.config());
+  how.on_step = [&, told = std::size_t{0}](const step_report& report) mutable {
+    if (callbacks.on_skipped)
+      for (const auto skipped = source.skipped(); told < skipped.size(); ++told) callbacks.on_skipped(skipped[told]);
+    if (callbacks.on_step) callbacks.on_step(report);
+  };
+  how.on_evaluation = callbacks.on_evaluation;
+  how.on_checkpoint = callbacks.on_checkpoint;
+  how.should_stop = callbacks.should_stop;
+  sgd by(model.parameters(), options.sgd);
+  return train(model, by, source, how);
+}
+
+}  // namespace bit::inline v0::train

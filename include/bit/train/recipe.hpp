@@ -1,0 +1,117 @@
+// What a fine-tuning run will do, decided before its first step: BiT-HyperRule, what the caller changed of it, and a batch
+// that fits the memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <bit/backend/cpu/training.hpp>
+#include <bit/config.hpp>
+#include <bit/data/augment.hpp>
+#include <bit/data/dataset.hpp>
+#include <bit/model/trainable.hpp>
+#include <bit/train/hyper_rule.hpp>
+#include <bit/train/loader.hpp>
+#include <bit/train/mixup.hpp>
+#include <bit/train/sampler.hpp>
+#include <bit/train/sgd.hpp>
+
+namespace bit::inline v0::train {
+
+/// The network that fine-tuning works on.
+using tunable_model = trainable_resnet_v2<cpu<float>>;
+
+/// Whose habits are followed where the reference's three programs differ from what was meant.
+enum class compatibility {
+  none,     ///< random flips, short last batches weighted by their size
+  pytorch,  ///< micro-batches drawn one by one, a short one weighted as a full one (bit_pytorch/train.py)
+  jax,      ///< always flipped, mixed with the reversed batch, tf.image.resize, full batches through all epochs
+  tf2,      ///< as jax; only whole multiples of eval_every are run
+};
+
+/// "none", "pytorch", "jax" or "tf2".
+BIT_FUNC const char* to_string(compatibility habits);
+
+/// What a caller may decide. The defaults are BiT-HyperRule.
+struct fine_tune_options {
+  std::size_t batch = hyper_rule_batch;
+  std::optional<std::size_t> batch_split = {};  ///< parts of a step; unset: as few as fit the memory
+  std::uint64_t memory_limit = 0;               ///< bytes for everything together; 0: 60 % of the machine's
+  double base_lr = hyper_rule_base_lr;
+  std::size_t steps = 0;                               ///< 0: the rule's; otherwise its schedule is scaled to these
+  std::vector<std::size_t> schedule = {};              ///< instead of the rule's
+  std::optional<training_resolution> resolution = {};  ///< instead of the rule's
+  std::optional<double> mixup_alpha = {};              ///< instead of the rule's
+  std::optional<image_size> images = {};               ///< what the rule is told; unset: typical_image_size()
+  std::size_t examples = 0;                            ///< what the rule is told; 0: the training set's size
+  std::optional<data::flip_mode> flip = {};            ///< unset: random, or always for jax and tf2
+  std::optional<data::resampling> resampling = {};     ///< unset: pillow, or tf for jax and tf2
+  compatibility habits = compatibility::none;
+  std::uint64_t seed = 0;  ///< of order, augmentation and mixup
+  sgd_options sgd = {};
+  double label_smoothing = 0;
+
+  std::size_t eval_every = 0;                     ///< steps; 0: at the end only
+  std::size_t eval_batch = 32;                    ///< bit_common.py's --batch_eval
+  std::size_t save_every = 0;                     ///< steps; 0: with each evaluation
+  double save_seconds = 600;                      ///< 0: never because of the time
+  std::filesystem::path folder = {};              ///< of the run; empty: nothing is written, and nothing resumed
+  std::map<std::string, std::string> flags = {};  ///< beside those of the recipe: what a continued run must have, too
+  std::map<std::string, std::string> metadata = {};  ///< of checkpoints
+  std::string name = {};                             ///< of the model, in checkpoints
+  batch_loader_options loader = {};
+  std::size_t threads = 0;
+};
+
+/// Estimated bytes by what they are for.
+struct memory_estimate {
+  std::uint64_t parameters = 0;  ///< values, gradients, momentum, and the forms that the kernels read
+  std::uint64_t workspace = 0;   ///< maps that one part of a step keeps
+  std::uint64_t images = 0;      ///< batches that wait and the part in work
+  std::uint64_t total() const { return parameters + workspace + images; }
+};
+
+/// What will be done. All of it was decided by resolve().
+struct recipe {
+  hyper_rule rule;
+  std::size_t examples = 0;  ///< of the training set, which may differ from rule.num_examples
+  std::size_t classes = 0;
+  std::size_t batch = 0, batch_split = 1;
+  std::size_t steps = 0;  ///< rule.steps() but for tf2
+  data::augment_spec augmentation;
+  epoch_end end = epoch_end::short_batch;
+  mixup_partner partner = mixup_partner::permuted;
+  compatibility habits = compatibility::none;
+  std::uint64_t seed = 0;
+  memory_estimate memory;
+  std::uint64_t memory_limit = 0;
+  std::string architecture;
+  std::vector<std::string> departures;  ///< from BiT-HyperRule, and what else should be known; a sentence each
+};
+
+/// Physical memory in bytes that this process may use: the machine's, or its control group's if that is less.
+BIT_FUNC std::uint64_t usable_memory();
+
+/// The recipe for fine-tuning `model`, which has the set's classes already. If options.folder holds a run and the caller
+/// did not choose batch_split, the run's is taken, so that it can be continued. Throws config_error for options that
+/// cannot be, a set that cannot be trained on, a model of other than 3 channels or another number of classes, and if not
+/// even one image at a time fits the limit.
+BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& train, tunable_model& model);
+
+/// Several lines for people.
+BIT_FUNC std::string to_string(const recipe& plan);
+
+/// All that changes the weights, for training_state::flags.
+BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const fine_tune_options& options,
+                                                     const data::dataset& train);
+
+}  // namespace bit::inline v0::train
+
+#if BIT_HEADER_ONLY
+#include <bit/train/recipe.ipp>
+#endif

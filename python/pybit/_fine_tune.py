@@ -1,0 +1,268 @@
+"""fine_tune and evaluate: the library's run with Python's words for models, data and results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pybit import _build, _core
+from pybit._dataset import Dataset, Splits
+from pybit.data import PreprocessSpec
+from pybit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pybit.model import Model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Loss and parts in [0,1] over a number of examples."""
+
+    examples: int
+    loss: float
+    top1: float
+    top5: float
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a run ended with."""
+
+    model: Model
+    """With the weights of the last step."""
+    steps: int
+    """Done in total, with those before a resume."""
+    first_step: int
+    """Above 0 if the run was resumed."""
+    interrupted: bool
+    loss: float | None
+    """Of this call's last step."""
+    evaluation: Evaluation | None
+    """The last one, if there is a validation set."""
+    best: float | None
+    """The best top-1, and the step that reached it first."""
+    best_step: int
+    folder: Path | None
+    """Of the run: last.safetensors, best.safetensors, metrics.jsonl."""
+    seconds: dict[str, float]
+    """By phase."""
+
+
+class FineTuning:
+    """A run that was resolved and has not begun: print(run.recipe), then run.start()."""
+
+    def __init__(
+        self,
+        model: Model | str | os.PathLike[str],
+        data: Any,
+        *,
+        logdir: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        examples_per_class: int | None = None,
+        examples_per_class_seed: int = 0,
+        compat: str = "none",
+        flags: dict[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        checkpoint, label = _checkpoint_of(model)
+        train, validation = _sets_of(data)
+        if compat not in ("none", "pytorch", "jax", "tf2"):
+            raise ConfigError(f"[fine_tune] expected compat 'none', 'pytorch', 'jax' or 'tf2', got '{compat}'")
+        flags = {**(flags or {}), "model": label}
+        if examples_per_class is not None:
+            rule: Any = "exact" if compat == "none" else compat
+            train = train.few_shot(examples_per_class, examples_per_class_seed, rule)
+            flags["few_shot"] = f"{examples_per_class} per class, seed {examples_per_class_seed}"
+        if (logdir is None) != (name is None):
+            raise ConfigError("[fine_tune] expected both logdir and name, or neither")
+        self.folder = None if logdir is None or name is None else Path(logdir) / name
+        self.name = name or label
+        self.train, self.validation = train, validation
+        if self.folder is not None:
+            options["folder"] = self.folder
+        self._core = _core.FineTuning(
+            checkpoint,
+            train.core,
+            validation.core if validation is not None and len(validation) else None,
+            compat=compat,
+            flags=flags,
+            model_name=self.name,
+            **options,
+        )
+        self._resampling: Any = options.get("resampling") or ("tf" if compat in ("jax", "tf2") else "pillow")
+
+    @property
+    def recipe(self) -> str:
+        """Several lines: resolution, mixup, steps, rate, batch, memory, and what is not BiT-HyperRule's."""
+        return self._core.recipe
+
+    @property
+    def departures(self) -> list[str]:
+        """Sentences on what is not BiT-HyperRule's."""
+        return self._core.departures
+
+    @property
+    def steps(self) -> int:
+        """Updates in the whole run."""
+        return self._core.steps
+
+    @property
+    def batch(self) -> int:
+        """Images per update."""
+        return self._core.batch
+
+    @property
+    def batch_split(self) -> int:
+        """Parts that an update's images are taken in."""
+        return self._core.batch_split
+
+    def start(self, **callbacks: Any) -> FineTuned:
+        """Run to the end, or until should_stop() is true; the callbacks are those of :func:`fine_tune`."""
+        from pybit.model import Model
+
+        unknown = set(callbacks) - {"on_part", "on_step", "on_evaluation", "on_checkpoint", "on_skipped", "should_stop"}
+        if unknown:
+            raise ConfigError(f"[fine_tune] there is no callback {', '.join(sorted(unknown))}")
+        if (told := callbacks.get("on_evaluation")) is not None:
+            callbacks["on_evaluation"] = lambda step, found: told(step, Evaluation(**found))
+        done = self._core.run(**callbacks)
+        network = _build.network_from_arrays(self._core.tensors(), self._core.config, _build.Freezing())
+        model = Model(
+            network,
+            name=self.name,
+            origin=f"fine-tuned, step {done['step']}",
+            preprocessing=PreprocessSpec(self._core.crop, mode="squash", resampling=self._resampling),
+            labels=tuple(self.train.class_names),
+        )
+        evaluation = done["evaluation"]
+        return FineTuned(
+            model,
+            steps=done["step"],
+            first_step=done["first_step"],
+            interrupted=done["interrupted"],
+            loss=done["loss"],
+            evaluation=None if evaluation is None else Evaluation(**evaluation),
+            best=done["best"],
+            best_step=done["best_step"],
+            folder=self.folder,
+            seconds=done["seconds"],
+        )
+
+
+def fine_tune(
+    model: Model | str | os.PathLike[str],
+    data: Any,
+    *,
+    logdir: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    on_step: Callable[..., Any] | None = None,
+    on_evaluation: Callable[[int, Evaluation], Any] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> FineTuned:
+    """Fine-tune a model on a data set by BiT-HyperRule, with a new head of zeros.
+
+        done = pybit.fine_tune("BiT-M-R50x1.npz", "photos/", logdir="runs", name="photos")
+        done.model.predict(["new.jpg"])
+
+    Args:
+        model: a model, which stays as it is, or a checkpoint file of any supported format.
+        data: what :func:`pybit.datasets.open` takes, or the pair that it returns, or a training set alone.
+        logdir, name: the run's folder is logdir/name. If it holds this run already, the run goes on, to the same bits
+            as without the interruption. Without them nothing is written.
+        on_step: called with (step, loss, rate, images, load_seconds, gradient_seconds, update_seconds).
+        on_evaluation: called with (step, Evaluation).
+        should_stop: asked before each step; True saves and returns.
+        options: examples_per_class, examples_per_class_seed, batch, batch_split, memory_limit (bytes), base_lr, steps,
+            schedule, resolution (resize, crop), mixup_alpha, image_size (height, width), examples, flip, resampling,
+            compat ("none", "pytorch", "jax", "tf2"), seed, momentum, nesterov, clip_norm, weight_decay, decay_vectors,
+            layer_decay, train, freeze (lists of patterns over parameters' names), groups, label_smoothing, eval_every,
+            eval_batch, save_every, save_seconds, workers, skip_corrupt, threads. Unset: BiT-HyperRule's.
+
+    Raises:
+        ValueError: options or data that cannot be, or a folder with another run; the message lists the differences.
+        OSError: a folder that cannot be written, images that cannot be read.
+        pybit.DivergedError: the loss is not finite; the last checkpoint stays.
+
+    KeyboardInterrupt (Ctrl-C) ends a run between two steps, after it was saved.
+    """
+    run = FineTuning(model, data, logdir=logdir, name=name, **options)
+    return run.start(on_step=on_step, on_evaluation=on_evaluation, should_stop=should_stop)
+
+
+def evaluate(
+    model: Model | str | os.PathLike[str],
+    data: Dataset,
+    *,
+    size: int | None = None,
+    batch: int = 32,
+    workers: int = 0,
+    skip_corrupt: bool = False,
+    threads: int = 0,
+) -> Evaluation:
+    """Loss, top-1 and top-5 of a model on labelled images, squashed to `size` (None: the model's own).
+
+    The last, smaller batch counts by its images; images left out by `skip_corrupt` do not count. With fewer than five
+    classes top-5 counts them all. Raises ValueError if the set has other classes than the model.
+    """
+    from pybit._create import load
+
+    if isinstance(model, (str, os.PathLike)):
+        model = load(model)
+    if model.labels is not None and tuple(model.labels) != tuple(data.class_names):
+        if sorted(model.labels) != sorted(data.class_names):
+            raise ConfigError(
+                f"[evaluate] the model's classes are not the data set's: {_some(model.labels)} and "
+                f"{_some(data.class_names)}"
+            )
+        raise ConfigError("[evaluate] the model numbers the data set's classes in another order; open it with order=")
+    spec = model.preprocessing
+    side = size if size is not None else (spec.size if isinstance(spec.size, int) else spec.size[0])
+    network = model._network
+    checkpoint = _core.recognise(network.tensors(), "model")
+    found = _core.evaluate(
+        checkpoint,
+        network.config,
+        data.core,
+        crop=side,
+        resampling=spec.resampling,
+        batch=batch,
+        workers=workers,
+        skip_corrupt=skip_corrupt,
+        threads=threads,
+    )
+    return Evaluation(**found)
+
+
+def _some(names: Any) -> str:
+    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpoint, str]:
+    """Weights to start from, and what the run calls them."""
+    if isinstance(model, (str, os.PathLike)):
+        from pybit._create import _card_of_file
+        from pybit.formats import open_any
+
+        path = os.fspath(model)
+        checkpoint = open_any(path)
+        name = _build.read_metadata(checkpoint)[0]
+        card = _card_of_file(path, checkpoint.config)
+        if card is not None and "pybit" not in checkpoint.metadata:
+            checkpoint = checkpoint.with_config(_build.changed(checkpoint.config, weight_eps=card.weight_eps))
+        return checkpoint, name or (card.name if card else Path(path).name)
+    network = model._network
+    return _core.recognise(network.tensors(), "model").with_config(network.config), model.name
+
+
+def _sets_of(data: Any) -> tuple[Dataset, Dataset | None]:
+    if isinstance(data, Dataset):
+        return data, None
+    if isinstance(data, Splits):
+        return data.train, data.validation
+    from pybit import datasets
+
+    return tuple(datasets.open(data))  # type: ignore[return-value]

@@ -1,0 +1,229 @@
+// pybit._core.FineTuning, a run from its recipe to its end, and evaluate(). The GIL is released throughout and taken for
+// the callbacks, whose exceptions end the run as the library's own do: with last.safetensors brought up to date.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <pybind11/stl/filesystem.h>
+
+#include <algorithm>
+#include <bit/model/resnet_v2.hpp>
+#include <bit/train.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "choose.hpp"
+#include "dataset_handle.hpp"
+#include "gil.hpp"
+#include "optimiser_options.hpp"
+#include "register.hpp"
+
+namespace py = pybind11;
+namespace data = bit::data;
+namespace train = bit::train;
+
+namespace {
+
+data::resampling resampling_of(const std::string& text) {
+  return choose<data::resampling>(
+      "data", "resampling", text,
+      {{"pillow", data::resampling::pillow}, {"pillow12", data::resampling::pillow12}, {"tf", data::resampling::tf}});
+}
+
+void take_recipe(keywords& from, train::fine_tune_options& into) {
+  std::string compat = "none";
+  std::optional<std::string> flip, resampling;
+  std::optional<std::pair<std::size_t, std::size_t>> resolution, images;
+  from.take("batch", into.batch);
+  from.take("batch_split", into.batch_split);
+  from.take("memory_limit", into.memory_limit);
+  from.take("base_lr", into.base_lr);
+  from.take("steps", into.steps);
+  from.take("schedule", into.schedule);
+  from.take("resolution", resolution);
+  from.take("mixup_alpha", into.mixup_alpha);
+  from.take("image_size", images);
+  from.take("examples", into.examples);
+  from.take("flip", flip);
+  from.take("resampling", resampling);
+  from.take("compat", compat);
+  from.take("seed", into.seed);
+  if (resolution) into.resolution = {resolution->first, resolution->second};
+  if (images) into.images = {images->first, images->second};
+  if (flip)
+    into.flip = choose<data::flip_mode>(
+        "fine_tune", "flip", *flip,
+        {{"random", data::flip_mode::random}, {"always", data::flip_mode::always}, {"never", data::flip_mode::never}});
+  if (resampling) into.resampling = resampling_of(*resampling);
+  into.habits = choose<train::compatibility>("fine_tune", "compat", compat,
+                                             {{"none", train::compatibility::none},
+                                              {"pytorch", train::compatibility::pytorch},
+                                              {"jax", train::compatibility::jax},
+                                              {"tf2", train::compatibility::tf2}});
+}
+
+train::fine_tune_options options_of(const py::kwargs& how) {
+  keywords given("fine_tune", how);
+  train::fine_tune_options options;
+  take_recipe(given, options);
+  given.take("momentum", options.sgd.momentum);
+  given.take("nesterov", options.sgd.nesterov);
+  given.take("clip_norm", options.sgd.clip_norm);
+  take_rules(given, options.sgd.parameters);
+  given.take("label_smoothing", options.label_smoothing);
+  given.take("eval_every", options.eval_every);
+  given.take("eval_batch", options.eval_batch);
+  given.take("save_every", options.save_every);
+  given.take("save_seconds", options.save_seconds);
+  given.take("folder", options.folder);
+  given.take("flags", options.flags);
+  given.take("model_name", options.name);
+  given.take("workers", options.loader.threads);
+  given.take("skip_corrupt", options.loader.skip_corrupt);
+  given.take("threads", options.threads);
+  given.finish();
+  options.threads = threads_or_default(options.threads);
+  return options;
+}
+
+py::dict as_dict(const train::evaluation& e) {
+  using namespace py::literals;
+  return py::dict("examples"_a = e.examples, "loss"_a = e.loss, "top1"_a = e.top1, "top5"_a = e.top5);
+}
+
+/// A Python function, called with the GIL; nothing for None. Borrowed: copies of the hook are made without the GIL, when
+/// no count may change.
+template <class... Args, class Call>
+std::function<void(Args...)> hook(const py::dict& callbacks, const char* name, Call call) {
+  if (!callbacks.contains(name) || callbacks[name].is_none()) return nullptr;
+  const py::handle f = callbacks[name];
+  return [f, call](Args... args) {
+    std::optional<py::gil_scoped_acquire> gil;
+    take_gil([&] { gil.emplace(); });
+    call(f, args...);
+  };
+}
+
+train::fine_tune_callbacks callbacks_of(const py::dict& from) {
+  train::fine_tune_callbacks to;
+  to.on_part = hook<const train::part_report&>(
+      from, "on_part", [](const py::handle& f, const auto& r) { f(r.step, r.part, r.parts, r.loss, r.rate); });
+  to.on_step = hook<const train::step_report&>(from, "on_step", [](const py::handle& f, const auto& r) {
+    f(r.step, r.loss, r.rate, r.images, r.seconds.load, r.seconds.gradients, r.seconds.update);
+  });
+  to.on_evaluation = hook<std::size_t, const train::evaluation&>(
+      from, "on_evaluation", [](const py::handle& f, std::size_t step, const auto& e) { f(step, as_dict(e)); });
+  to.on_checkpoint = hook<std::size_t, const std::filesystem::path&>(
+      from, "on_checkpoint", [](const py::handle& f, std::size_t step, const auto& path) { f(step, path.string()); });
+  to.on_skipped = hook<const train::skipped_example&>(from, "on_skipped",
+                                                      [](const py::handle& f, const auto& e) { f(e.name, e.reason); });
+  const py::handle stop = from.contains("should_stop") ? py::handle(from["should_stop"]) : py::handle(Py_None);
+  to.should_stop = [stop] {
+    std::optional<py::gil_scoped_acquire> gil;
+    take_gil([&] { gil.emplace(); });
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    return !stop.is_none() && stop().cast<bool>();
+  };
+  return to;
+}
+
+py::dict as_dict(const train::training_result& r) {
+  using namespace py::literals;
+  const auto& s = r.seconds;
+  return py::dict("interrupted"_a = r.interrupted, "first_step"_a = r.first_step, "step"_a = r.step, "loss"_a = r.loss,
+                  "evaluation"_a = r.last_evaluation ? py::object(as_dict(*r.last_evaluation)) : py::object(py::none()),
+                  "best"_a = r.best, "best_step"_a = r.best_step,
+                  "seconds"_a = py::dict("load"_a = s.load, "gradients"_a = s.gradients, "update"_a = s.update,
+                                         "evaluate"_a = s.evaluate, "save"_a = s.save));
+}
+
+/// Model, sets and recipe of one run.
+class fine_tuning {
+ public:
+  fine_tuning(const bit::io::checkpoint& from, const dataset_handle& images, const dataset_handle* validation,
+              const py::kwargs& how)
+      : options_(options_of(how)), split_{images.images, validation ? validation->images : nullptr} {
+    const released_gil release;
+    model_ = std::make_unique<train::tunable_model>(train::with_new_head(from, split_.train->class_names().size()));
+    plan_ = train::resolve(options_, *split_.train, *model_);
+  }
+  const train::recipe& plan() const { return plan_; }
+  const bit::resnet_config& config() const { return model_->config(); }
+
+  py::dict run(const py::kwargs& callbacks) {
+    const auto hooks = callbacks_of(callbacks);
+    train::training_result result;
+    {
+      const released_gil release;
+      result = train::fine_tune(*model_, split_, options_, plan_, hooks);
+    }
+    return as_dict(result);
+  }
+  py::list tensors() const {
+    py::list all;
+    for (const auto& p : model_->parameters()) {
+      py::array_t<float> values(p.shape);
+      std::copy(p.value.begin(), p.value.end(), values.mutable_data());
+      all.append(py::make_tuple(p.name, values));
+    }
+    return all;
+  }
+
+ private:
+  train::fine_tune_options options_;
+  data::dataset_split split_;
+  std::unique_ptr<train::tunable_model> model_;
+  train::recipe plan_;
+};
+
+py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& config, const dataset_handle& images,
+                  std::size_t crop, const std::string& resampling, std::size_t batch, std::size_t workers,
+                  bool skip_corrupt, std::size_t threads) {
+  data::augment_spec spec{.resize = crop, .crop = crop};
+  spec.method = resampling_of(resampling);
+  bit::run_options run;
+  run.threads = threads_or_default(threads);
+  train::evaluation found;
+  {
+    const released_gil release;
+    const auto model = bit::resnet_v2<bit::cpu<float>>(config, from.tensors).freeze();
+    const std::vector<std::string> logits{"logits"};
+    found = train::evaluate(
+        [&](const bit::image_view<float>& x, float* out) {
+          {
+            std::optional<py::gil_scoped_acquire> gil;
+            take_gil([&] { gil.emplace(); });
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+          }
+          model.run(x, logits, std::vector<float*>{out}, run);
+        },
+        config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt});
+  }
+  return as_dict(found);
+}
+
+}  // namespace
+
+void register_fine_tune(py::module_& m) {
+  py::class_<fine_tuning>(m, "FineTuning", "A run: its recipe, decided when it is made, and its steps.")
+      .def(py::init<const bit::io::checkpoint&, const dataset_handle&, const dataset_handle*, const py::kwargs&>(),
+           py::arg("checkpoint"), py::arg("images"), py::arg("validation"))
+      .def("run", &fine_tuning::run,
+           "Train to the end. Callbacks: on_part, on_step, on_evaluation, on_checkpoint, on_skipped, should_stop.")
+      .def("tensors", &fine_tuning::tensors, "(official name, copy of the values) of every parameter.")
+      .def_property_readonly("config", &fine_tuning::config)
+      .def_property_readonly("recipe", [](const fine_tuning& f) { return to_string(f.plan()); })
+      .def_property_readonly("departures", [](const fine_tuning& f) { return f.plan().departures; })
+      .def_property_readonly("steps", [](const fine_tuning& f) { return f.plan().steps; })
+      .def_property_readonly("batch", [](const fine_tuning& f) { return f.plan().batch; })
+      .def_property_readonly("batch_split", [](const fine_tuning& f) { return f.plan().batch_split; })
+      .def_property_readonly("crop", [](const fine_tuning& f) { return f.plan().rule.resolution.crop; })
+      .def_property_readonly("memory_bytes", [](const fine_tuning& f) { return f.plan().memory.total(); });
+  m.def("usable_memory", &train::usable_memory, "Bytes that this process may use.");
+  m.def("evaluate", &evaluate, py::arg("checkpoint"), py::arg("config"), py::arg("images"), py::arg("crop"),
+        py::arg("resampling"), py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"));
+}

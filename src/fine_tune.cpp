@@ -1,0 +1,4 @@
+// Compiled mode: bodies of the recipe and of fine-tuning.
+#include <bit/train.hpp>
+#include <bit/train/fine_tune.ipp>
+#include <bit/train/recipe.ipp>
