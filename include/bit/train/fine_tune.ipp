@@ -43,10 +43,10 @@ class reported_loss final : public loss_function<float> {
 inline std::string model_card(const train::recipe& plan, const std::vector<std::string>& labels,
                               const std::string& name) {
   constexpr const char* methods[] = {"pillow", "pillow12", "tf"};
-  const std::string crop = std::to_string(plan.rule.resolution.crop);
   return "{" + (name.empty() ? "" : "\"name\":" + json_string(name) + ",") + "\"labels\":" + json_list(labels) +
-         ",\"preprocessing\":{\"size\":[" + crop + "," + crop + "],\"mode\":\"squash\",\"resampling\":\"" +
-         methods[static_cast<std::size_t>(plan.augmentation.method)] + "\"}}";
+         ",\"preprocessing\":{\"size\":" + std::to_string(plan.rule.resolution.crop) +
+         ",\"mode\":\"squash\",\"resampling\":\"" + methods[static_cast<std::size_t>(plan.augmentation.method)] +
+         "\"}}";
 }
 
 /// The run's identity for its checkpoints.

@@ -12,7 +12,7 @@ from pybit.cli import _common
 
 NAME = "eval"
 HELP = "loss, top-1 and top-5 of a checkpoint on labelled images"
-_EPILOG = """DATA is a folder of images, a CSV list, or a CIFAR archive. Measured is its part for validation (val/ ...)
+_EPILOG = """DATA is a folder of images, a CSV list, or a CIFAR archive. Measured is its part for validation (val/)
 if it has one; otherwise the images that the run held out, if the checkpoint comes from `pybit train`; otherwise all.
 Images are squashed to the model's input size, as the reference evaluates.
 
