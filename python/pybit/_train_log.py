@@ -56,7 +56,7 @@ class TrainLog:
             self._logger.addHandler(handler)
         # A full disk must end the run by the library's error, not by a traceback for each line.
         self._file.handleError = lambda record: None  # type: ignore[method-assign]
-        self._steps = 0
+        self._steps, self._told = 0, 0
         self._recent: list[tuple[float, int]] = []
 
     def begin(self, steps: int) -> None:
@@ -82,18 +82,22 @@ class TrainLog:
     def on_step(
         self, step: int, loss: float, rate: float, images: int, load: float, gradients: float, update: float
     ) -> None:
-        """The live line: throughput over the last steps and what is left."""
-        if not self._live:
-            return
+        """The live line, and once, after the second step, the time that the run will take."""
+        self._told += 1
         self._recent = [*self._recent[-20:], (time.monotonic(), images)]
+        if not self._live and self._told != 2:
+            return
         seconds = max(self._recent[-1][0] - self._recent[0][0], 1e-9)
         done = len(self._recent) - 1
         rest = (self._steps - step) * seconds / done
         speed = sum(n for _, n in self._recent[1:]) / seconds
-        self._stream.show(
-            f"step {step}/{self._steps}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} images/s  "
-            f"{time.strftime('%H:%M:%S', time.gmtime(rest))} left"
-        )
+        left = f"{int(rest // 3600)}:{int(rest // 60 % 60):02}:{int(rest % 60):02}"
+        if self._told == 2:
+            self._logger.info("about %s left at %.1f images/s, evaluations apart", left, speed)
+        if self._live:
+            self._stream.show(
+                f"step {step}/{self._steps}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} images/s  {left} left"
+            )
 
     def on_evaluation(self, step: int, found: Evaluation) -> None:
         """bit_pytorch's line."""
