@@ -284,3 +284,35 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(
     out = capsys.readouterr().out
     assert "flips       always" in out and "habits of bit_jax" in out
     assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(place: Path, tmp_path: Path) -> None:
+    first = start(command(place, tmp_path, "--steps", "2000"))
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "[step 1" in line:
+            break
+    code, err = finish(start(command(place, tmp_path, "--steps", "2000")))
+    assert code == 1 and "another process is training in" in err
+    assert first.poll() is None  # not disturbed
+    first.send_signal(signal.SIGTERM)
+    assert finish(first)[0] == 128 + signal.SIGTERM
+
+
+def test_a_terminal_shows_a_live_line_instead_of_each_step(place: Path, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    arguments = [sys.executable, "-m", "pybit.train", *command(place, tmp_path, "--steps", "4")]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # the other end was closed
+        pass
+    os.close(ours)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert re.search(r"\rstep 4/4  loss \d\.\d{4}  lr \d\.\de-\d\d  \d+\.\d images/s  0:00:00 left\x1b\[K", text)
+    assert "Validation@4" in text and "[step" not in text
+    assert "[step 3 (2/2)]" in (tmp_path / "run/train.log").read_text()
