@@ -138,7 +138,7 @@ struct cpu_training_builder {
     stem_operation<float> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
                              s.window, p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
     statistics(op, s.statistics, s.y);
-    emit(std::move(op), values_of(s));
+    emit(op, values_of(s));
   }
   void operator()(const conv_step& s) {
     if (winograd_applies(s)) {
@@ -146,7 +146,7 @@ struct cpu_training_builder {
       if (form != kernel_form::direct) {
         winograd_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main, form), 2);
         statistics(op, s.statistics, s.y);
-        return emit(std::move(op), values_of(s));
+        return emit(op, values_of(s));
       }
     }
     conv_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main));
@@ -187,7 +187,7 @@ struct cpu_training_builder {
     if (s.passed) op.add_passed(map(*s.passed));
     step_values values = values_of(s);
     values.writes.push_back(id);
-    emit(std::move(op), std::move(values));
+    emit(op, std::move(values));
     emit(norm_parameters_operation{images(s.x), channels, constants.at(p[s.norm.gamma]).gradient,
                                    constants.at(p[s.norm.beta]).gradient},
          touching({id}, {}));
