@@ -51,12 +51,12 @@ TEST_CASE("the adjoints of conv2d are its gradients for every window") {
   const bit::window windows[] = {{1, 1, 0, 1}, {1, 2, 0, 1}, {3, 1, 1, 1}, {3, 2, 1, 1},
                                  {3, 1, 2, 2}, {3, 2, 2, 2}, {7, 2, 3, 1}};
   for (const bit::window& w : windows)
-    for (const auto& [height, width] : {std::pair{1, 1}, std::pair{5, 4}, std::pair{8, 7}}) {
+    for (const auto& size : {std::pair{1, 1}, std::pair{5, 4}, std::pair{8, 7}}) {
       CAPTURE(w.size);
       CAPTURE(w.stride);
       CAPTURE(w.dilation);
-      CAPTURE(height);
-      const auto h = static_cast<std::size_t>(height), k = static_cast<std::size_t>(width);
+      CAPTURE(size.first);
+      const auto h = static_cast<std::size_t>(size.first), k = static_cast<std::size_t>(size.second);
       const map x = random_map({2, h, k, 3}, 3), kernel = random_map({w.size, w.size, 3, 4}, 4);
       const map dy = random_map({2, w.out(h), w.out(k), 4}, 5);
       CHECK(adjoint_error(x, ref::conv2d_input_adjoint(dy, kernel, w, h, k), dy,

@@ -78,8 +78,8 @@ TEST_CASE("a short batch and any split weigh every image alike") {
 }
 
 TEST_CASE("parts of a step cover its images once, in order") {
-  for (const std::size_t size : {0, 1, 7, 512})
-    for (const std::size_t parts : {1, 3, 8, 600}) {
+  for (const std::size_t size : {0u, 1u, 7u, 512u})
+    for (const std::size_t parts : {1u, 3u, 8u, 600u}) {
       std::size_t next = 0;
       for (std::size_t part = 0; part < parts; ++part) {
         const auto [first, count] = range_of_part(size, part, parts);
