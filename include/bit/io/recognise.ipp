@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/io/checkpoint.hpp>
 #include <bit/io/convert.hpp>
@@ -222,14 +223,10 @@ inline void recognise_into(io::checkpoint& into, std::vector<io::raw_tensor> ten
 namespace bit::inline v0::io {
 
 BIT_FUNC std::map<std::string, std::string> config_metadata(const resnet_config& config) {
-  const auto shortest = [](double value) {
-    char text[32];
-    return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
-  };
   return {{"bit.groups", std::to_string(config.groups)},
           {"bit.output_stride", std::to_string(config.output_stride)},
-          {"bit.group_norm_eps", shortest(config.group_norm_eps)},
-          {"bit.weight_eps", shortest(config.weight_eps)}};
+          {"bit.group_norm_eps", detail::number_text(config.group_norm_eps)},
+          {"bit.weight_eps", detail::number_text(config.weight_eps)}};
 }
 
 }  // namespace bit::inline v0::io

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include <bit/detail/crc32.hpp>
 #include <bit/detail/json.hpp>
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/io/file.hpp>
 #include <bit/io/safetensors.hpp>
@@ -35,12 +35,6 @@ inline std::vector<training_tensor> training_tensors(std::span<const trainable_p
   return tensors;
 }
 
-/// The shortest text that reads back as the same number.
-inline std::string exact_text(double value) {
-  std::array<char, 32> text;
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
-}
-
 inline std::map<std::string, std::string> training_metadata(const train::training_state& state,
                                                             const train::optimiser* by, std::uint32_t checksum) {
   auto metadata = state.metadata;
@@ -51,7 +45,7 @@ inline std::map<std::string, std::string> training_metadata(const train::trainin
   metadata["bit.training.flags"] = json_object(state.flags);
   metadata["bit.training.crc32"] = std::to_string(checksum);
   if (state.best) {
-    metadata["bit.training.best"] = exact_text(*state.best);
+    metadata["bit.training.best"] = number_text(*state.best);
     metadata["bit.training.best_step"] = std::to_string(state.best_step);
   }
   if (by) {

@@ -3,9 +3,9 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <utility>
 
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/hyper_rule.hpp>
 
@@ -15,11 +15,8 @@ namespace bit::inline v0::detail {
 inline constexpr std::size_t small_area = 96 * 96;
 inline constexpr std::size_t small_set = 20'000, medium_set = 500'000;
 
-inline std::string number_text(double x) {
-  std::array<char, 32> text{};
-  const int length = std::snprintf(text.data(), text.size(), "%g", x);
-  return std::string(text.data(), static_cast<std::size_t>(length));
-}
+/// Six digits, enough for a rate.
+inline std::string rate_text(double x) { return number_text(x, std::chars_format::general, 6); }
 
 }  // namespace bit::inline v0::detail
 
@@ -40,9 +37,9 @@ BIT_FUNC void validate(const hyper_rule& rule) {
     throw config_error("[hyper_rule] expected images of at least 1 x 1, got " + std::to_string(rule.images.height) +
                        " x " + std::to_string(rule.images.width));
   if (!(rule.base_lr > 0) || !std::isfinite(rule.base_lr))
-    throw config_error("[hyper_rule] expected a positive base_lr, got " + detail::number_text(rule.base_lr));
+    throw config_error("[hyper_rule] expected a positive base_lr, got " + detail::rate_text(rule.base_lr));
   if (!(rule.mixup_alpha >= 0) || !std::isfinite(rule.mixup_alpha))
-    throw config_error("[hyper_rule] expected mixup_alpha of at least 0, got " + detail::number_text(rule.mixup_alpha));
+    throw config_error("[hyper_rule] expected mixup_alpha of at least 0, got " + detail::rate_text(rule.mixup_alpha));
   if (rule.resolution.crop == 0 || rule.resolution.crop > rule.resolution.resize)
     throw config_error("[hyper_rule] expected 1 <= crop <= resize, got crop " + std::to_string(rule.resolution.crop) +
                        " and resize " + std::to_string(rule.resolution.resize));
@@ -83,13 +80,13 @@ BIT_FUNC std::string to_string(const hyper_rule& rule) {
   std::string text = "BiT-HyperRule for " + count(rule.num_examples) + " images of " + count(rule.images.height) +
                      " x " + count(rule.images.width) + "\n  resolution  resize to " + count(rule.resolution.resize) +
                      ", crop " + count(rule.resolution.crop) + "\n  mixup       " +
-                     (rule.mixup_alpha > 0 ? "alpha " + detail::number_text(rule.mixup_alpha) : "none") +
+                     (rule.mixup_alpha > 0 ? "alpha " + detail::rate_text(rule.mixup_alpha) : "none") +
                      "\n  steps       " + count(rule.steps()) + "\n  rate        0 to " +
-                     detail::number_text(rule.base_lr);
+                     detail::rate_text(rule.base_lr);
   if (!rule.schedule.empty()) text += " until step " + count(rule.schedule.front());
   double rate = rule.base_lr;
   for (std::size_t i = 1; i + 1 < rule.schedule.size(); ++i)
-    text += ", " + detail::number_text(rate /= 10) + " after " + count(rule.schedule[i]);
+    text += ", " + detail::rate_text(rate /= 10) + " after " + count(rule.schedule[i]);
   return text;
 }
 

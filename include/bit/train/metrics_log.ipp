@@ -4,13 +4,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cmath>
 #include <cstring>
 
 #include <bit/detail/json.hpp>
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/metrics_log.hpp>
 
@@ -24,11 +23,8 @@ BIT_FUNC metrics_line& metrics_line::add(std::string_view key, std::string_view 
 }
 
 BIT_FUNC metrics_line& metrics_line::add(std::string_view key, double value) {
-  std::array<char, 32> digits;
-  const char* const end =
-      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::general, 9).ptr;
   text_ += ',' + detail::json_string(key) + ':' +
-           (std::isfinite(value) ? std::string(static_cast<const char*>(digits.data()), end) : "null");
+           (std::isfinite(value) ? detail::number_text(value, std::chars_format::general, 9) : "null");
   return *this;
 }
 

@@ -4,25 +4,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <bit/detail/crc32.hpp>
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/recipe.hpp>
-#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <span>
 
 namespace bit::inline v0::detail {
-
-/// The shortest text that reads back as the same number: flags are compared by it.
-inline std::string shortest(double value) {
-  std::array<char, 32> text;
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
-}
 
 /// The rule's schedule shortened or stretched to `steps`, in the same proportions as far as whole steps allow.
 inline std::vector<std::size_t> scaled_schedule(const std::vector<std::size_t>& schedule, std::size_t steps) {
@@ -42,10 +34,9 @@ inline std::string joined(const std::vector<std::size_t>& numbers) {
 }
 
 inline std::string size_text(std::uint64_t bytes) {
-  char text[32];
   const double gib = static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
-  std::snprintf(text, sizeof text, gib < 1 ? "%.0f MiB" : "%.1f GiB", gib < 1 ? gib * 1024 : gib);
-  return text;
+  return gib < 1 ? number_text(gib * 1024, std::chars_format::fixed, 0) + " MiB"
+                 : number_text(gib, std::chars_format::fixed, 1) + " GiB";
 }
 
 /// Values, gradients and momentum, and each kernel packed for the way there and the way back: as it is, and where a
@@ -85,7 +76,7 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
   const auto count = [](std::size_t n) { return std::to_string(n); };
   std::vector<std::string> said;
   if (plan.rule.base_lr != own.base_lr)
-    said.push_back("base_lr " + shortest(plan.rule.base_lr) + " instead of " + shortest(own.base_lr));
+    said.push_back("base_lr " + number_text(plan.rule.base_lr) + " instead of " + number_text(own.base_lr));
   if (plan.batch != train::hyper_rule_batch)
     said.push_back("batch " + count(plan.batch) + " instead of " + count(train::hyper_rule_batch) +
                    "; rate and steps are not scaled with it");
@@ -95,17 +86,17 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
     said.push_back("resize " + count(plan.rule.resolution.resize) + ", crop " + count(plan.rule.resolution.crop) +
                    " instead of " + count(own.resolution.resize) + ", " + count(own.resolution.crop));
   if (plan.rule.mixup_alpha != own.mixup_alpha)
-    said.push_back("mixup alpha " + shortest(plan.rule.mixup_alpha) + " instead of " + shortest(own.mixup_alpha));
+    said.push_back("mixup alpha " + number_text(plan.rule.mixup_alpha) + " instead of " + number_text(own.mixup_alpha));
   if (plan.rule.num_examples != plan.examples)
     said.push_back("the rule was told " + count(plan.rule.num_examples) + " examples; the set has " +
                    count(plan.examples));
   if (options.sgd.momentum != train::hyper_rule_momentum)
-    said.push_back("momentum " + shortest(options.sgd.momentum) + " instead of 0.9");
+    said.push_back("momentum " + number_text(options.sgd.momentum) + " instead of 0.9");
   if (options.sgd.nesterov) said.push_back("Nesterov momentum");
   if (options.sgd.parameters.weight_decay != 0)
-    said.push_back("weight decay " + shortest(options.sgd.parameters.weight_decay) + "; the rule has none");
-  if (options.sgd.clip_norm > 0) said.push_back("gradients clipped to norm " + shortest(options.sgd.clip_norm));
-  if (options.label_smoothing > 0) said.push_back("label smoothing " + shortest(options.label_smoothing));
+    said.push_back("weight decay " + number_text(options.sgd.parameters.weight_decay) + "; the rule has none");
+  if (options.sgd.clip_norm > 0) said.push_back("gradients clipped to norm " + number_text(options.sgd.clip_norm));
+  if (options.label_smoothing > 0) said.push_back("label smoothing " + number_text(options.label_smoothing));
   if (!options.sgd.parameters.train.empty() || !options.sgd.parameters.freeze.empty())
     said.push_back("not all layers learn");
   if (plan.habits == train::compatibility::none) return said;
@@ -238,27 +229,27 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   flags["labels_crc32"] = std::to_string(detail::crc32_of(std::as_bytes(std::span(labels)), 0));
   flags["batch"] = count(plan.batch);
   flags["batch_split"] = count(plan.batch_split);
-  flags["base_lr"] = detail::shortest(plan.rule.base_lr);
+  flags["base_lr"] = detail::number_text(plan.rule.base_lr);
   flags["schedule"] = detail::joined(plan.rule.schedule);
   flags["steps"] = count(plan.steps);
-  flags["mixup"] = detail::shortest(plan.rule.mixup_alpha);
+  flags["mixup"] = detail::number_text(plan.rule.mixup_alpha);
   flags["resize"] = count(plan.rule.resolution.resize);
   flags["crop"] = count(plan.rule.resolution.crop);
   flags["flip"] = count(static_cast<std::size_t>(plan.augmentation.flip));
   flags["resampling"] = count(static_cast<std::size_t>(plan.augmentation.method));
   flags["compat"] = to_string(plan.habits);
-  flags["momentum"] = detail::shortest(options.sgd.momentum);
+  flags["momentum"] = detail::number_text(options.sgd.momentum);
   flags["nesterov"] = options.sgd.nesterov ? "yes" : "no";
-  flags["clip_norm"] = detail::shortest(options.sgd.clip_norm);
-  flags["label_smoothing"] = detail::shortest(options.label_smoothing);
+  flags["clip_norm"] = detail::number_text(options.sgd.clip_norm);
+  flags["label_smoothing"] = detail::number_text(options.label_smoothing);
   const auto& rules = options.sgd.parameters;
-  flags["weight_decay"] = detail::shortest(rules.weight_decay);
-  flags["layer_decay"] = detail::shortest(rules.layer_decay);
+  flags["weight_decay"] = detail::number_text(rules.weight_decay);
+  flags["layer_decay"] = detail::number_text(rules.layer_decay);
   for (const auto& pattern : rules.train) flags["train"] += pattern + " ";
   for (const auto& pattern : rules.freeze) flags["freeze"] += pattern + " ";
   for (const auto& g : rules.groups)
-    flags["groups"] += g.pattern + " " + detail::shortest(g.rate_scale) + " " +
-                       (g.weight_decay ? detail::shortest(*g.weight_decay) : "-") + " ";
+    flags["groups"] += g.pattern + " " + detail::number_text(g.rate_scale) + " " +
+                       (g.weight_decay ? detail::number_text(*g.weight_decay) : "-") + " ";
   return flags;
 }
 

@@ -1,7 +1,6 @@
 // What the tests of io/ share: a folder that goes away, a tiny network, hand-made zip archives, error texts.
 #pragma once
 
-#include <unistd.h>
 #include <bit/detail/crc32.hpp>
 #include <bit/error.hpp>
 #include <bit/io.hpp>
@@ -15,33 +14,13 @@
 #include <string>
 #include <vector>
 
+#include "../scratch.hpp"
+
 namespace fixture {
 
-/// A folder for one test case.
-class folder {
- public:
-  folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bit_io_XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~folder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::size_t entries() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path_), {}));
-  }
-
- private:
-  std::filesystem::path path_;
-};
-
-inline void save(const std::filesystem::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-inline std::string load(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+using folder = scratch_folder;
+using ::load;
+using ::save;
 
 /// The smallest network that 32 groups allow: two million parameters.
 inline bit::resnet_config small_config() { return {.units = {1, 1, 1, 1}, .stem_channels = 32, .num_classes = 3}; }
@@ -81,15 +60,10 @@ inline bool same_tensors(const std::vector<bit::named_tensor>& a, const std::vec
   return true;
 }
 
-/// The text of the E that `action` throws; "" if it throws nothing. Other exceptions pass.
-template <class E = bit::format_error, class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return {};
+/// The text of the format_error that `action` throws; "" if it throws nothing. Other exceptions pass.
+template <class Action>
+std::string format_message_of(Action&& action) {
+  return message_of<bit::format_error>(action);
 }
 
 /// Overwrites a little-endian number inside `bytes`.

@@ -6,11 +6,9 @@
 
 using bit::io::naming;
 using bit::io::open_checkpoint;
-using fixture::message_of;
+using fixture::format_message_of;
 
 namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Values in memory as a stored tensor in the official layout.
 class float_data final : public bit::io::raw_data {
@@ -90,8 +88,8 @@ TEST_CASE("wrapper prefixes and numbered convolutions are seen through") {
   }
   auto raw = raw_tensors(config);  // a prefix on some names is no wrapper
   raw[0].name.insert(0, "module/");
-  CHECK(
-      contains(message_of([&] { bit::io::recognise(std::move(raw), "x"); }), "1 unexpected: module/resnet/root_block"));
+  CHECK(contains(format_message_of([&] { bit::io::recognise(std::move(raw), "x"); }),
+                 "1 unexpected: module/resnet/root_block"));
 }
 
 TEST_CASE("case 14: missing, unexpected and mis-shaped tensors are all listed at once") {
@@ -100,7 +98,7 @@ TEST_CASE("case 14: missing, unexpected and mis-shaped tensors are all listed at
   named(raw, "resnet/group_norm/beta").shape = {7};
   raw.push_back({"global_step", bit::io::dtype::int64, {}, std::make_shared<float_data>(std::vector<float>(2))});
   named(raw, "resnet/block1/unit01/a/group_norm/beta").type = bit::io::dtype::int32;
-  const std::string message = message_of([&] { bit::io::recognise(raw, "net.npz"); });
+  const std::string message = format_message_of([&] { bit::io::recognise(raw, "net.npz"); });
   CHECK(contains(message, "[checkpoint] net.npz: "));
   CHECK(contains(message, "units {1,1,1,1}, stem 32, 3 input channels, 3 classes"));
   CHECK(contains(message, "\n  1 missing: resnet/head/conv2d/bias\n"));
@@ -119,7 +117,7 @@ TEST_CASE("case 14: a wrong network lists what it lacks under its own names, sor
   std::erase_if(raw, [](const auto& t) {
     return t.name == "stem.conv.weight" || t.name.starts_with("stages.2.blocks.1.") || t.name.starts_with("stages.0.");
   });
-  const std::string message = message_of([&] { bit::io::recognise(std::move(raw), "x"); });
+  const std::string message = format_message_of([&] { bit::io::recognise(std::move(raw), "x"); });
   CHECK(contains(message, "(timm names)"));
   CHECK(contains(message, "stages.0.blocks.0.conv1.weight, stages.0.blocks.0.conv2.weight"));
   CHECK(contains(message, "more"));
@@ -130,7 +128,7 @@ TEST_CASE("two tensors for one parameter are refused") {
   auto twin = named(raw, "resnet/root_block/standardized_conv2d/kernel");
   twin.name = "resnet/root_block/standardized_conv2d_1/kernel";
   raw.push_back(twin);
-  CHECK(contains(message_of([&] { bit::io::recognise(std::move(raw), "x"); }), "are the same parameter"));
+  CHECK(contains(format_message_of([&] { bit::io::recognise(std::move(raw), "x"); }), "are the same parameter"));
 }
 
 TEST_CASE("extra tensors are ignored only on request, and noted") {
@@ -143,12 +141,12 @@ TEST_CASE("extra tensors are ignored only on request, and noted") {
 }
 
 TEST_CASE("tensors of no BiT network are refused with some of their names") {
-  const std::string message = message_of([] {
+  const std::string message = format_message_of([] {
     bit::io::recognise(
         {{"fc.weight", bit::io::dtype::float32, {2}, std::make_shared<float_data>(std::vector<float>(2))}}, "x");
   });
   CHECK(contains(message, "got 1 others: fc.weight"));
-  CHECK(contains(message_of([] { bit::io::recognise({}, "x"); }), "got 0 others"));
+  CHECK(contains(format_message_of([] { bit::io::recognise({}, "x"); }), "got 0 others"));
 }
 
 TEST_CASE("a file name that contradicts the tensors is refused, or noted on request") {
@@ -159,13 +157,13 @@ TEST_CASE("a file name that contradicts the tensors is refused, or noted on requ
     INFO(name);
     CHECK_NOTHROW(bit::io::recognise(raw, name));
   }
-  const std::string message = message_of([&] { bit::io::recognise(raw, "x/BiT-M-R101x3.npz"); });
+  const std::string message = format_message_of([&] { bit::io::recognise(raw, "x/BiT-M-R101x3.npz"); });
   CHECK(contains(message, "the file is named R101x3, its tensors make R50x1"));
   const auto found = bit::io::recognise(raw, "x/BiT-M-R101x3.npz", {.allow_name_mismatch = true});
   REQUIRE(found.problems.size() == 1);
   CHECK(contains(found.problems[0], "named R101x3"));
   // The released file that holds a width-1 network under a width-3 name.
-  CHECK(contains(message_of([&] { bit::io::recognise(raw, "x/BiT-S-R50x3.h5"); }),
+  CHECK(contains(format_message_of([&] { bit::io::recognise(raw, "x/BiT-S-R50x3.h5"); }),
                  "known to hold another network; take BiT-S-R50x3.npz"));
 }
 
@@ -184,6 +182,6 @@ TEST_CASE("case 15: NaN and infinite weights and constant filters are found, and
     kernel[7] = bad;
     named(raw, clean.tensors[0].name).data = std::make_shared<float_data>(kernel);
     CHECK(contains(find_bad_values(bit::io::recognise(raw, "x")).at(0), "1 of 4704 values are NaN or infinite"));
-    CHECK(contains(message_of([&] { bit::io::recognise(raw, "x", {.check_values = true}); }), "NaN"));
+    CHECK(contains(format_message_of([&] { bit::io::recognise(raw, "x", {.check_values = true}); }), "NaN"));
   }
 }

@@ -5,19 +5,15 @@
 
 using bit::io::naming;
 using bit::io::open_checkpoint;
-using fixture::message_of;
+using fixture::format_message_of;
 
-namespace {
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("case 13: what people save as .npz by mistake is called by its name") {
   const fixture::folder folder;
   const auto refusal = [&](const std::string& bytes, const std::string& name = "BiT-M-R50x1.npz") {
     fixture::save(folder / name, bytes);
-    return message_of([&] { open_checkpoint(folder / name); });
+    return format_message_of([&] { open_checkpoint(folder / name); });
   };
   CHECK(contains(refusal("<!DOCTYPE html><html>404"), "a web page"));
   CHECK(contains(refusal("\xef\xbb\xbf \n<?xml version='1.0'?><Error><Code>NoSuchKey</Code>"), "a web page"));
@@ -80,7 +76,7 @@ TEST_CASE("opening reads headers only: damaged values are found when their tenso
   for (const auto mode : {bit::io::read_mode::map, bit::io::read_mode::copy}) {
     const auto open = open_checkpoint(folder / "x.npz", {.mode = mode});
     std::string messages;
-    for (const auto& tensor : open.tensors) messages += message_of([&] { fixture::values_of(tensor); });
+    for (const auto& tensor : open.tensors) messages += format_message_of([&] { fixture::values_of(tensor); });
     CHECK(contains(messages, "its CRC-32 differs"));
     CHECK(messages.find("[npz]") == messages.rfind("[npz]"));  // the other tensors are whole
   }
@@ -104,11 +100,11 @@ TEST_CASE("metadata completes the configuration, and nonsense in it is refused")
     auto wrong = metadata;
     wrong[key] = value;
     bit::io::write_safetensors(path, fixture::make_tensors(config), naming::timm, wrong);
-    CHECK_FALSE(message_of([&] { open_checkpoint(path); }).empty());
+    CHECK_FALSE(format_message_of([&] { open_checkpoint(path); }).empty());
   }
   bit::io::write_safetensors(path,
                              fixture::make_tensors(config));  // one channel is not divisible by the usual 32 groups
-  CHECK(contains(message_of([&] { open_checkpoint(path); }), "no network can have its sizes"));
+  CHECK(contains(format_message_of([&] { open_checkpoint(path); }), "no network can have its sizes"));
 }
 
 TEST_CASE("stored float32 is offered in place when mapped, and survives release and the removal of the file") {

@@ -3,7 +3,7 @@
 
 #include "fixture.hpp"
 
-using fixture::message_of;
+using fixture::format_message_of;
 
 namespace {
 
@@ -21,12 +21,10 @@ bit::detail::safetensors_content read(const std::string& bytes) {
 }
 
 std::string refusal(const std::string& bytes) {
-  const std::string message = message_of([&] { read(bytes); });
+  const std::string message = format_message_of([&] { read(bytes); });
   CHECK((message.empty() || message.starts_with("[safetensors] ")));
   return message;
 }
-
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 const std::string brace = "{";
 
@@ -137,6 +135,6 @@ TEST_CASE("case 01: a safetensors checkpoint cut at every byte is refused, never
   CHECK(bit::io::open_checkpoint(path).config == config);
   for (std::size_t size = std::filesystem::file_size(path); size-- > 0;) {
     std::filesystem::resize_file(path, size);
-    if (message_of([&] { bit::io::open_checkpoint(path); }).empty()) FAIL("opened when cut to " << size);
+    if (format_message_of([&] { bit::io::open_checkpoint(path); }).empty()) FAIL("opened when cut to " << size);
   }
 }

@@ -8,7 +8,7 @@
 #include "fixture.hpp"
 
 using bit::io::naming;
-using fixture::message_of;
+using fixture::format_message_of;
 
 namespace {
 
@@ -72,7 +72,7 @@ TEST_CASE("a failure on the way leaves the old file and no temporary one") {
   tensors.back().data = std::make_shared<broken>();
   for (const writer write : {as_npz, as_safetensors}) {
     fixture::save(folder / "a", "old");
-    CHECK(message_of([&] { write(folder / "a", tensors); }) == "broken");
+    CHECK(format_message_of([&] { write(folder / "a", tensors); }) == "broken");
     CHECK(fixture::load(folder / "a") == "old");
     CHECK(folder.entries() == 1);
   }

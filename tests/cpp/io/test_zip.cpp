@@ -5,7 +5,7 @@
 
 #include "fixture.hpp"
 
-using fixture::message_of;
+using fixture::format_message_of;
 using fixture::put;
 
 namespace {
@@ -48,13 +48,11 @@ std::vector<std::vector<float>> read_all(const std::string& bytes, bit::io::read
 }
 
 std::string refusal(const std::string& bytes) {
-  const std::string message = message_of([&] { read_all(bytes); });
-  CHECK(message_of([&] { read_all(bytes, bit::io::read_mode::map); }).empty() == message.empty());
+  const std::string message = format_message_of([&] { read_all(bytes); });
+  CHECK(format_message_of([&] { read_all(bytes, bit::io::read_mode::map); }).empty() == message.empty());
   CHECK((message.empty() || message.find("a.npz: ") != std::string::npos));
   return message;
 }
-
-bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -71,7 +69,7 @@ TEST_CASE("case 01: an npz cut at every byte is refused") {
   CHECK(refusal(whole).empty());
   for (std::size_t size = 0; size < whole.size(); ++size) {
     INFO(size);
-    CHECK_FALSE(message_of([&] { read_all(whole.substr(0, size)); }).empty());
+    CHECK_FALSE(format_message_of([&] { read_all(whole.substr(0, size)); }).empty());
   }
 }
 
@@ -161,7 +159,7 @@ TEST_CASE("case 10: a flipped bit in any data byte breaks the CRC-32") {
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     for (const auto mode : {bit::io::read_mode::copy, bit::io::read_mode::map}) {
       bool same = true;
-      if (message_of([&] { same = read_all(bytes, mode) == values; }).empty())
+      if (format_message_of([&] { same = read_all(bytes, mode) == values; }).empty())
         ++(same && at == zip.directory - 1 ? harmless : unnoticed);
     }
   }
@@ -173,7 +171,7 @@ TEST_CASE("case 16: member names with paths or NUL are names at most, and touch 
   const fixture::folder folder;
   for (const std::string name : {"../x.npy", "/tmp/x.npy", "a/../../x.npy", "C:\\x.npy"}) {
     fixture::save(folder / "a.npz", fixture::make_zip({{name, ramp_npy}}).bytes);
-    const std::string message = message_of([&] { bit::io::open_checkpoint(folder / "a.npz"); });
+    const std::string message = format_message_of([&] { bit::io::open_checkpoint(folder / "a.npz"); });
     CHECK(contains(message, name.substr(0, name.size() - 4).c_str()));
     CHECK(contains(message, "got 1 others"));
   }

@@ -9,18 +9,19 @@
 #include <csignal>
 #include <limits>
 
+#include "../scratch.hpp"
 #include "parameters.hpp"
-#include "scratch.hpp"
 
 using namespace bit::train;
 
 namespace {
 
-void fill(parameter_set& set, unsigned seed) {
+std::span<const bit::trainable_parameter<float>> fill(parameter_set& set, unsigned seed) {
   set.add("a/kernel", {2, 3});
   set.add("a/gamma", {4});
   set.add("empty", {0});
   set.randomise(seed);
+  return set.views;
 }
 
 training_state some_state() {
@@ -33,6 +34,14 @@ training_state some_state() {
           .best_step = 5,
           .metadata = {{"more", "text"}}};
 }
+
+/// A run with one file, "last".
+struct saved_run {
+  scratch_folder folder;
+  parameter_set set;
+  sgd by{fill(set, 1)};
+  saved_run() { save_training(folder / "last", set.views, by, some_state()); }
+};
 
 }  // namespace
 
@@ -68,12 +77,8 @@ TEST_CASE("a run's state comes back to the bit: values, state of the optimiser, 
   CHECK(folder.entries() == 1);
 }
 
-TEST_CASE("another run's file is refused with all differences and what to do, and nothing is changed") {
-  const scratch_folder folder;
-  parameter_set set;
-  fill(set, 1);
-  sgd by(set.views);
-  save_training(folder / "last", set.views, by, some_state());
+TEST_CASE_FIXTURE(saved_run,
+                  "another run's file is refused with all differences and what to do, and nothing is changed") {
   const auto before = set.values;
   training_state other = some_state();
   other.flags = {{"batch", "128"}, {"name", some_state().flags["name"]}, {"base_lr", "0.003"}};
@@ -142,12 +147,7 @@ TEST_CASE("case 10: a flipped bit in any byte of the values is found, and nothin
   CHECK(set.values == before);
 }
 
-TEST_CASE("case 01: a file cut short is refused") {
-  const scratch_folder folder;
-  parameter_set set;
-  fill(set, 1);
-  sgd by(set.views);
-  save_training(folder / "last", set.views, by, some_state());
+TEST_CASE_FIXTURE(saved_run, "case 01: a file cut short is refused") {
   const std::string good = load(folder / "last");
   for (std::size_t size = 0; size < good.size(); size += 7) {
     save(folder / "bad", good.substr(0, size));
@@ -155,12 +155,7 @@ TEST_CASE("case 01: a file cut short is refused") {
   }
 }
 
-TEST_CASE("case 19: a disk that fills leaves the old file, no other, and says where it stopped") {
-  const scratch_folder folder;
-  parameter_set set;
-  fill(set, 1);
-  sgd by(set.views);
-  save_training(folder / "last", set.views, by, some_state());
+TEST_CASE_FIXTURE(saved_run, "case 19: a disk that fills leaves the old file, no other, and says where it stopped") {
   const std::string old = load(folder / "last");
   set.randomise(2);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
@@ -183,12 +178,7 @@ TEST_CASE("case 19: a disk that fills leaves the old file, no other, and says wh
   CHECK(load(folder / "last") != old);
 }
 
-TEST_CASE("values that are not finite are not written over good ones") {
-  const scratch_folder folder;
-  parameter_set set;
-  fill(set, 1);
-  sgd by(set.views);
-  save_training(folder / "last", set.views, by, some_state());
+TEST_CASE_FIXTURE(saved_run, "values that are not finite are not written over good ones") {
   const std::string old = load(folder / "last");
   set.values[1][2] = std::numeric_limits<float>::quiet_NaN();
   CHECK(contains(message_of<bit::diverged_error>([&] { save_training(folder / "last", set.views, by, some_state()); }),

@@ -5,7 +5,7 @@
 #include <bit/train.hpp>
 #include <bit/train/fine_tune.hpp>
 
-#include "scratch.hpp"
+#include "../scratch.hpp"
 #include "tuning.hpp"
 
 using namespace bit::train;

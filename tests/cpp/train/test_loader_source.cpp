@@ -4,8 +4,8 @@
 #include <bit/train/sgd.hpp>
 #include <bit/train/trainer.hpp>
 
+#include "../scratch.hpp"
 #include "logistic_regression.hpp"
-#include "scratch.hpp"
 
 using namespace bit::train;
 namespace data = bit::data;

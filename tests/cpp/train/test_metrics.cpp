@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "scratch.hpp"
+#include "../scratch.hpp"
 
 using namespace bit::train;
 

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <memory>
 
-#include "scratch.hpp"
+#include "../scratch.hpp"
 
 using bit::train::run_folder;
 

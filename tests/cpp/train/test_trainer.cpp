@@ -6,8 +6,8 @@
 #include <functional>
 #include <memory>
 
+#include "../scratch.hpp"
 #include "logistic_regression.hpp"
-#include "scratch.hpp"
 
 using namespace bit::train;
 

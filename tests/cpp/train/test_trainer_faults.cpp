@@ -10,8 +10,8 @@
 #include <random>
 #include <thread>
 
+#include "../scratch.hpp"
 #include "logistic_regression.hpp"
-#include "scratch.hpp"
 
 using namespace bit::train;
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include <bit/config.hpp>
 #include <bit/data/types.hpp>
@@ -39,6 +40,13 @@ struct encoded_image {
       fail(info.format, size + " cannot fit into " + std::to_string(bytes.size()) + " bytes: truncated or forged");
   }
 };
+
+/// Writes both texts, cut where they do not fit; for use within a C decoder, which an exception must not cross.
+template <std::size_t size>
+void set_message(char (&to)[size], std::string_view text, std::string_view more = {}) {
+  const std::size_t length = text.copy(to, size - 1);
+  to[length + more.copy(to + length, size - 1 - length)] = '\0';
+}
 
 /// An uninitialised image of the size in `info`.
 inline rgb_image make_image(const image_info& info) {

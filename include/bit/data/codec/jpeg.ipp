@@ -55,7 +55,7 @@ inline void jpeg_on_message(j_common_ptr info, int level) {
 
 [[noreturn]] inline void jpeg_stop(j_decompress_ptr info, const char* message) {
   jpeg_session& session = jpeg_session_of(reinterpret_cast<j_common_ptr>(info));
-  std::snprintf(session.message, sizeof session.message, "%s", message);
+  set_message(session.message, message);
   std::longjmp(session.escape, 1);
 }
 

@@ -32,7 +32,7 @@ struct png_session {
 
 [[noreturn]] inline void png_on_error(png_structp png, png_const_charp message) {
   auto& session = *static_cast<png_session*>(png_get_error_ptr(png));
-  std::snprintf(session.message, sizeof session.message, "is damaged: %s", message);
+  set_message(session.message, "is damaged: ", message);
   std::longjmp(session.escape, 1);
 }
 
@@ -54,7 +54,7 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
       png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
   if (session.png != nullptr) session.info = png_create_info_struct(session.png);
   if (session.info == nullptr) {
-    std::snprintf(session.message, sizeof session.message, "decoder ran out of memory");
+    set_message(session.message, "decoder ran out of memory");
     return false;
   }
 #ifdef PNG_HANDLE_AS_UNKNOWN_SUPPORTED

@@ -11,7 +11,7 @@
 class scratch_folder {
  public:
   scratch_folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "bit_train_XXXXXX").string();
+    std::string pattern = (std::filesystem::temp_directory_path() / "bit_test_XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
   }
   scratch_folder(const scratch_folder&) = delete;
