@@ -20,7 +20,12 @@ class Entrant:
 
 
 def entrant(name: str, script: str, variant: str, memory: float) -> Entrant:
-    family = {"contend_torch.py": "torch", "contend_onnxruntime.py": "onnx", "contend_openvino.py": "openvino"}
+    family = {
+        "contend_torch.py": "torch",
+        "train_torch.py": "torch",
+        "contend_onnxruntime.py": "onnx",
+        "contend_openvino.py": "openvino",
+    }
     return Entrant(name, script, variant, family.get(script, "npz"), memory)
 
 
@@ -44,6 +49,19 @@ CONTENDERS: dict[str, tuple[Entrant, ...]] = {
         entrant("PyTorch, standardised once", "contend_torch.py", "once bf16", 2.5),
     ),
 }
+TRAINERS: dict[str, tuple[Entrant, ...]] = {
+    FP32: (
+        entrant("pybit", "train_pybit.py", "float32", 8),
+        entrant("torch.compile", "train_torch.py", "compile", 8),
+        entrant("PyTorch, channels last", "train_torch.py", "last", 8),
+        entrant("PyTorch, as released", "train_torch.py", "released", 8),
+    ),
+    BF16: (
+        entrant("pybit", "train_pybit.py", "bfloat16", 8),
+        entrant("torch.compile", "train_torch.py", "compile bf16", 8),
+        entrant("PyTorch, channels last", "train_torch.py", "last bf16", 8),
+    ),
+}
 STARTERS = (
     PYBIT,
     entrant("OpenVINO", "contend_openvino.py", "f32", 0),
@@ -65,18 +83,22 @@ class Case:
     batch: int
     threads: int = 2
     avx2: bool = False
+    training: bool = False  # a step of SGD instead of a call
 
     @property
     def name(self) -> str:
-        """As `--cases` takes it, for example R50x1-fp32-224x224-b1-t2."""
+        """As `--cases` takes it, for example R50x1-fp32-224x224-b1-t2 or train-R50x1-fp32-128x128-b16-t2."""
         size = f"{self.height}x{self.width}"
-        return f"{self.model}-{self.precision}-{size}-b{self.batch}-t{self.threads}" + ("-avx2" if self.avx2 else "")
+        name = f"{self.model}-{self.precision}-{size}-b{self.batch}-t{self.threads}"
+        return ("train-" if self.training else "") + name + ("-avx2" if self.avx2 else "")
 
     @property
     def title(self) -> str:
         """As tables show it."""
         size = f"{self.height}²" if self.height == self.width else f"{self.height}×{self.width}"
-        return f"{self.model}, {size}, batch {self.batch}"
+        return f"{self.model}, {size}, batch {self.batch}" + (
+            ", bfloat16" if self.training and self.precision == BF16 else ""
+        )
 
     @property
     def peak(self) -> str:
@@ -87,8 +109,18 @@ class Case:
     def shape(self) -> tuple[int, int, int, int]:
         return self.batch, 3, self.height, self.width
 
+    @property
+    def references(self) -> list[str]:
+        """What prepare.py makes for the check: logits of the first and the last image, or the first losses."""
+        size = f"{self.height}x{self.width}"
+        if self.training:
+            return [f"losses:{size}:{self.batch}"]
+        return [f"reference:{size}:{i}" for i in sorted({0, self.batch - 1})]
+
     def entrants(self) -> tuple[Entrant, ...]:
         """Streams need images to share; ONNX Runtime cannot be held back from AVX-512, so it misses the AVX2 cases."""
+        if self.training:
+            return TRAINERS[self.precision]
         left_out = {"OpenVINO, streams"} if self.batch < 8 or self.threads < 2 else set()
         left_out |= {"ONNX Runtime"} if self.avx2 else set()
         # Compiling keeps a second copy of weights that are 3.7 GB, and each turn there would compile anew.
@@ -111,6 +143,16 @@ ALL: tuple[Case, ...] = (
     *(Case("R50x1", FP32, 224, 224, batch, threads, avx2=True) for batch, threads in ((1, 2), (8, 2), (1, 1))),
     Case("R152x4", FP32, 224, 224, 1),
     Case("R152x4", FP32, 480, 480, 1),
+    *(
+        Case(*c, training=True)
+        for c in (
+            ("R50x1", FP32, 128, 128, 16),
+            ("R50x1", FP32, 224, 224, 4),
+            ("R101x1", FP32, 128, 128, 16),
+            ("R50x3", FP32, 128, 128, 8),
+            ("R50x1", BF16, 128, 128, 16),
+        )
+    ),
 )
 OTHER_JOBS = ("startup", "memory", "sizes")  # of R50x1, measured otherwise than by rounds
 QUICK = ("R50x1-fp32-224x224-b1-t2", "R50x1-fp32-224x224-b8-t2", "R50x1-bf16-224x224-b1-t2", "startup", "memory")

@@ -1,8 +1,9 @@
 """Makes one model's files, each of which one family of contenders reads; a process of its own, for its memory.
 
-    prepare.py FOLDER MODEL FAMILY...      families: npz, torch, onnx, openvino, reference:HxW:INDEX
+    prepare.py FOLDER MODEL FAMILY...      families: npz, torch, onnx, openvino, reference:HxW:INDEX, losses:HxW:BATCH
 
-Files that exist are kept. The reference is this library's float64 policy, the specification, on one image.
+Files that exist are kept. The reference is this library's float64 policy, the specification, on one image; of training
+it is PyTorch's first losses in float64.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ import weights
 def reference_path(folder: Path, model: str, height: int, width: int, index: int) -> Path:
     """Where the reference logits of an image are kept."""
     return folder / "reference" / f"{model}-{height}x{width}-{index}.npy"
+
+
+def losses_path(folder: Path, model: str, height: int, width: int, batch: int) -> Path:
+    """Where the reference losses of the first training steps are kept."""
+    return folder / "reference" / f"{model}-{height}x{width}-losses-{batch}.npy"
 
 
 def make_torch(folder: Path, model: str) -> None:
@@ -56,15 +62,27 @@ def make_reference(folder: Path, model: str, height: int, width: int, index: int
     np.save(path, pybit.load(folder / f"{model}.npz", dtype="float64")(x)[0])
 
 
+def make_losses(folder: Path, model: str, height: int, width: int, batch: int) -> None:
+    import train_torch
+
+    path = losses_path(folder, model, height, width, batch)
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, train_torch.reference_losses(folder, model, weights.images((batch, 3, height, width))))
+
+
+CHECKS = {"reference": (reference_path, make_reference), "losses": (losses_path, make_losses)}
+
+
 def main(folder: Path, model: str, families: list[str]) -> None:
     """Entry point."""
     for family in families:
         name, _, rest = family.partition(":")
-        if name == "reference":
-            size, _, index = rest.partition(":")
+        if name in CHECKS:
+            path_of, make = CHECKS[name]
+            size, _, number = rest.partition(":")
             height, width = map(int, size.split("x"))
-            if not reference_path(folder, model, height, width, int(index)).exists():
-                make_reference(folder, model, height, width, int(index))
+            if not path_of(folder, model, height, width, int(number)).exists():
+                make(folder, model, height, width, int(number))
             continue
         stamp = folder / f"{model}.{name}.made"
         if stamp.exists():

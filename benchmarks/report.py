@@ -17,6 +17,7 @@ TITLES = {
     "one-thread": "One thread",
     "avx2": "AVX2 pinned",
     "large": "R152x4",
+    "training": "Training",
 }
 # The figures that the project set itself (minimum to minimum against the best peer).
 GOALS = (
@@ -28,6 +29,7 @@ GOALS = (
     ("R101x3-fp32-224x224-b1-t2", 1.3),
     ("R152x2-fp32-224x224-b1-t2", 1.3),
     ("R152x4-fp32-480x480-b1-t2", 1.3),
+    ("train-R50x1-fp32-128x128-b16-t2", 1.25),
 )
 
 
@@ -42,6 +44,8 @@ def groups() -> dict[str, list[str]]:
 def _group(case: Case) -> str:
     if case.avx2:
         return "avx2"
+    if case.training:
+        return "training"
     if case.model == "R152x4":
         return "large"
     return "one-thread" if case.threads == 1 else {FP32: "fp32", BF16: "bf16"}[case.precision]
@@ -76,9 +80,22 @@ def latency_table(jobs: Jobs, names: Sequence[str]) -> str:
             mark = "" if time["clean"] else " !"
             own.append(f"{milliseconds(time['min'])} ({milliseconds(time['median'])}){mark}")
         title = job["title"] + (", AVX2" if job["case"].endswith("avx2") else "")
-        title += ", 1 thread" if "-t1" in job["case"] else ""
+        title += ", 1 thread" if job["case"].endswith("-t1") or "-t1-" in job["case"] else ""
         rows.append([title, *own, f"**{best:.2f}×**" if best else "–", share(job)])
     return markdown(["ms: least (median)", *columns, "best peer ÷ pybit", "of FMA peak"], rows)
+
+
+def training_memory_table(jobs: Jobs, names: Sequence[str]) -> str:
+    """Peak of each contender's process in its first steps."""
+    measured = [jobs[name] for name in names if name in jobs]
+    columns = list(dict.fromkeys(n for job in measured for n in job["contenders"]))
+    rows = []
+    for job in measured:
+        peaks = {n: c["peak"] for n, c in job["contenders"].items() if "peak" in c}
+        own = [megabytes(peaks[n]) if n in peaks else "–" for n in columns]
+        peer = best_peer(peaks)
+        rows.append([job["title"], *own, f"{peaks['pybit'] / peer[1]:.2f}×" if peer and "pybit" in peaks else "–"])
+    return markdown(["MB: peak of the process", *columns, "pybit ÷ leanest peer"], rows)
 
 
 def notes(jobs: Jobs, names: Sequence[str]) -> list[str]:
@@ -209,6 +226,7 @@ def write(path: Path, results: Mapping[str, Any], charts: Mapping[str, str]) -> 
     for key, names in groups().items():
         if any(name in jobs for name in names):
             text.append(f"## {TITLES[key]}\n" + latency_table(jobs, names))
+            text += [training_memory_table(jobs, names)] if key == "training" else []
             text += ["\n".join(lines)] if (lines := notes(jobs, names)) else []
             text += [f"![{TITLES[key]}](benchmarks/{charts[key]})"] if key in charts else []
     rest = {"startup": start_section, "memory": memory_section, "sizes": size_section}

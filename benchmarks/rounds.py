@@ -14,12 +14,14 @@ import numpy as np
 from cases import Case, Entrant
 from figures import gflop, parameters, summary
 from machine import Neighbours, Peak, available_memory, versions
-from prepare import reference_path
+from prepare import losses_path, reference_path
 from workers import HERE, ContenderError, Worker
 
 # Largest deviation from the float64 reference, relative to its largest logit, with which a contender takes part:
-# float32 networks deviate by 2e-6 to 3e-5, bfloat16 ones by up to 6e-2, a wrong network by about 1.
+# float32 networks deviate by 2e-6 to 3e-5, bfloat16 ones by up to 6e-2, a wrong network by about 1. Training is checked
+# by its first losses: float32 deviates by 1e-6 to 1e-5, bfloat16 by 1e-3, an update left out by 2e-2.
 TOLERANCE = {"fp32": 2e-4, "bf16": 0.2}
+LOSS_TOLERANCE = {"fp32": 2e-4, "bf16": 1e-2}
 SLOT = 0.5  # seconds that a contender's turn should last, beside its warm-up
 Say = Callable[[str], None]
 
@@ -31,16 +33,22 @@ def make_files(work: Path, model: str, families: list[str]) -> None:
 
 
 def check(worker: Worker, case: Case, work: Path) -> float:
-    """Deviation of the first and the last image's logits from the reference; too much raises ContenderError."""
+    """Deviation of the first and the last image's logits, or of the first losses, from the reference.
+
+    Too much raises ContenderError.
+    """
     path = work / "logits.npy"
     worker.ask("logits", path=str(path))
-    logits = np.load(path)
-    worst = 0.0
-    for index in {0, case.batch - 1}:
-        wanted = np.load(reference_path(work, case.model, case.height, case.width, index))
-        worst = max(worst, float(np.abs(logits[index] - wanted).max() / np.abs(wanted).max()))
-    if not worst <= TOLERANCE[case.precision]:
-        raise ContenderError(f"refused: its logits deviate by {worst:.1e} from the float64 reference")
+    found = np.load(path)
+    what, tolerance = ("losses", LOSS_TOLERANCE) if case.training else ("logits", TOLERANCE)
+    if case.training:
+        pairs = [(found, np.load(losses_path(work, case.model, case.height, case.width, case.batch)))]
+    else:
+        wanted = {i: np.load(reference_path(work, case.model, case.height, case.width, i)) for i in {0, case.batch - 1}}
+        pairs = [(found[i], logits) for i, logits in wanted.items()]
+    worst = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+    if not worst <= tolerance[case.precision]:
+        raise ContenderError(f"refused: its {what} deviate by {worst:.1e} from the float64 reference")
     return worst
 
 
@@ -50,6 +58,8 @@ def enter(entrant: Entrant, case: Case, work: Path, stack: ExitStack) -> tuple[W
     found = worker.ask("load", files=str(work), model=case.model, threads=case.threads)
     found |= worker.ask("shape", shape=case.shape, seconds=1800)
     found["error"] = check(worker, case, work)
+    if case.training:
+        found["peak"] = worker.ask("memory")["peak"]
     trial = min(worker.ask("run", warm=0, times=2)["seconds"])
     found["times"] = max(1, min(50, round(SLOT / trial)))
     return worker, found
@@ -75,10 +85,9 @@ def fits(case: Case) -> bool:
 def measure(case: Case, work: Path, rounds: int, say: Say) -> dict[str, Any]:
     """All contenders of a case, interleaved; if memory does not hold all of them, each is started anew in its turn."""
     start = time.perf_counter()
-    references = [f"reference:{case.height}x{case.width}:{i}" for i in sorted({0, case.batch - 1})]
     families = {"npz", *(e.family for e in case.entrants())}
     say(f"{case.name}: files and reference")
-    make_files(work, case.model, [f for f in ("npz", "torch", "onnx", "openvino") if f in families] + references)
+    make_files(work, case.model, [f for f in ("npz", "torch", "onnx", "openvino") if f in families] + case.references)
     together = fits(case)
     rounds = rounds if together else min(rounds, 3)
     found: dict[str, dict[str, Any]] = {}
@@ -114,7 +123,8 @@ def measure(case: Case, work: Path, rounds: int, say: Say) -> dict[str, Any]:
     return {
         "case": case.name,
         "title": case.title,
-        "gflop": gflop(case.model, case.batch, case.height, case.width),
+        # Backward multiplies twice as much as forward: once for the kernels, once for the maps.
+        "gflop": (3 if case.training else 1) * gflop(case.model, case.batch, case.height, case.width),
         "peak": {"kind": case.peak, "gflops": max(peaks)},
         "interleaved": together,
         "contenders": found,

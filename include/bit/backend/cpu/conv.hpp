@@ -3,6 +3,7 @@
 // weights; nothing like a whole-image im2col exists.
 #pragma once
 
+#include <array>
 #include <bit/backend/cpu/context.hpp>
 #include <vector>
 
@@ -11,6 +12,13 @@ namespace bit::inline v0::detail {
 /// Bytes of a packed chunk. L2 of the machines that count is 1 MiB or more; 384 KB of pixels beside 256 KB of weights
 /// measured best.
 inline constexpr std::size_t chunk_bytes = 384 * 1024;
+/// Every chunk reads all weights. Where these are more than an L3 keeps, few large chunks that do not fit L2 are the
+/// lesser evil: the 3x3 convolution of 1536 channels on 14x14 pixels (85 MB) took 13.5 ms in chunks of one row
+/// and takes 4.9 as one.
+inline constexpr std::size_t large_kernel_bytes = std::size_t{16} << 20, large_chunk_bytes = std::size_t{1536} << 10;
+/// What L2 keeps of a panel while the tiles of a chunk go over it. A larger panel is taken in slices of k; between them
+/// the sums wait in y, so only float convolutions are sliced.
+inline constexpr std::size_t slice_bytes = 384 * 1024;
 
 /// A conv_source with its operands found.
 struct conv_input {
@@ -55,6 +63,18 @@ class conv_operation {
     work_range images, panels;
     std::size_t chunk;
   };
+  /// A stretch of the sum over k: its weights, and where its pixels lie from those of the tile's first output.
+  struct stretch {
+    std::size_t source, offset, blocks;
+    const T* weights;
+  };
+  struct stretches {
+    std::array<stretch, 9> items;
+    std::size_t count = 0;
+  };
+  struct place_in_sum {
+    std::size_t panel, slice, image;
+  };
   /// A thread's scratch, per source.
   struct places {
     float *scale[2], *shift[2];
@@ -64,6 +84,9 @@ class conv_operation {
   bool by_rows() const { return sources_.front().in.window.size > 1; }
   std::size_t units() const { return by_rows() ? y_.height : y_.pixels(); }
   std::size_t panels() const { return sources_.front().in.kernel->panels; }
+  std::size_t taps() const { return sources_.front().in.window.size * sources_.front().in.window.size; }
+  /// Of 16 k in the whole sum.
+  std::size_t sum_blocks() const;
   work_range units_of(std::size_t chunk) const {
     return {cut(units(), chunks_, chunk), cut(units(), chunks_, chunk + 1)};
   }
@@ -78,6 +101,9 @@ class conv_operation {
   void multiply(const run_context& run, const item& what, const places& at, memory_range next) const;
   void multiply_panel(const run_context& run, const item& what, const places& at, std::size_t panel,
                       prefetcher& ahead) const;
+  void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, const stretches& sum,
+                      prefetcher& ahead) const;
+  stretches stretches_of(std::size_t panel, std::size_t slice) const;
   memory_range panel_memory(std::size_t panel) const;
 
   const kernel_table<T>* kernels_;
@@ -86,7 +112,7 @@ class conv_operation {
   statistics_place statistics_;
   bool has_residual_ = false, has_statistics_ = false;
   std::vector<source> sources_;
-  std::size_t chunks_ = 1, chunk_units_ = 1, images_per_item_ = 1;
+  std::size_t chunks_ = 1, chunk_units_ = 1, images_per_item_ = 1, slices_ = 1;
 };
 
 #if !BIT_HEADER_ONLY

@@ -21,7 +21,7 @@ void conv_operation<T>::add_projection(conv_input projection) {
   cut_into_chunks();
 }
 
-/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below chunk_bytes, and at
+/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
 /// least four for large maps so that threads can share an image.
 template <class T>
 void conv_operation<T>::cut_into_chunks() {
@@ -32,7 +32,8 @@ void conv_operation<T>::cut_into_chunks() {
     bytes += s.in.x.blocks * columns * block * sizeof(T);
     if (by_rows()) halo = (w.reach() - 1 + w.stride - 1) / w.stride;
   }
-  const std::size_t fit = std::max<std::size_t>(chunk_bytes / bytes, halo + 1) - halo;
+  const std::size_t limit = weight_bytes() > large_kernel_bytes ? large_chunk_bytes : chunk_bytes;
+  const std::size_t fit = std::max<std::size_t>(limit / bytes, halo + 1) - halo;
   chunks_ = (units() + fit - 1) / fit;
   if (y_.pixels() >= 784) chunks_ = std::max<std::size_t>(chunks_, 4);
   if (chunks_ > 1) chunks_ += chunks_ % 2;
@@ -43,6 +44,11 @@ void conv_operation<T>::cut_into_chunks() {
   images_per_item_ = std::max<std::size_t>(2 * chunk_bytes / (bytes * (chunk_units_ + halo)), 1);
   images_per_item_ = chunks_ > 1 || by_rows() ? 1 : std::max<std::size_t>(std::min(images_per_item_, images_), 1);
   for (source& s : sources_) s = make_source(s.in);
+  const std::size_t panel_bytes = weight_bytes() / std::max<std::size_t>(panels(), 1);
+  const bool many_tiles = by_rows() ? chunk_units_ > 1 : chunk_units_ > kernels_->tile_rows;
+  slices_ = std::is_same_v<T, float> && many_tiles
+                ? std::max<std::size_t>((panel_bytes + slice_bytes - 1) / slice_bytes, 1)
+                : 1;
 }
 
 template <class T>
@@ -72,6 +78,13 @@ std::size_t conv_operation<T>::weight_bytes() const {
   std::size_t bytes = 0;
   for (const source& s : sources_) bytes += s.in.kernel->data.size();
   return bytes;
+}
+
+template <class T>
+std::size_t conv_operation<T>::sum_blocks() const {
+  std::size_t blocks = 0;
+  for (const source& s : sources_) blocks += taps() * s.in.x.blocks;
+  return blocks;
 }
 
 template <class T>
@@ -140,61 +153,83 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
   const std::size_t line = by_rows() ? y_.width : range.end - range.begin,
                     lines = by_rows() ? range.end - range.begin : 1;
   const std::size_t tiles = lines * ((line + kernels_->tile_rows - 1) / kernels_->tile_rows);
-  const std::size_t taps = by_rows() ? sources_.front().in.window.size * sources_.front().in.window.size : 1;
-  std::size_t blocks = 0;
-  for (const source& s : sources_) blocks += taps * s.in.x.blocks;
+  const std::size_t calls = slices_ * tiles * (what.images.end - what.images.begin);
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
     const memory_range soon = panel + 1 < what.panels.end ? panel_memory(panel + 1) : next;
-    prefetcher ahead(soon, tiles * (what.images.end - what.images.begin), blocks);
+    prefetcher ahead(soon, calls, sum_blocks() / slices_);
     multiply_panel(run, what, at, panel, ahead);
   }
+}
+
+/// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends.
+template <class T>
+typename conv_operation<T>::stretches conv_operation<T>::stretches_of(std::size_t panel, std::size_t slice) const {
+  const std::size_t begin = cut(sum_blocks(), slices_, slice), end = cut(sum_blocks(), slices_, slice + 1);
+  const auto& w = sources_.front().in.window;
+  stretches found{};
+  std::size_t at = 0;  // blocks of k before this tap or source
+  for (std::size_t i = 0; i < (by_rows() ? taps() : sources_.size()); ++i) {
+    const std::size_t which = by_rows() ? 0 : i, tap = by_rows() ? i : 0;
+    const source& s = sources_[which];
+    const std::size_t first = std::max(at, begin), last = std::min(at + s.in.x.blocks, end);
+    if (first < last) {
+      const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation, skipped = first - at;
+      const std::size_t offset = ((ky * w.stride + kx % w.stride) * s.phase_columns + kx / w.stride) * block;
+      const std::size_t row = (tap * s.in.x.blocks + skipped) * block;
+      found.items[found.count++] = {which, offset + skipped * s.block_stride, last - first,
+                                    s.in.kernel->template panel<T>(panel) + row * kernels_->tile_columns};
+    }
+    at += s.in.x.blocks;
+  }
+  return found;
 }
 
 template <class T>
 void conv_operation<T>::multiply_panel(const run_context& run, const item& what, const places& at, std::size_t panel,
                                        prefetcher& ahead) const {
-  const std::size_t width = kernels_->tile_columns, panel_blocks = width / block, first_block = panel * panel_blocks;
+  for (std::size_t slice = 0; slice < slices_; ++slice) {
+    const stretches sum = stretches_of(panel, slice);
+    for (std::size_t n = what.images.begin; n < what.images.end; ++n)
+      multiply_slice(run, what, at, {panel, slice, n}, sum, ahead);
+  }
+}
+
+template <class T>
+void conv_operation<T>::multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in,
+                                       const stretches& sum, prefetcher& ahead) const {
+  const std::size_t panel_blocks = kernels_->tile_columns / block, first_block = in.panel * panel_blocks;
   const work_range range = units_of(what.chunk);
-  const bool rows = by_rows();
+  const bool rows = by_rows(), last = in.slice + 1 == slices_;
   const std::size_t line = rows ? y_.width : range.end - range.begin, lines = rows ? range.end - range.begin : 1;
   const std::size_t tiles = (line + kernels_->tile_rows - 1) / kernels_->tile_rows;
   const source& main = sources_.front();
-  const auto& w = main.in.window;
-  const std::size_t count = rows ? w.size * w.size : sources_.size();
+  const std::size_t row_stride = rows ? main.in.window.stride * main.in.window.stride * main.phase_columns * block : 0;
+  const std::size_t held = in.image - what.images.begin;
+
   std::array<segment<T>, 9> segments{};
-  std::array<std::size_t, 9> offset{};
-  for (std::size_t i = 0; i < count; ++i) {
-    const source& s = rows ? main : sources_[i];
-    const T* weights = s.in.kernel->template panel<T>(panel);
-    segments[i] = {nullptr, s.block_stride, s.in.x.blocks, weights + (rows ? i * s.in.x.blocks * block * width : 0)};
-    const std::size_t ky = i / w.size * w.dilation, kx = i % w.size * w.dilation;
-    if (rows) offset[i] = ((ky * w.stride + kx % w.stride) * main.phase_columns + kx / w.stride) * block;
+  tile_output<T> out{};
+  out.y_stride = y_.pixels() * block;
+  out.blocks = std::min(panel_blocks, y_.blocks - first_block);
+  if (has_statistics_ && last) {
+    out.statistics = statistics_.at(run, in.image) + (what.chunk * y_.blocks + first_block) * 2 * block;
+    std::fill_n(out.statistics, out.blocks * 2 * block, 0.0);
   }
-  for (std::size_t n = what.images.begin; n < what.images.end; ++n) {
-    const std::size_t held = n - what.images.begin;
-    tile_output<T> out{};
-    out.y_stride = y_.pixels() * block;
-    out.blocks = std::min(panel_blocks, y_.blocks - first_block);
-    if (has_statistics_) {
-      out.statistics = statistics_.at(run, n) + (what.chunk * y_.blocks + first_block) * 2 * block;
-      std::fill_n(out.statistics, out.blocks * 2 * block, 0.0);
-    }
-    for (std::size_t l = 0; l < lines; ++l)
-      for (std::size_t t = 0; t < tiles; ++t) {
-        const std::size_t begin = cut(line, tiles, t), size = cut(line, tiles, t + 1) - begin;
-        const std::size_t row = rows ? l * w.stride * w.stride * main.phase_columns * block : 0;
-        for (std::size_t i = 0; i < count; ++i) {
-          const std::size_t s = rows ? 0 : i;
-          segments[i].a = at.packed[s] + held * sources_[s].image_stride + row + offset[i] + begin * block;
-        }
-        const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
-        const std::size_t to = (first_block * y_.pixels() + pixel) * block;
-        out.y = y_.at<T>(run, n) + to;
-        out.residual = has_residual_ ? residual_.at<T>(run, n) + to : nullptr;
-        out.ahead = ahead.next();
-        kernels_->tile[size - 1](segments.data(), count, out);
+  for (std::size_t l = 0; l < lines; ++l)
+    for (std::size_t t = 0; t < tiles; ++t) {
+      const std::size_t begin = cut(line, tiles, t), size = cut(line, tiles, t + 1) - begin;
+      for (std::size_t i = 0; i < sum.count; ++i) {
+        const stretch& part = sum.items[i];
+        const source& s = sources_[part.source];
+        const T* a = at.packed[part.source] + held * s.image_stride + part.offset + l * row_stride + begin * block;
+        segments[i] = {a, s.block_stride, part.blocks, part.weights};
       }
-  }
+      const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
+      const std::size_t to = (first_block * y_.pixels() + pixel) * block;
+      out.y = y_.at<T>(run, in.image) + to;
+      out.residual = in.slice > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
+      out.ahead = ahead.next();
+      kernels_->tile[size - 1](segments.data(), sum.count, out);
+    }
 }
 
 }  // namespace bit::inline v0::detail
