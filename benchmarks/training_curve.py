@@ -20,9 +20,9 @@ import numpy as np
 import pybit
 import torch
 import torch_network
-import weights
 from numpy.typing import NDArray
 from training import MOMENTUM
+from weights import shapes
 
 HERE = Path(__file__).parent
 BATCH, SIDE, WARM_UP, RATE = 16, 32, 10, 0.003  # a short climb to BiT-HyperRule's rate
@@ -41,6 +41,18 @@ def batches(steps: int) -> Iterator[Batch]:
     order = np.concatenate([generator.permutation(len(images)) for _ in range(epochs)])
     for chosen in order[: steps * BATCH].reshape(steps, BATCH):
         yield np.repeat(images[chosen][:, None], 3, axis=1), digits.target[chosen]
+
+
+def start() -> dict[str, NDArray[np.float32]]:
+    """Untrained weights: kernels of variance 1 (standardisation takes it back out), norms that do nothing, head of zeros."""
+    random = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in shapes(MODEL, CLASSES).items():
+        if name.endswith("standardized_conv2d/kernel"):
+            tensors[name] = random.standard_normal(shape, np.float32)
+        else:
+            tensors[name] = np.full(shape, name.endswith("gamma"), np.float32)
+    return tensors
 
 
 def rate(step: int) -> float:
@@ -110,7 +122,7 @@ def main() -> int:
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     path = options.work / "training_curve.npz"
-    tensors = {name: weights.value(name, shape) for name, shape in weights.shapes(MODEL, CLASSES).items()}
+    tensors = start()
     np.savez(path, **dict[str, Any](tensors))
     programs = {
         "PyTorch float64": by_torch(tensors, torch.float64),
