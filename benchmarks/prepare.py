@@ -2,8 +2,7 @@
 
     prepare.py FOLDER MODEL FAMILY...      families: npz, torch, onnx, openvino, reference:HxW:INDEX, losses:HxW:BATCH
 
-Files that exist are kept. The reference is this library's float64 policy, the specification, on one image; of training
-it is PyTorch's first losses in float64.
+Files that exist are kept. The reference is PyTorch in float64: logits of one image, or the first losses of training.
 """
 
 from __future__ import annotations
@@ -54,12 +53,15 @@ def make_openvino(folder: Path, model: str) -> None:
 
 
 def make_reference(folder: Path, model: str, height: int, width: int, index: int) -> None:
-    import pybit
+    import torch
+    import torch_network
 
     path = reference_path(folder, model, height, width, index)
     path.parent.mkdir(exist_ok=True)
-    x = weights.image(index, height, width)[None].astype(np.float64)
-    np.save(path, pybit.load(folder / f"{model}.npz", dtype="float64")(x)[0])
+    state = torch.load(folder / f"{model}-released.pt", mmap=True, weights_only=True)
+    network = torch_network.from_state(state, folded=False).double()
+    with torch.inference_mode():
+        np.save(path, network(torch.from_numpy(weights.image(index, height, width)[None]).double())[0].numpy())
 
 
 def make_losses(folder: Path, model: str, height: int, width: int, batch: int) -> None:
