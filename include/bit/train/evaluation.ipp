@@ -18,9 +18,15 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const auto x = logits.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
-    std::size_t before = 0;
-    for (std::size_t k = 0; k < classes; ++k)
-      before += k != label && (!(x[k] <= x[label]) || (x[k] == x[label] && k < label));
+    const auto precedes = [&](std::size_t k, std::size_t other) {
+      return k != other && (!(x[k] <= x[other]) || (x[k] == x[other] && k < other));
+    };
+    std::size_t before = 0, first = label;
+    for (std::size_t k = 0; k < classes; ++k) {
+      before += precedes(k, label);
+      if (keep_pairs_ && precedes(k, first)) first = k;
+    }
+    if (keep_pairs_) pairs_.push_back({labels[row], static_cast<std::int64_t>(first)});
     first_ += before < 1;
     among_five_ += before < 5;
   }
@@ -30,7 +36,7 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
 BIT_FUNC evaluation evaluation_counter::result() const {
   if (examples_ == 0) return {};
   const auto n = static_cast<double>(examples_);
-  return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n};
+  return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n, pairs_};
 }
 
 }  // namespace bit::inline v0::train
