@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pybit import _build, _core
-from pybit._dataset import Dataset, Splits
+from pybit._dataset import Dataset
 from pybit._evaluate import Evaluation
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError
@@ -239,8 +239,8 @@ def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpo
 def _sets_of(data: Any) -> tuple[Dataset, Dataset | None]:
     if isinstance(data, Dataset):
         return data, None
-    if isinstance(data, Splits):
-        return data.train, data.validation
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Dataset) for part in data):
+        return data[0], data[1]
     from pybit import datasets
 
     return tuple(datasets.open(data))  # type: ignore[return-value]

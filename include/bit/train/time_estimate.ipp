@@ -12,7 +12,7 @@ namespace bit::inline v0::detail {
 
 /// What one image costs going forward.
 struct image_cost {
-  double operations = 0, map_bytes = 0;
+  double operations = 0, map_bytes = 0, steps = 0;
 };
 
 inline image_cost cost_of_image(const train::tunable_model& model, std::size_t side) {
@@ -21,6 +21,7 @@ inline image_cost cost_of_image(const train::tunable_model& model, std::size_t s
   for (const auto& row : summarise(model.network().emit({1, 3, side, side}, {&output, 1}))) {
     cost.operations += 2.0 * static_cast<double>(row.macs);
     cost.map_bytes += sizeof(float) * static_cast<double>(row.output_elements);
+    cost.steps += 1;
   }
   return cost;
 }
@@ -31,8 +32,9 @@ namespace bit::inline v0::train {
 
 BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options& options, const tunable_model& model,
                                      std::size_t validation) {
-  // Fitted to R50x1 at 128 and 224, R101x1 at 128 and a network of one unit per block at 32, batches of 4 to 32.
-  constexpr double training_part = 0.6, inference_part = 0.75, map_passes = 20, parameter_passes = 20;
+  // Fitted to the processor time of steps of R50x1 (8 images of 64, 4 of 128, 2 of 224) and of a network of one unit
+  // per block (64 of 32) on the machine of docs/benchmarks.md, 2026-11; the fit is within a fifth of each.
+  constexpr double training_part = 0.65, inference_part = 0.75, map_passes = 32, parameter_passes = 11, overhead = 5e-6;
   const auto peak = detail::measure_peak(cpu<float>::threads(options.threads), detail::default_instruction_set());
   const double flops = 1e9 * peak.fma_gflops, bandwidth = 1e9 * peak.read_gbytes;
   const auto image = detail::cost_of_image(model, plan.rule.resolution.crop);
@@ -41,10 +43,12 @@ BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options
 
   time_estimate time;
   const auto batch = static_cast<double>(plan.batch);
-  time.step = batch * (3 * image.operations / (training_part * flops) + map_passes * image.map_bytes / bandwidth) +
+  time.step = batch * (3 * image.operations / (training_part * flops) + map_passes * image.map_bytes / bandwidth +
+                       3 * image.steps * overhead) +
               parameter_passes * parameter_bytes / bandwidth;
-  time.evaluation = static_cast<double>(validation) *
-                    (image.operations / (inference_part * flops) + map_passes / 3 * image.map_bytes / bandwidth);
+  time.evaluation =
+      static_cast<double>(validation) * (image.operations / (inference_part * flops) +
+                                         map_passes / 3 * image.map_bytes / bandwidth + image.steps * overhead);
   const std::size_t evaluations = 1 + (options.eval_every != 0 ? plan.steps / options.eval_every : 0);
   time.total = static_cast<double>(plan.steps) * time.step + static_cast<double>(evaluations) * time.evaluation;
   return time;
