@@ -17,10 +17,10 @@ BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8a8f98", "#222222"
 
 
 def smoothed(values: np.ndarray) -> np.ndarray:
-    """Mean over a tenth of the run around each step."""
-    width = max(len(values) // 10, 1)
-    padded = np.pad(values, (width // 2, width - 1 - width // 2), mode="edge")
-    return np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    """Mean over a twentieth of the run around each step, over fewer steps at both ends."""
+    last = len(values) - 1
+    reach = [min(i, last - i, len(values) // 40) for i in range(len(values))]
+    return np.array([values[i - r : i + r + 1].mean() for i, r in enumerate(reach)])
 
 
 def learning_curves(runs: list[dict[str, Any]], title: str, path: Path) -> None:
@@ -32,6 +32,7 @@ def learning_curves(runs: list[dict[str, Any]], title: str, path: Path) -> None:
         2, len(runs), figsize=(5.2 * len(runs), 6), dpi=130, sharey="row", squeeze=False, layout="constrained"
     )
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    lowest = 100
     for run, loss, accuracy in zip(runs, grid[0], grid[1], strict=True):
         steps = np.arange(1, len(run["losses"]) + 1)
         loss.plot(steps, run["losses"], color=BLUE, alpha=0.25, linewidth=1, label="each step")
@@ -39,22 +40,17 @@ def learning_curves(runs: list[dict[str, Any]], title: str, path: Path) -> None:
         loss.set_title(run["title"], loc="left", fontsize=10.5)
         loss.set_ylim(0, None)
         at, found = zip(*run["evaluations"], strict=True)
-        accuracy.plot(at, [100 * v for v in found], "o-", color=BLUE, markersize=4, label="fine-tuned")
+        accuracy.plot(
+            at, [100 * v for v in found], "o-", color=BLUE, markersize=4, label=f"fine-tuned: {100 * found[-1]:.1f} %"
+        )
         for (name, value), colour, dashes in zip(run["probes"], (INK, GREY), ((6, 2), (2, 2)), strict=False):
             accuracy.axhline(
                 100 * value, color=colour, linewidth=1.4, dashes=dashes, label=f"{name}: {100 * value:.1f} %"
             )
-        accuracy.annotate(
-            f"{100 * found[-1]:.1f} %",
-            (at[-1], 100 * found[-1]),
-            (-6, -14),
-            textcoords="offset points",
-            ha="right",
-            color=BLUE,
-            fontweight="bold",
-        )
         accuracy.set_xlabel("step")
-        accuracy.set_ylim(0, 101)
+        low = min([v for _, v in run["probes"]] + list(found))
+        lowest = min(lowest, max(0, 10 * int(10 * low) - 30))
+        accuracy.set_ylim(lowest, 101)  # room for the legend below all lines
         accuracy.legend(loc="lower right", fontsize=8.5, frameon=False)
         for axes in (loss, accuracy):
             axes.grid(axis="y", alpha=0.25)
@@ -81,13 +77,13 @@ def contact_sheet(images: np.ndarray, truth: np.ndarray, found: np.ndarray, titl
             -0.45, 0.5, str(c), transform=grid[c, 0].transAxes, ha="right", va="center", fontsize=12, color=INK
         )
         members = np.flatnonzero(truth == c)
-        for cell, i in zip(grid[c], members[np.argsort(found[members] != c, kind="stable")], strict=False):
+        for cell, i in zip(grid[c], members[np.argsort(found[members] == c, kind="stable")], strict=False):
             cell.imshow(255 - images[i], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             right = found[i] == c
             cell.set_title(
                 str(found[i]),
                 fontsize=7,
-                pad=1.5,
+                pad=1.5 if right else 2.5,
                 color=BLUE if right else ORANGE,
                 fontweight="normal" if right else "bold",
             )

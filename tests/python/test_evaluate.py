@@ -141,3 +141,31 @@ def test_every_crop_size_resizes_the_shortest_edge_to_what_was_asked() -> None:
     for resize in range(1, 600, 7):
         for crop in range(1, resize, 5):
             assert int(crop / min(1.0, crop / (resize + 0.5))) == resize
+
+
+def test_a_folder_of_runs_is_no_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["eval", str(place), str(place / "digits")],
+        ["predict", str(place / "digits"), "-m", str(place)],
+    ):
+        assert cli.main(arguments) == 2
+        assert f"give one of {place / 'run'}" in capsys.readouterr().err
+
+
+def test_predict_takes_a_runs_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", str(place / "digits/3"), "--model", str(place / "run"), "--topk", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 8
+
+
+def test_a_model_of_other_classes_should_be_fine_tuned(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_model(num_classes=7).save(tmp_path / "seven.npz")
+    assert cli.main(["eval", str(tmp_path / "seven.npz"), str(place / "digits"), "--size", "32"]) == 2
+    assert "7 classes, the data set 10; fine-tune it on the set first" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_data_set_is_named(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    assert cli.main(["eval", str(place / "run"), str(tmp_path / "notes.txt")]) == 1
+    assert "expected a folder with one folder of images per class, a CSV list" in capsys.readouterr().err

@@ -2,12 +2,10 @@
 #pragma once
 
 #include <bit/detail/json.hpp>
-#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/io/head.hpp>
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/loader_source.hpp>
-#include <bit/train/loss.hpp>
 #include <bit/train/optimiser_choice.hpp>
 #include <memory>
 #include <utility>
@@ -20,38 +18,6 @@ struct part_in_work {
   std::size_t step = 0, part = 0;
   double factor = 1;  ///< of the part's loss
 };
-
-/// Sigmoid cross-entropy of labels, mixed and smoothed as cross_entropy does it: two images that are mixed give both
-/// their classes, each with its weight.
-class sigmoid_of_labels final : public loss_function<float> {
- public:
-  sigmoid_of_labels(const train::micro_batch& batch, double smoothing) : batch_(batch), smoothing_(smoothing) {
-    if (!(smoothing >= 0 && smoothing <= 1))
-      throw config_error("[fine_tune] expected label smoothing in [0,1], got " + number_text(smoothing));
-  }
-  double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
-                    std::size_t classes) const override {
-    std::vector<float> targets(n * classes, static_cast<float>(smoothing_ / static_cast<double>(classes)));
-    const auto add = [&](const std::vector<std::int64_t>& labels, double weight) {
-      for (std::size_t i = 0; i < labels.size(); ++i)
-        targets[i * classes + static_cast<std::size_t>(labels[i])] += static_cast<float>(weight * (1 - smoothing_));
-    };
-    add(batch_.labels, batch_.partners.empty() ? 1 : batch_.weight);
-    add(batch_.partners, 1 - batch_.weight);
-    return train::sigmoid_cross_entropy<float>(targets)(logits, gradient, n, classes);
-  }
-
- private:
-  const train::micro_batch& batch_;
-  double smoothing_;
-};
-
-/// The loss of a part, which must outlive it.
-inline std::unique_ptr<loss_function<float>> loss_of(const train::micro_batch& batch, train::training_loss kind,
-                                                     double smoothing) {
-  if (kind == train::training_loss::sigmoid) return std::make_unique<sigmoid_of_labels>(batch, smoothing);
-  return std::make_unique<train::cross_entropy<float>>(batch.labels, batch.partners, batch.weight, smoothing);
-}
 
 /// A loss that is reported, and for bit_pytorch's habit weighted as if its part had as many images as the others.
 class reported_loss final : public loss_function<float> {
@@ -117,7 +83,7 @@ inline void install_loss(train::trainer_options& how, const train::recipe& plan,
       report = [&work, &callbacks, parts, rate](double loss) {
         callbacks.on_part({work.step, work.part, parts, loss, rate(work.step).value_or(0)});
       };
-    return std::make_unique<reported_loss>(loss_of(batch, kind, smoothing), work.factor, report);
+    return std::make_unique<reported_loss>(make_loss(batch, kind, smoothing), work.factor, report);
   };
 }
 
@@ -135,7 +101,7 @@ BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, 
                              const batch_loader_options& loader, bool keep_pairs) {
   if (classes != images->class_names().size())
     throw config_error("[evaluate] the network has " + std::to_string(classes) + " classes, the data set " +
-                       std::to_string(images->class_names().size()));
+                       std::to_string(images->class_names().size()) + "; fine-tune it on the set first");
   evaluation_counter counter(keep_pairs);
   const sampler order(images->size(), batch, 0, {.order = sample_order::sequential, .end = epoch_end::short_batch});
   batch_loader batches(images, order, data::evaluation_of(spec), 0, 0, order.batches_per_epoch(), loader);

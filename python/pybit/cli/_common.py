@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import glob
 import json
 import os
 import sys
@@ -123,6 +124,10 @@ def run_checkpoint(path: str) -> str:
     for name in ("best.safetensors", "last.safetensors"):
         if os.path.exists(inside := os.path.join(path, name)):
             return inside
+        runs = sorted(glob.glob(os.path.join(glob.escape(path), "*", name)))
+        if runs:
+            names = ", ".join(os.path.dirname(run) for run in runs[:5])
+            raise ConfigError(f"{path} is no run's folder but holds some: give one of {names}")
     return path
 
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/loss.hpp>
+#include <bit/train/optimiser_choice.hpp>
 #include <bit/train/time_estimate.hpp>
 
 #include "../scratch.hpp"
@@ -115,12 +116,12 @@ TEST_CASE("a sigmoid loss has mixed and smoothed labels as targets") {
   batch.weight = 0.75;
   const std::vector<float> logits{0.5f, -1, 2};
   std::vector<float> gradient(3), expected(3);
-  const double loss = (*bit::detail::loss_of(batch, training_loss::sigmoid, 0.3))(logits, gradient, 1, 3);
+  const double loss = (*bit::detail::make_loss(batch, training_loss::sigmoid, 0.3))(logits, gradient, 1, 3);
   // (1-s)·weight + s/classes
   const std::vector<float> targets{0.7f * 0.25f + 0.1f, 0.1f, 0.7f * 0.75f + 0.1f};
   CHECK(loss == doctest::Approx(sigmoid_cross_entropy<float>(targets)(logits, expected, 1, 3)).epsilon(1e-6));
   for (std::size_t k = 0; k < 3; ++k) CHECK(gradient[k] == doctest::Approx(expected[k]).epsilon(1e-5));
-  CHECK_THROWS_AS(bit::detail::loss_of(batch, training_loss::sigmoid, 1.5), bit::config_error);
+  CHECK_THROWS_AS(bit::detail::make_loss(batch, training_loss::sigmoid, 1.5), bit::config_error);
 }
 
 TEST_CASE("an estimate of the time adds up, and the recipe tells it") {
