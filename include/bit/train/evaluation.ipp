@@ -18,15 +18,13 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const auto x = logits.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
-    const auto precedes = [&](std::size_t k, std::size_t other) {
-      return k != other && (!(x[k] <= x[other]) || (x[k] == x[other] && k < other));
-    };
-    std::size_t before = 0, first = label;
+    std::size_t before = 0, taken_for = label;
     for (std::size_t k = 0; k < classes; ++k) {
-      before += precedes(k, label);
-      if (keep_pairs_ && precedes(k, first)) first = k;
+      const bool precedes = k != label && (!(x[k] <= x[label]) || (x[k] == x[label] && k < label));
+      if (!precedes) continue;
+      if (++before == 1 || x[k] > x[taken_for]) taken_for = k;
     }
-    if (keep_pairs_) pairs_.push_back({labels[row], static_cast<std::int64_t>(first)});
+    if (keep_pairs_) pairs_.push_back({labels[row], static_cast<std::int64_t>(taken_for)});
     first_ += before < 1;
     among_five_ += before < 5;
   }

@@ -49,7 +49,8 @@ BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options
   time.evaluation =
       static_cast<double>(validation) * (image.operations / (inference_part * flops) +
                                          map_passes / 3 * image.map_bytes / bandwidth + image.steps * overhead);
-  const std::size_t evaluations = 1 + (options.eval_every != 0 ? plan.steps / options.eval_every : 0);
+  const std::size_t evaluations =
+      options.eval_every == 0 ? 1 : (plan.steps + options.eval_every - 1) / options.eval_every;
   time.total = static_cast<double>(plan.steps) * time.step + static_cast<double>(evaluations) * time.evaluation;
   return time;
 }

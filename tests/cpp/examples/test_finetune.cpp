@@ -91,13 +91,16 @@ TEST_CASE(
   // Killed by a signal after its second step, the run ends with the same bytes.
   std::string elsewhere = how;
   elsewhere.replace(elsewhere.find("/run "), 5, "/cut ");
-  const auto cut =
-      run("sh", "-c \"'" BIT_EXAMPLE_FINETUNE "' " + elsewhere +
-                    "6 --save_every 1 | { while read line; do echo $line; case $line in *'step 2/6'*) break;; "
-                    "esac; done; }\"");
+  save(folder / "cut.sh", "'" BIT_EXAMPLE_FINETUNE "' " + elsewhere +
+                              "6 --save_every 1 | while read line; do echo \"$line\"; "
+                              "case $line in *'step 2/6'*) exit;; esac; done");
+  const auto cut = run("sh", (folder / "cut.sh").string());
   CHECK(contains(cut.text, "step 2/6"));  // its reader has gone: the program ends by SIGPIPE at its next line
+  CHECK_FALSE(contains(cut.text, "step 6/6"));
+  CHECK(std::filesystem::exists(folder / "cut" / "last.safetensors"));
   const auto finished = run(BIT_EXAMPLE_FINETUNE, elsewhere + "6 --save_every 1");
   REQUIRE_MESSAGE(finished.code == 0, finished.text);
+  CHECK_FALSE(contains(finished.text, "step 1/6"));
   CHECK(load(folder / "cut" / "last.safetensors") == load(folder / "run" / "last.safetensors"));
 
   const auto card = bit::io::read_card(bit::io::open_checkpoint(folder / "run" / "best.safetensors"));
