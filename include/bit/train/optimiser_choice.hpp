@@ -11,7 +11,13 @@
 #include <bit/config.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/optimiser.hpp>
-#include <bit/train/recipe.hpp>
+
+namespace bit::inline v0::train {
+
+struct fine_tune_options;  // recipe.hpp, whose bodies include this file
+enum class training_loss;
+
+}  // namespace bit::inline v0::train
 
 namespace bit::inline v0::detail {
 

@@ -6,6 +6,7 @@
 #include <bit/train/adam.hpp>
 #include <bit/train/loss.hpp>
 #include <bit/train/optimiser_choice.hpp>
+#include <bit/train/recipe.hpp>
 #include <bit/train/sgd.hpp>
 
 namespace bit::inline v0::detail {
