@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ class EventLog:
 
     def _add(self, values: dict[str, float], step: int, first: int) -> None:
         if self._writer is None:
-            self._writer = self._class(str(self._folder), purge_step=first)
+            # The library's file names count seconds: a start within the same one would overwrite the file.
+            suffix = f".{time.time_ns()}"
+            self._writer = self._class(str(self._folder), purge_step=first, filename_suffix=suffix)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
