@@ -1,4 +1,4 @@
-# make demo   sets up, builds, and classifies real handwritten digits with BiT features
+# make demo   sets up, builds, and fine-tunes a small BiT on real handwritten digits
 # make test   sets up, builds, and runs every check that continuous integration runs (under 30 minutes on 2 cores)
 # make help   the other targets
 #
@@ -113,9 +113,9 @@ build/wheel/venv/bin/python:
 	$(MAKE) wheel
 
 readme: build | build/wheel/venv/bin/python
-	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots]"
+	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots,tensorboard]"
 	cmake --install build/dev --prefix build/prefix --component bit_development
-	python tools/run_readme.py README.md --python build/wheel/venv/bin/python --prefix build/prefix
+	python tools/run_readme.py README.md docs/finetuning.md --python build/wheel/venv/bin/python --prefix build/prefix
 
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:

@@ -1,6 +1,8 @@
-// Classifies images: classify CHECKPOINT.npz IMAGE...  [--labels FILE]
-// The checkpoint is any released BiT (npz) or a safetensors file; FILE has one class name per line.
+// Classifies images: classify CHECKPOINT IMAGE...  [--labels FILE]
+// The checkpoint is any released BiT (npz) or a safetensors file; one that was fine-tuned knows its classes and the size
+// of its images. FILE has one class name per line.
 #include <bit/data.hpp>
+#include <bit/io.hpp>
 #include <bit/resnet.hpp>
 #include <cstdio>
 #include <fstream>
@@ -18,10 +20,14 @@ int main(int argc, char** argv) try {
     return 2;
   }
 
-  const auto model = bit::load(arguments.front()).freeze();
+  const auto checkpoint = bit::io::open_checkpoint(arguments.front());
+  const auto card = bit::io::read_card(checkpoint);
+  if (labels.empty()) labels = card.labels;
+  const std::size_t side = card.input_size.value_or(224);
+  const auto model = bit::resnet_v2<>(checkpoint.config, checkpoint.tensors).freeze();
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const bit::rgb_image image = bit::data::read_image(arguments[i]);
-    const auto logits = model(bit::data::preprocess({&image, 1}, {.height = 224, .width = 224}));
+    const auto logits = model(bit::data::preprocess({&image, 1}, {.height = side, .width = side}));
     std::printf("%s\n", arguments[i].c_str());
     for (const auto& [index, probability] : bit::top_k(logits, 5))
       std::printf("  %6.2f %%  %s\n", 100 * probability,

@@ -1,4 +1,5 @@
 // Fine-tunes a model by BiT-HyperRule: finetune CHECKPOINT DATA FOLDER [--batch N] [--steps N] [--size RESIZE CROP]
+// [--save_every N]
 // DATA is a folder of images with a folder per class (or train/ and val/ with such folders), or CIFAR's binary archive or
 // folder. FOLDER takes the run: last.safetensors, best.safetensors, metrics.jsonl. The same command again continues it;
 // Ctrl-C saves after the step in work.
@@ -25,6 +26,8 @@ bit::train::fine_tune_options options_of(int argc, char** argv) {
     const std::string option = argv[i];
     if (option == "--batch") {
       options.batch = number(++i);
+    } else if (option == "--save_every") {
+      options.save_every = number(++i);
     } else if (option == "--steps") {
       options.steps = number(++i);
     } else if (option == "--size") {
@@ -40,8 +43,11 @@ bit::train::fine_tune_options options_of(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);  // a line at a time, into files and pipes, too
   if (argc < 4) {
-    std::fprintf(stderr, "usage: %s CHECKPOINT DATA FOLDER [--batch N] [--steps N] [--size RESIZE CROP]\n", argv[0]);
+    std::fprintf(stderr,
+                 "usage: %s CHECKPOINT DATA FOLDER [--batch N] [--steps N] [--size RESIZE CROP] [--save_every N]\n",
+                 argv[0]);
     return 2;
   }
   const auto options = options_of(argc, argv);
@@ -49,7 +55,8 @@ int main(int argc, char** argv) try {
                                                          : bit::data::open_image_folder(argv[2]);
   auto model =
       bit::train::with_new_head(bit::io::open_checkpoint(argv[1]), split.train->class_names().size());  // zeros
-  const auto plan = bit::train::resolve(options, *split.train, model);
+  auto plan = bit::train::resolve(options, *split.train, model);
+  plan.time = bit::train::estimate_time(plan, options, model, split.validation ? split.validation->size() : 0);
   std::printf("%s\n", to_string(plan).c_str());
 
   std::signal(SIGINT, [](int) { stop = 1; });

@@ -1,7 +1,8 @@
-"""Writes what the README's blocks read: readme_inputs.py FOLDER.
+"""Writes what the blocks of README.md and docs/finetuning.md read: readme_inputs.py FOLDER.
 
-A checkpoint with the name, layout and shapes of the released one and synthetic weights (released ones are not in this
-repository), a photograph that scikit-learn ships, and a folder with one folder of images per class.
+Checkpoints with the names, layout and shapes of released ones and synthetic weights (released ones are not in this
+repository), a photograph that scikit-learn ships, and a folder with one folder of images per class: parts of its two
+photographs.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ def photographs() -> dict[str, Image.Image]:
 
 def main(folder: Path) -> None:
     units, width = make_checkpoint.parse_model("BiT-M-R50x1")
-    weights = make_checkpoint.checkpoint(units, width, classes=1000, seed=7)
-    np.savez(folder / "BiT-M-R50x1-ILSVRC2012.npz", **weights)
+    for name, classes in (("BiT-M-R50x1-ILSVRC2012", 1000), ("BiT-M-R50x1", 21843)):
+        np.savez(folder / f"{name}.npz", **make_checkpoint.checkpoint(units, width, classes=classes, seed=7))
     for name, image in photographs().items():
         (folder / "photos" / name).mkdir(parents=True)
-        for i in range(4):
-            image.crop((100 * i, 60, 100 * i + 200, 260)).save(folder / "photos" / name / f"{i}.jpg")
+        for i in range(8):
+            image.crop((50 * i, 60, 50 * i + 200, 260)).save(folder / "photos" / name / f"{i}.jpg")
     photographs()["flower"].save(folder / "photo.jpg")
 
 

@@ -1,12 +1,12 @@
-"""Runs the README as a reader would: every fenced block that follows a line `<!-- ci -->`, in order, in one folder.
+"""Runs documents as a reader would: every fenced block that follows a line `<!-- ci -->`, in order, in one folder.
 
-Usage: run_readme.py README --python PYTHON --prefix PREFIX
+Usage: run_readme.py README... --python PYTHON --prefix PREFIX
   sh, bash   run by bash -e, with PYTHON's folder first on the PATH
-  python     all blocks are one program, as in a notebook
+  python     all blocks of all documents are one program, as in a notebook
   cmake      becomes the CMakeLists.txt of the C++ blocks that follow
   cpp        becomes a file, main.cpp or the one that a first line `// name.cpp` gives, and is built (without a cmake
              block against bit::bit) and run; PREFIX is where find_package(bit) looks
-The folder holds the inputs that the README names: tests/readme_inputs.py writes them there.
+The folder holds the inputs that the documents name: tests/readme_inputs.py writes them there.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Runner:
 
     def run(self, block: Block) -> None:
         """One block."""
-        print(f"-- README line {block.line}: {block.language}", flush=True)
+        print(f"-- line {block.line}: {block.language}", flush=True)
         if block.language in ("sh", "bash", "console"):
             self.call("bash", "-ec", re.sub(r"^\$ ", "", block.text, flags=re.M))
         elif block.language == "python":
@@ -130,11 +130,11 @@ class Runner:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("readme", type=Path)
+    parser.add_argument("readme", type=Path, nargs="+")
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--prefix", type=Path, required=True)
     options = parser.parse_args()
-    marked = blocks(options.readme.read_text())
+    documents = {path: blocks(path.read_text()) for path in options.readme}
     with tempfile.TemporaryDirectory(prefix="readme") as folder:
         # absolute(), not resolve(): a virtual environment's python is a link out of it.
         runner = Runner(Path(folder), options.python.absolute(), options.prefix.absolute())
@@ -142,11 +142,13 @@ def main() -> None:
         if inputs.exists():
             runner.call(sys.executable, inputs, folder)
         try:
-            for block in marked:
-                runner.run(block)
+            for path, marked in documents.items():
+                print(f"== {path}", flush=True)
+                for block in marked:
+                    runner.run(block)
         finally:
             runner.close()
-    print(f"{options.readme}: {len(marked)} blocks run")
+    print("; ".join(f"{path}: {len(marked)} blocks run" for path, marked in documents.items()))
 
 
 if __name__ == "__main__":

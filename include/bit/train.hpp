@@ -21,6 +21,7 @@
 #include <bit/train/run_folder.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
+#include <bit/train/time_estimate.hpp>
 #include <bit/train/trainer.hpp>
 
 #if !BIT_HEADER_ONLY

@@ -17,7 +17,8 @@ from pybit import data as data
 from pybit import datasets as datasets
 from pybit import probe as probe
 from pybit._create import create_model, load
-from pybit._fine_tune import Evaluation, FineTuned, FineTuning, evaluate, fine_tune
+from pybit._evaluate import Evaluation, PerClass, evaluate
+from pybit._fine_tune import FineTuned, FineTuning, fine_tune
 from pybit._predict import Embeddings, Prediction, load_embeddings
 from pybit._threads import build_info, get_num_threads, set_num_threads
 from pybit._version import __version__
@@ -41,6 +42,7 @@ __all__ = [
     "HyperRule",
     "Model",
     "ModelCard",
+    "PerClass",
     "Prediction",
     "PreprocessSpec",
     "ShapeError",

@@ -133,6 +133,10 @@ def save(model: Any, path: str, names: str) -> None:
     spec = dataclasses.asdict(model.preprocessing) if model.preprocessing_is_known else None
     about = {"name": model.name, "labels": model.labels, "preprocessing": spec}
     metadata = {**_core.config_metadata(network.config), "pybit": json.dumps(about)}
+    if model.labels is not None:  # what bit::io::read_card() reads in C++
+        metadata["bit.labels"] = json.dumps(model.labels)
+    if spec is not None and spec["mode"] == "squash" and isinstance(spec["size"], int):
+        metadata["bit.input_size"] = str(spec["size"])
     if names != "official":
         metadata["format"] = "pt"  # transformers refuses files without it
     _core.write_safetensors(path, network.tensors(), naming, metadata)

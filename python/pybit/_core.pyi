@@ -407,6 +407,7 @@ class FineTuning:
     """A run: its recipe, decided when it is made, and its steps."""
     def __init__(self, checkpoint: Checkpoint, images: Dataset, validation: Dataset | None, **how: Any) -> None: ...
     def run(self, **callbacks: Any) -> dict[str, Any]: ...
+    def estimate(self) -> dict[str, float]: ...
     def tensors(self) -> list[tuple[str, NDArray[Any]]]: ...
     @property
     def config(self) -> Config: ...
@@ -430,10 +431,10 @@ def evaluate(
     checkpoint: Checkpoint,
     config: Config,
     images: Dataset,
-    crop: int,
-    resampling: str,
+    how: PreprocessSpec,
     batch: int,
     workers: int,
     skip_corrupt: bool,
     threads: int,
+    keep_pairs: bool,
 ) -> dict[str, Any]: ...

@@ -1,4 +1,4 @@
-"""fine_tune and evaluate: the library's run with Python's words for models, data and results."""
+"""fine_tune: the library's run with Python's words for models, data and results."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pybit import _build, _core
-from pybit._dataset import Dataset, Splits
+from pybit._dataset import Dataset
+from pybit._evaluate import Evaluation
 from pybit.data import PreprocessSpec
 from pybit.errors import ConfigError
 
 if TYPE_CHECKING:
     from pybit.model import Model
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Loss and parts in [0,1] over a number of examples."""
-
-    examples: int
-    loss: float
-    top1: float
-    top5: float
 
 
 @dataclass(frozen=True)
@@ -104,6 +95,11 @@ class FineTuning:
         """Sentences on what is not BiT-HyperRule's."""
         return self._core.departures
 
+    def estimate(self) -> dict[str, float]:
+        """Seconds of a step, of an evaluation, and in total, from a measurement of this machine that takes a quarter of
+        a second; `recipe` tells them from then on. Within about a factor of 1.5 on an idle machine."""
+        return self._core.estimate()
+
     @property
     def steps(self) -> int:
         """Updates in the whole run."""
@@ -119,8 +115,22 @@ class FineTuning:
         """Parts that an update's images are taken in."""
         return self._core.batch_split
 
-    def start(self, **callbacks: Any) -> FineTuned:
-        """Run to the end, or until should_stop() is true; the callbacks are those of :func:`fine_tune`."""
+    def start(self, *, tensorboard: bool = False, **callbacks: Any) -> FineTuned:
+        """Run to the end, or until should_stop() is true; the arguments are those of :func:`fine_tune`."""
+        if not tensorboard:
+            return self._run(callbacks)
+        from pybit._tensorboard import EventLog
+
+        if self.folder is None:
+            raise ConfigError("[fine_tune] expected logdir and name with tensorboard=True: events go into that folder")
+        events = EventLog(self.folder)
+        both = {name: _both(callbacks.get(name), getattr(events, name)) for name in ("on_step", "on_evaluation")}
+        try:
+            return self._run(callbacks | both)
+        finally:
+            events.close()
+
+    def _run(self, callbacks: dict[str, Any]) -> FineTuned:
         from pybit.model import Model
 
         unknown = set(callbacks) - {"on_part", "on_step", "on_evaluation", "on_checkpoint", "on_skipped", "should_stop"}
@@ -161,6 +171,7 @@ def fine_tune(
     on_step: Callable[..., Any] | None = None,
     on_evaluation: Callable[[int, Evaluation], Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    tensorboard: bool = False,
     **options: Any,
 ) -> FineTuned:
     """Fine-tune a model on a data set by BiT-HyperRule, with a new head of zeros.
@@ -176,69 +187,36 @@ def fine_tune(
         on_step: called with (step, loss, rate, images, load_seconds, gradient_seconds, update_seconds).
         on_evaluation: called with (step, Evaluation).
         should_stop: asked before each step; True saves and returns.
+        tensorboard: also write TensorBoard events into the run's folder; needs the extra `tensorboard`.
         options: examples_per_class, examples_per_class_seed, batch, batch_split, memory_limit (bytes), base_lr, steps,
             schedule, resolution (resize, crop), mixup_alpha, image_size (height, width), examples, flip, resampling,
-            compat ("none", "pytorch", "jax", "tf2"), seed, momentum, nesterov, clip_norm, weight_decay, decay_vectors,
-            layer_decay, train, freeze (lists of patterns over parameters' names), groups, label_smoothing, eval_every,
-            eval_batch, save_every, save_seconds, workers, skip_corrupt, threads. Unset: BiT-HyperRule's.
+            compat ("none", "pytorch", "jax", "tf2"), seed, loss ("softmax", "sigmoid"), optimiser ("sgd" with momentum
+            and nesterov, "adam" or "adamw" with betas and eps), clip_norm, weight_decay, decay_vectors, layer_decay,
+            train, freeze (lists of patterns over parameters' names), groups (list of (pattern, factor of the rate,
+            weight decay or None)), label_smoothing, eval_every, eval_batch, save_every, save_seconds, workers,
+            skip_corrupt, threads. Unset: BiT-HyperRule's.
 
     Raises:
         ValueError: options or data that cannot be, or a folder with another run; the message lists the differences.
         OSError: a folder that cannot be written, images that cannot be read.
+        ImportError: tensorboard=True without the library that writes events.
         pybit.DivergedError: the loss is not finite; the last checkpoint stays.
 
     KeyboardInterrupt (Ctrl-C) ends a run between two steps, after it was saved.
     """
     run = FineTuning(model, data, logdir=logdir, name=name, **options)
-    return run.start(on_step=on_step, on_evaluation=on_evaluation, should_stop=should_stop)
+    return run.start(tensorboard=tensorboard, on_step=on_step, on_evaluation=on_evaluation, should_stop=should_stop)
 
 
-def evaluate(
-    model: Model | str | os.PathLike[str],
-    data: Dataset,
-    *,
-    size: int | None = None,
-    batch: int = 32,
-    workers: int = 0,
-    skip_corrupt: bool = False,
-    threads: int = 0,
-) -> Evaluation:
-    """Loss, top-1 and top-5 of a model on labelled images, squashed to `size` (None: the model's own).
+def _both(first: Callable[..., Any] | None, second: Callable[..., Any]) -> Callable[..., None]:
+    """A callback that calls two."""
 
-    The last, smaller batch counts by its images; images left out by `skip_corrupt` do not count. With fewer than five
-    classes top-5 counts them all. Raises ValueError if the set has other classes than the model.
-    """
-    from pybit._create import load
+    def call(*arguments: Any) -> None:
+        if first is not None:
+            first(*arguments)
+        second(*arguments)
 
-    if isinstance(model, (str, os.PathLike)):
-        model = load(model)
-    if model.labels is not None and tuple(model.labels) != tuple(data.class_names):
-        if sorted(model.labels) != sorted(data.class_names):
-            raise ConfigError(
-                f"[evaluate] the model's classes are not the data set's: {_some(model.labels)} and "
-                f"{_some(data.class_names)}"
-            )
-        raise ConfigError("[evaluate] the model numbers the data set's classes in another order; open it with order=")
-    spec = model.preprocessing
-    side = size if size is not None else (spec.size if isinstance(spec.size, int) else spec.size[0])
-    network = model._network
-    checkpoint = _core.recognise(network.tensors(), "model")
-    found = _core.evaluate(
-        checkpoint,
-        network.config,
-        data.core,
-        crop=side,
-        resampling=spec.resampling,
-        batch=batch,
-        workers=workers,
-        skip_corrupt=skip_corrupt,
-        threads=threads,
-    )
-    return Evaluation(**found)
-
-
-def _some(names: Any) -> str:
-    return ", ".join(list(names)[:3]) + (", ..." if len(names) > 3 else "")
+    return call
 
 
 def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpoint, str]:
@@ -261,8 +239,8 @@ def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpo
 def _sets_of(data: Any) -> tuple[Dataset, Dataset | None]:
     if isinstance(data, Dataset):
         return data, None
-    if isinstance(data, Splits):
-        return data.train, data.validation
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Dataset) for part in data):
+        return data[0], data[1]
     from pybit import datasets
 
     return tuple(datasets.open(data))  # type: ignore[return-value]

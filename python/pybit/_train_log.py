@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pybit._fine_tune import Evaluation
+from pybit._evaluate import Evaluation
 
 # big_transfer's bit_common.py
 _FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"

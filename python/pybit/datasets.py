@@ -26,6 +26,7 @@ __all__ = ["BatchLoader", "Dataset", "LabelledBatch", "SkippedExample", "Splits"
 ClassOrder = Literal["natural", "lexical"]
 # More classes than any data set has: a label that large is a mistake, and its names would fill the memory.
 _MOST_CLASSES = 1 << 20
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 
 def open(
@@ -82,6 +83,11 @@ def _of_path(path: Path, order: str, fraction: float, seed: int, cifar_labels: s
         raise ValueError(f"[data] expected cifar_labels 'fine' or 'coarse', got '{cifar_labels}'")
     if not path.exists():
         raise FileNotFoundError(f"[data] expected a folder, a CSV list or a CIFAR archive at {path}, nothing is there")
+    if path.is_file() and not path.name.lower().endswith(_ARCHIVES):
+        raise ValueError(
+            f"[data] expected a folder with one folder of images per class, a CSV list (.csv) or a CIFAR archive "
+            f"({', '.join(_ARCHIVES)}), got the file {path}"
+        )
     from pybit.formats import cifar_pickle
 
     pickled = cifar_pickle.find(path)

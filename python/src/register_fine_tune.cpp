@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -66,14 +67,38 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
                                               {"tf2", train::compatibility::tf2}});
 }
 
+void take_optimiser(keywords& from, train::fine_tune_options& into) {
+  std::string name = "sgd", loss = "softmax";
+  from.take("optimiser", name);
+  from.take("loss", loss);
+  into.loss = choose<train::training_loss>(
+      "fine_tune", "loss", loss,
+      {{"softmax", train::training_loss::softmax}, {"sigmoid", train::training_loss::sigmoid}});
+  enum class kind { sgd, adam, adamw };
+  const auto chosen =
+      choose<kind>("fine_tune", "optimiser", name, {{"sgd", kind::sgd}, {"adam", kind::adam}, {"adamw", kind::adamw}});
+  if (chosen == kind::sgd) {
+    from.take("momentum", into.sgd.momentum);
+    from.take("nesterov", into.sgd.nesterov);
+    from.take("clip_norm", into.sgd.clip_norm);
+    take_rules(from, into.sgd.parameters);
+    return;
+  }
+  auto& adam = into.adam.emplace();
+  adam.decoupled = chosen == kind::adamw;
+  std::pair<double, double> betas{adam.beta1, adam.beta2};
+  from.take("betas", betas);
+  std::tie(adam.beta1, adam.beta2) = betas;
+  from.take("eps", adam.eps);
+  from.take("clip_norm", adam.clip_norm);
+  take_rules(from, adam.parameters);
+}
+
 train::fine_tune_options options_of(const py::kwargs& how) {
   keywords given("fine_tune", how);
   train::fine_tune_options options;
   take_recipe(given, options);
-  given.take("momentum", options.sgd.momentum);
-  given.take("nesterov", options.sgd.nesterov);
-  given.take("clip_norm", options.sgd.clip_norm);
-  take_rules(given, options.sgd.parameters);
+  take_optimiser(given, options);
   given.take("label_smoothing", options.label_smoothing);
   given.take("eval_every", options.eval_every);
   given.take("eval_batch", options.eval_batch);
@@ -152,6 +177,15 @@ class fine_tuning {
     plan_ = train::resolve(options_, *split_.train, *model_);
   }
   const train::recipe& plan() const { return plan_; }
+  py::dict estimate() {
+    using namespace py::literals;
+    {
+      const released_gil release;
+      plan_.time = train::estimate_time(plan_, options_, *model_, split_.validation ? split_.validation->size() : 0);
+    }
+    return py::dict("step"_a = plan_.time->step, "evaluation"_a = plan_.time->evaluation,
+                    "total"_a = plan_.time->total);
+  }
   const bit::resnet_config& config() const { return model_->config(); }
 
   py::dict run(const py::kwargs& callbacks) {
@@ -181,10 +215,18 @@ class fine_tuning {
 };
 
 py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& config, const dataset_handle& images,
-                  std::size_t crop, const std::string& resampling, std::size_t batch, std::size_t workers,
-                  bool skip_corrupt, std::size_t threads) {
-  data::augment_spec spec{.resize = crop, .crop = crop};
-  spec.method = resampling_of(resampling);
+                  const data::preprocess_spec& how, std::size_t batch, std::size_t workers, bool skip_corrupt,
+                  std::size_t threads, bool keep_pairs) {
+  if (how.height != how.width)
+    throw bit::config_error("[evaluate] expected a square input size, got " + std::to_string(how.height) + " x " +
+                            std::to_string(how.width) + "; give one side");
+  const data::augment_spec spec{.resize = how.height,
+                                .crop = how.height,
+                                .flip = data::flip_mode::never,
+                                .filter = how.filter,
+                                .method = how.method,
+                                .mode = how.mode,
+                                .crop_pct = how.crop_pct};
   bit::run_options run;
   run.threads = threads_or_default(threads);
   train::evaluation found;
@@ -201,9 +243,18 @@ py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& con
           }
           model.run(x, logits, std::vector<float*>{out}, run);
         },
-        config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt});
+        config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt}, keep_pairs);
   }
-  return as_dict(found);
+  py::dict all = as_dict(found);
+  if (keep_pairs) {
+    py::array_t<std::int64_t> pairs({found.pairs.size(), std::size_t{2}});
+    for (std::size_t i = 0; i < found.pairs.size(); ++i) {
+      pairs.mutable_at(i, 0) = found.pairs[i].label;
+      pairs.mutable_at(i, 1) = found.pairs[i].predicted;
+    }
+    all["pairs"] = pairs;
+  }
+  return all;
 }
 
 }  // namespace
@@ -214,6 +265,7 @@ void register_fine_tune(py::module_& m) {
            py::arg("checkpoint"), py::arg("images"), py::arg("validation"))
       .def("run", &fine_tuning::run,
            "Train to the end. Callbacks: on_part, on_step, on_evaluation, on_checkpoint, on_skipped, should_stop.")
+      .def("estimate", &fine_tuning::estimate, "Measures the machine; seconds, which the recipe tells from then on.")
       .def("tensors", &fine_tuning::tensors, "(official name, copy of the values) of every parameter.")
       .def_property_readonly("config", &fine_tuning::config)
       .def_property_readonly("recipe", [](const fine_tuning& f) { return to_string(f.plan()); })
@@ -224,6 +276,6 @@ void register_fine_tune(py::module_& m) {
       .def_property_readonly("crop", [](const fine_tuning& f) { return f.plan().rule.resolution.crop; })
       .def_property_readonly("memory_bytes", [](const fine_tuning& f) { return f.plan().memory.total(); });
   m.def("usable_memory", &train::usable_memory, "Bytes that this process may use.");
-  m.def("evaluate", &evaluate, py::arg("checkpoint"), py::arg("config"), py::arg("images"), py::arg("crop"),
-        py::arg("resampling"), py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"));
+  m.def("evaluate", &evaluate, py::arg("checkpoint"), py::arg("config"), py::arg("images"), py::arg("how"),
+        py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"), py::arg("keep_pairs"));
 }

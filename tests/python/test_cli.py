@@ -62,7 +62,28 @@ def test_a_mistake_in_the_command_is_exit_code_2(arguments: list[str], capsys: p
         cli.main(arguments)
     assert ended.value.code == 2
     captured = capsys.readouterr()
-    assert captured.out == "" and "usage: pybit" in captured.err
+    assert captured.out == "" and "--help` tells all" in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "--name", "a", "--logdir", "b", "--bathc", "3"],
+            "unknown argument '--bathc', did you mean --batch?",
+        ),
+        (["eval", "a", "b", "--per_class=1"], "did you mean --per-class?"),
+        (["predict", "a", "-x"], "unknown argument '-x'; `pybit predict --help` tells all"),
+        (["train", "--name", "a"], "pybit train: error: the following arguments are required: --logdir"),
+    ],
+)
+def test_a_misspelt_option_is_one_line_with_what_was_meant(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1
 
 
 def test_predict_prints_labels(weights: str, png: str, capsys: pytest.CaptureFixture[str]) -> None:

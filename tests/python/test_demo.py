@@ -1,9 +1,10 @@
-"""The demo on a part of the digits: what it says, and what it writes."""
+"""The demo with a few steps of everything: what it says, and what it writes."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,16 +15,13 @@ from small_models import small_model
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
+pytest.importorskip("PIL")
 
 
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
-    path = Path(__file__).parents[2] / "examples" / "demo.py"
-    spec = importlib.util.spec_from_file_location("demo", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+    return importlib.import_module("demo")
 
 
 def is_picture(path: Path) -> bool:
@@ -31,43 +29,56 @@ def is_picture(path: Path) -> bool:
     return data.startswith(b"\x89PNG") and len(data) > 10_000
 
 
-def test_without_weights_it_says_that_the_network_is_untrained(
+def test_it_fine_tunes_from_letters_and_says_so(
     demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYBIT_DEMO_WEIGHTS", raising=False)
-    monkeypatch.setenv("PYBIT_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "out"
-    assert demo.main(["--offline", "--digits", "200", "--size", "32", "--seeds", "2", "--out", str(out)]) == 0
+    program = tmp_path / "no_program"
+    assert demo.main(["--quick", "--digits", "200", "--out", str(out), "--cpp", str(program)]) == 0
     text = capsys.readouterr().out
-    assert "UNTRAINED: seeded random weights" in text and "random features, nothing more" in text
-    assert "held-out digits" in text and "raw pixels, linear" in text and "±" in text
-    assert is_picture(out / "accuracy.png") and is_picture(out / "contact_sheet.png")
+    assert "no digit\namong them" in text and "pictures of 165 letters" in text
+    assert "all 160 examples" in text and "step   4/4  loss" in text and "linear probe, untrained" in text
+    assert f"no C++ program at {program}" in text
+    assert is_picture(out / "learning_curves.png") and is_picture(out / "contact_sheet.png")
     results = json.loads((out / "results.json").read_text())
-    assert results["trained"] is False and set(results["reports"]) == {"untrained R50x1", "raw pixels"}
-    full = results["reports"]["raw pixels"]["results"][-2]
-    # Real digits, real labels: pixels alone are far above the 10 % of chance.
-    assert full["shots"] == "full" and full["method"] == "linear" and full["mean"] > 0.7
+    assert set(results) == {"few", "all"} and len(results["all"]["losses"]) == 4
+    for run in results.values():
+        # Real digits, real labels: even an untrained network's features are far above the 10 % of chance.
+        assert all(accuracy > 0.3 for _, accuracy in run["probes"])
+    tuned = pybit.load(out / "runs/all/best.safetensors")
+    assert tuned.labels == tuple("0123456789") and tuned.preprocessing.size == 32
+    assert len(list((out / "digits/train").rglob("*.png"))) == 160
+    # A second run begins anew instead of continuing what is finished.
+    assert demo.main(["--quick", "--digits", "200", "--out", str(out), "--cpp", str(program)]) == 0
+    assert json.loads((out / "results.json").read_text()) == results
 
 
-def test_with_weights_it_classifies_a_photograph(
-    demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    weights = tmp_path / "small.safetensors"
-    model = small_model(num_classes=1000)
-    model.preprocessing = pybit.PreprocessSpec(64)
-    model.save(weights)
-    arguments = ["--digits", "200", "--size", "16", "--seeds", "2", "--out", str(tmp_path / "out")]
-    assert demo.main(["--weights", str(weights), *arguments]) == 0
+def test_other_weights_can_be_given(demo: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small_model(num_classes=1000).save(tmp_path / "small.safetensors")
+    arguments = ["--weights", str(tmp_path / "small.safetensors"), "--quick", "--digits", "200"]
+    assert demo.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     text = capsys.readouterr().out
-    assert "UNTRAINED" not in text and "flower.jpg, a real photograph" in text
-    model.reset_classifier(3)
-    model.save(weights)
-    assert demo.main(["--weights", str(weights), *arguments]) == 0
-    assert "no photograph is classified" in capsys.readouterr().out
+    assert "letters" not in text and "linear probe, small" in text and "untrained" not in text
+
+
+def test_letters_are_drawn_without_digits_and_differ(demo: ModuleType) -> None:
+    module = importlib.import_module("demo_letters")
+    assert not set(module.LETTERS) & set("0123456789") and len(set(module.LETTERS)) == len(module.LETTERS)
+    pictures, names = module.letters(2)
+    assert pictures.shape == (2 * len(module.LETTERS), 8, 8) and pictures.dtype == np.uint8
+    assert len(np.unique(pictures.reshape(len(pictures), -1), axis=0)) == len(pictures)
+    np.testing.assert_array_equal(module.letters(2)[0], pictures)
+    assert pictures.max(axis=(1, 2)).min() > 100 and list(names[:3]) == ["A", "A", "B"]
 
 
 def test_the_digits_are_scikit_learns(demo: ModuleType) -> None:
-    images, pixels, labels = demo.load_digits(1797)
+    images, labels = demo.load_digits(1797)
     assert len(images) == len(labels) == 1797 and set(labels) == set(range(10))
-    assert images[0].shape == (8, 8, 3) and images[0].dtype == np.uint8
-    np.testing.assert_allclose(images[5][..., 0].ravel() / 255, pixels[5], atol=0.5 / 255 + 1e-6)
+    assert images.shape == (1797, 8, 8) and images.dtype == np.uint8 and images.max() == 255
+
+
+def test_smoothing_keeps_a_constant_and_the_length() -> None:
+    pictures = importlib.import_module("demo_pictures")
+    for n in (1, 9, 10, 25, 240):
+        np.testing.assert_allclose(pictures.smoothed(np.full(n, 2.0)), np.full(n, 2.0))

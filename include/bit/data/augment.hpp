@@ -19,20 +19,23 @@ enum class flip_mode {
 };
 
 /// The image is squashed to resize x resize pixels, of which crop x crop are taken. With crop = resize and no flips it is
-/// what the reference evaluates with.
+/// what the reference evaluates with. With center_crop nothing is left to chance: it is preprocess() of crop x crop.
 struct augment_spec {
   std::size_t resize = 160, crop = 128;  ///< BiT-HyperRule's sizes for small images
   flip_mode flip = flip_mode::random;
   interpolation filter = interpolation::bilinear;
   resampling method = resampling::pillow;  ///< bit_jax and bit_tf2: tf
   layout order = layout::nchw;             ///< memory order of the result
+  crop_mode mode = crop_mode::squash;      ///< center_crop: for evaluation, with resize = crop and no flips
+  double crop_pct = 0.875;                 ///< only for center_crop, as in preprocess_spec
   friend bool operator==(const augment_spec&, const augment_spec&) = default;
 };
 
-/// Throws config_error unless 1 <= crop <= resize, and for bicubic with resampling::tf.
+/// Throws config_error unless 1 <= crop <= resize, for bicubic with resampling::tf, and for a center_crop with chance or
+/// a crop_pct outside (0,1].
 BIT_FUNC void validate(const augment_spec& spec);
 
-/// The same without chance: squash to crop x crop, no mirroring, as the reference evaluates.
+/// The same without chance: squash to crop x crop (or center_crop), no mirroring, as the reference evaluates.
 BIT_FUNC augment_spec evaluation_of(augment_spec spec);
 
 /// What chance decides for one image.

@@ -4,21 +4,30 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include <bit/config.hpp>
 
 namespace bit::inline v0::train {
 
+/// What one image shows and what the network took it for.
+struct label_pair {
+  std::int64_t label = 0, predicted = 0;
+  friend bool operator==(const label_pair&, const label_pair&) = default;
+};
+
 /// The result of an evaluation. All means weigh every example alike.
 struct evaluation {
   std::size_t examples = 0;
-  double loss = 0;            ///< softmax cross-entropy
-  double top1 = 0, top5 = 0;  ///< parts in [0,1]; with fewer than five classes top5 counts them all
+  double loss = 0;                     ///< softmax cross-entropy
+  double top1 = 0, top5 = 0;           ///< parts in [0,1]; with fewer than five classes top5 counts them all
+  std::vector<label_pair> pairs = {};  ///< of every example in order, if the counter was to keep them
 };
 
 /// Adds up batches. One thread at a time.
 class evaluation_counter {
  public:
+  explicit evaluation_counter(bool keep_pairs = false) : keep_pairs_(keep_pairs) {}
   /// Counts a batch of logits (n,classes), row-major, with its labels (n). A label is among the first k if fewer than k
   /// classes come before it; of equal logits the lower class comes first, and a NaN before all. Throws shape_error for
   /// labels that do not fit.
@@ -29,6 +38,8 @@ class evaluation_counter {
  private:
   std::size_t examples_ = 0, first_ = 0, among_five_ = 0;
   double loss_ = 0;
+  bool keep_pairs_;
+  std::vector<label_pair> pairs_;
 };
 
 }  // namespace bit::inline v0::train

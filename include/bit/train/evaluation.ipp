@@ -18,9 +18,13 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const auto x = logits.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
-    std::size_t before = 0;
-    for (std::size_t k = 0; k < classes; ++k)
-      before += k != label && (!(x[k] <= x[label]) || (x[k] == x[label] && k < label));
+    std::size_t before = 0, taken_for = label;
+    for (std::size_t k = 0; k < classes; ++k) {
+      const bool precedes = k != label && (!(x[k] <= x[label]) || (x[k] == x[label] && k < label));
+      if (!precedes) continue;
+      if (++before == 1 || x[k] > x[taken_for]) taken_for = k;
+    }
+    if (keep_pairs_) pairs_.push_back({labels[row], static_cast<std::int64_t>(taken_for)});
     first_ += before < 1;
     among_five_ += before < 5;
   }
@@ -30,7 +34,7 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
 BIT_FUNC evaluation evaluation_counter::result() const {
   if (examples_ == 0) return {};
   const auto n = static_cast<double>(examples_);
-  return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n};
+  return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n, pairs_};
 }
 
 }  // namespace bit::inline v0::train

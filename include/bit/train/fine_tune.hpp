@@ -35,12 +35,13 @@ struct fine_tune_callbacks {
 /// classes, and what reading the tensors throws.
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes);
 
-/// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates; the last, smaller batch counts
-/// by its images. `logits(images, out)` writes (n,classes). Throws config_error unless the set has `classes` classes, and
+/// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates, or centre-cropped if the spec
+/// says so; the last, smaller batch counts by its images. With `keep_pairs` the result tells what each image was taken
+/// for. `logits(images, out)` writes (n,classes). Throws config_error unless the set has `classes` classes, and
 /// what loading images throws. Images left out by loader.skip_corrupt do not count.
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
                              const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
-                             const batch_loader_options& loader = {});
+                             const batch_loader_options& loader = {}, bool keep_pairs = false);
 
 /// Trains by `plan`, which resolve() made of the same options, set and model. With options.folder the run is continued if
 /// one is there, to the same bits as without the interruption; the folder then holds last.safetensors, best.safetensors

@@ -6,7 +6,7 @@
 #include <bit/io/head.hpp>
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/loader_source.hpp>
-#include <bit/train/loss.hpp>
+#include <bit/train/optimiser_choice.hpp>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -22,11 +22,11 @@ struct part_in_work {
 /// A loss that is reported, and for bit_pytorch's habit weighted as if its part had as many images as the others.
 class reported_loss final : public loss_function<float> {
  public:
-  reported_loss(train::cross_entropy<float> loss, double factor, std::function<void(double)> report)
+  reported_loss(std::unique_ptr<loss_function<float>> loss, double factor, std::function<void(double)> report)
       : loss_(std::move(loss)), factor_(factor), report_(std::move(report)) {}
   double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
                     std::size_t classes) const override {
-    const double value = loss_(logits, gradient, n, classes);
+    const double value = (*loss_)(logits, gradient, n, classes);
     if (report_) report_(value);
     if (factor_ != 1)
       for (float& g : gradient) g = static_cast<float>(g * factor_);
@@ -34,7 +34,7 @@ class reported_loss final : public loss_function<float> {
   }
 
  private:
-  train::cross_entropy<float> loss_;
+  std::unique_ptr<loss_function<float>> loss_;
   double factor_;
   std::function<void(double)> report_;
 };
@@ -59,14 +59,15 @@ inline train::training_state state_of(const train::recipe& plan, const train::fi
   run.labels = images.class_names();
   run.metadata = io::config_metadata(config);
   run.metadata["pybit"] = model_card(plan, run.labels, options.name);
+  run.metadata["bit.input_size"] = std::to_string(plan.rule.resolution.crop);
   for (const auto& [key, value] : options.metadata) run.metadata[key] = value;
   return run;
 }
 
 /// Mixup, and the loss of each part with its report.
-inline void install_loss(train::trainer_options& how, const train::recipe& plan, double smoothing,
-                         const train::batch_source& source, const train::fine_tune_callbacks& callbacks,
-                         part_in_work& work) {
+inline void install_loss(train::trainer_options& how, const train::recipe& plan,
+                         const train::fine_tune_options& options, const train::batch_source& source,
+                         const train::fine_tune_callbacks& callbacks, part_in_work& work) {
   const auto mixup = train::mixup_of(plan.rule.mixup_alpha, plan.partner, plan.seed, plan.batch_split);
   const bool equal_parts = plan.habits == train::compatibility::pytorch;
   how.mix = [&work, &source, mixup, equal_parts, parts = plan.batch_split](std::size_t step, std::size_t part,
@@ -75,15 +76,14 @@ inline void install_loss(train::trainer_options& how, const train::recipe& plan,
     work = {step, part, equal_parts ? all / (static_cast<double>(batch.size()) * static_cast<double>(parts)) : 1.0};
     if (mixup) mixup(step, part, batch);
   };
-  how.loss = [&work, &callbacks, smoothing, parts = plan.batch_split,
+  how.loss = [&work, &callbacks, kind = options.loss, smoothing = options.label_smoothing, parts = plan.batch_split,
               rate = how.rate](const train::micro_batch& batch) -> std::unique_ptr<loss_function<float>> {
     std::function<void(double)> report;
     if (callbacks.on_part)
       report = [&work, &callbacks, parts, rate](double loss) {
         callbacks.on_part({work.step, work.part, parts, loss, rate(work.step).value_or(0)});
       };
-    return std::make_unique<reported_loss>(
-        train::cross_entropy<float>(batch.labels, batch.partners, batch.weight, smoothing), work.factor, report);
+    return std::make_unique<reported_loss>(make_loss(batch, kind, smoothing), work.factor, report);
   };
 }
 
@@ -98,11 +98,11 @@ BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t cla
 
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
                              const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
-                             const batch_loader_options& loader) {
+                             const batch_loader_options& loader, bool keep_pairs) {
   if (classes != images->class_names().size())
     throw config_error("[evaluate] the network has " + std::to_string(classes) + " classes, the data set " +
-                       std::to_string(images->class_names().size()));
-  evaluation_counter counter;
+                       std::to_string(images->class_names().size()) + "; fine-tune it on the set first");
+  evaluation_counter counter(keep_pairs);
   const sampler order(images->size(), batch, 0, {.order = sample_order::sequential, .end = epoch_end::short_batch});
   batch_loader batches(images, order, data::evaluation_of(spec), 0, 0, order.batches_per_epoch(), loader);
   std::vector<float> out;
@@ -129,7 +129,7 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
   how.batch_split = plan.batch_split;
   how.execution.threads = options.threads;
   detail::part_in_work work;
-  detail::install_loss(how, plan, options.label_smoothing, source, callbacks, work);
+  detail::install_loss(how, plan, options, source, callbacks, work);
   if (split.validation && split.validation->size() != 0) {
     how.eval_every = options.eval_every;
     how.evaluate = [&](std::size_t) {
@@ -149,8 +149,8 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
   how.on_evaluation = callbacks.on_evaluation;
   how.on_checkpoint = callbacks.on_checkpoint;
   how.should_stop = callbacks.should_stop;
-  sgd by(model.parameters(), options.sgd);
-  return train(model, by, source, how);
+  const auto by = detail::make_optimiser(model.parameters(), options);
+  return train(model, *by, source, how);
 }
 
 }  // namespace bit::inline v0::train

@@ -15,6 +15,7 @@
 #include <bit/data/augment.hpp>
 #include <bit/data/dataset.hpp>
 #include <bit/model/trainable.hpp>
+#include <bit/train/adam.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/mixup.hpp>
@@ -37,6 +38,12 @@ enum class compatibility {
 /// "none", "pytorch", "jax" or "tf2".
 BIT_FUNC const char* to_string(compatibility habits);
 
+/// What a step minimises. A data set has one class per image, so both have the same targets, mixed and smoothed alike.
+enum class training_loss {
+  softmax,  ///< cross-entropy of one distribution over the classes: BiT-HyperRule
+  sigmoid,  ///< independent probabilities per class, summed over them, as the 21,843-class models were trained
+};
+
 /// What a caller may decide. The defaults are BiT-HyperRule.
 struct fine_tune_options {
   std::size_t batch = hyper_rule_batch;
@@ -54,6 +61,8 @@ struct fine_tune_options {
   compatibility habits = compatibility::none;
   std::uint64_t seed = 0;  ///< of order, augmentation and mixup
   sgd_options sgd = {};
+  std::optional<adam_options> adam = {};  ///< instead of sgd; its rules for parameters and its clip_norm count then
+  training_loss loss = training_loss::softmax;
   double label_smoothing = 0;
 
   std::size_t eval_every = 0;                     ///< steps; 0: at the end only
@@ -76,6 +85,12 @@ struct memory_estimate {
   std::uint64_t total() const { return parameters + workspace + images; }
 };
 
+/// Estimated seconds.
+struct time_estimate {
+  double step = 0, evaluation = 0;  ///< of one
+  double total = 0;                 ///< of the whole run, from its first step on
+};
+
 /// What will be done. All of it was decided by resolve().
 struct recipe {
   hyper_rule rule;
@@ -90,6 +105,7 @@ struct recipe {
   std::uint64_t seed = 0;
   memory_estimate memory;
   std::uint64_t memory_limit = 0;
+  std::optional<time_estimate> time = {};  ///< for to_string(); estimate_time() tells it
   std::string architecture;
   std::vector<std::string> departures;  ///< from BiT-HyperRule, and what else should be known; a sentence each
 };
@@ -102,6 +118,11 @@ BIT_FUNC std::uint64_t usable_memory();
 /// cannot be, a set that cannot be trained on, a model of other than 3 channels or another number of classes, and if not
 /// even one image at a time fits the limit.
 BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& train, tunable_model& model);
+
+/// The rules for parameters of the optimiser that the options choose.
+inline const parameter_options& rules_of(const fine_tune_options& options) {
+  return options.adam ? options.adam->parameters : options.sgd.parameters;
+}
 
 /// Several lines for people.
 BIT_FUNC std::string to_string(const recipe& plan);

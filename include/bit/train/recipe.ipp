@@ -8,6 +8,7 @@
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/checkpoint.hpp>
+#include <bit/train/optimiser_choice.hpp>
 #include <bit/train/recipe.hpp>
 #include <cmath>
 #include <cstdlib>
@@ -37,6 +38,12 @@ inline std::string size_text(std::uint64_t bytes) {
   const double gib = static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
   return gib < 1 ? number_text(gib * 1024, std::chars_format::fixed, 0) + " MiB"
                  : number_text(gib, std::chars_format::fixed, 1) + " GiB";
+}
+
+inline std::string duration_text(double seconds) {
+  if (seconds < 60) return number_text(seconds, std::chars_format::fixed, seconds < 10 ? 2 : 0) + " s";
+  if (seconds < 7200) return number_text(seconds / 60, std::chars_format::fixed, 0) + " min";
+  return number_text(seconds / 3600, std::chars_format::fixed, seconds < 36000 ? 1 : 0) + " h";
 }
 
 /// Values, gradients and momentum, and each kernel packed for the way there and the way back: as it is, and where a
@@ -90,15 +97,7 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
   if (plan.rule.num_examples != plan.examples)
     said.push_back("the rule was told " + count(plan.rule.num_examples) + " examples; the set has " +
                    count(plan.examples));
-  if (options.sgd.momentum != train::hyper_rule_momentum)
-    said.push_back("momentum " + number_text(options.sgd.momentum) + " instead of 0.9");
-  if (options.sgd.nesterov) said.push_back("Nesterov momentum");
-  if (options.sgd.parameters.weight_decay != 0)
-    said.push_back("weight decay " + number_text(options.sgd.parameters.weight_decay) + "; the rule has none");
-  if (options.sgd.clip_norm > 0) said.push_back("gradients clipped to norm " + number_text(options.sgd.clip_norm));
-  if (options.label_smoothing > 0) said.push_back("label smoothing " + number_text(options.label_smoothing));
-  if (!options.sgd.parameters.train.empty() || !options.sgd.parameters.freeze.empty())
-    said.push_back("not all layers learn");
+  add_optimiser_departures(said, options);
   if (plan.habits == train::compatibility::none) return said;
   said.push_back(std::string("habits of bit_") + to_string(plan.habits) + " are followed");
   if (plan.steps != plan.rule.steps())
@@ -216,6 +215,9 @@ BIT_FUNC std::string to_string(const recipe& plan) {
           detail::size_text(plan.memory_limit) + " (parameters " + detail::size_text(plan.memory.parameters) +
           ", maps " + detail::size_text(plan.memory.workspace) + ", images " + detail::size_text(plan.memory.images) +
           ")";
+  if (plan.time)
+    text += "\n  time        about " + detail::duration_text(plan.time->total) + ", " +
+            detail::duration_text(plan.time->step) + " a step: an estimate, the second step tells better";
   for (const auto& sentence : plan.departures) text += "\n  note        " + sentence;
   return text;
 }
@@ -238,18 +240,7 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   flags["flip"] = count(static_cast<std::size_t>(plan.augmentation.flip));
   flags["resampling"] = count(static_cast<std::size_t>(plan.augmentation.method));
   flags["compat"] = to_string(plan.habits);
-  flags["momentum"] = detail::number_text(options.sgd.momentum);
-  flags["nesterov"] = options.sgd.nesterov ? "yes" : "no";
-  flags["clip_norm"] = detail::number_text(options.sgd.clip_norm);
-  flags["label_smoothing"] = detail::number_text(options.label_smoothing);
-  const auto& rules = options.sgd.parameters;
-  flags["weight_decay"] = detail::number_text(rules.weight_decay);
-  flags["layer_decay"] = detail::number_text(rules.layer_decay);
-  for (const auto& pattern : rules.train) flags["train"] += pattern + " ";
-  for (const auto& pattern : rules.freeze) flags["freeze"] += pattern + " ";
-  for (const auto& g : rules.groups)
-    flags["groups"] += g.pattern + " " + detail::number_text(g.rate_scale) + " " +
-                       (g.weight_decay ? detail::number_text(*g.weight_decay) : "-") + " ";
+  detail::add_optimiser_flags(flags, options);
   return flags;
 }
 

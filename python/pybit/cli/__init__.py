@@ -7,12 +7,13 @@ file that cannot be read, a checkpoint that is no BiT network), 2 a mistake in t
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from pybit._version import __version__
 from pybit.errors import BitError, ConfigError, DivergedError
@@ -66,9 +67,22 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     _say("warning", str(message), "33")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Mistakes are one line: the usage of `train` alone would be forty."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; `{self.prog} --help` tells all\n")
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Report arguments that mean nothing here, with the option that may have been meant."""
+        options = [o for action in self._actions for o in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].split("=")[0], options, n=1)
+        self.error(f"unknown argument {unknown[0]!r}" + (f", did you mean {near[0]}?" if near else ""))
+
+
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of the whole command line, or of one command: the others' modules then need not be imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pybit", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"pybit {__version__}")
@@ -81,14 +95,16 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         module.configure(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run=module.run, refuse=sub.refuse)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this package
-    args = make_parser(given[0] if given and given[0] in COMMANDS else None).parse_args(given)
+    args, unknown = make_parser(given[0] if given and given[0] in COMMANDS else None).parse_known_args(given)
+    if unknown:
+        args.refuse(unknown)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # labels must not fail on a terminal without their letters
     try:

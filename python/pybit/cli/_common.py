@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import glob
 import json
 import os
 import sys
@@ -118,6 +119,18 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
 
 
+def run_checkpoint(path: str) -> str:
+    """`path`, or of a training run's folder its best checkpoint, or its last one if nothing was evaluated."""
+    for name in ("best.safetensors", "last.safetensors"):
+        if os.path.exists(inside := os.path.join(path, name)):
+            return inside
+        runs = sorted(glob.glob(os.path.join(glob.escape(path), "*", name)))
+        if runs:
+            names = ", ".join(os.path.dirname(run) for run in runs[:5])
+            raise ConfigError(f"{path} is no run's folder but holds some: give one of {names}")
+    return path
+
+
 def looks_like_file(source: str) -> bool:
     """Whether NAME_OR_FILE means a file: it exists, or only a path is written like this."""
     return os.path.exists(source) or os.sep in source or source.lower().endswith(_SUFFIXES)
@@ -132,7 +145,7 @@ def open_model(args: argparse.Namespace) -> Model:
         print("pybit: the weights are random: what follows shows the mechanics, it means nothing", file=sys.stderr)
         return pybit.create_model(args.model, **options)
     if looks_like_file(args.model):
-        return pybit.load(args.model, **options)
+        return pybit.load(run_checkpoint(args.model), **options)
     return pybit.create_model(args.model, pretrained=True, **options)
 
 

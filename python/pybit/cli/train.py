@@ -10,7 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pybit.cli import _common
+from pybit.cli import _common, _train_optimiser
+from pybit.cli._train_optimiser import add as _add
 from pybit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,11 +68,6 @@ def _schedule(text: str) -> list[int]:
     return [int(p) for p in parts]
 
 
-def _add(group: Any, name: str, **how: Any) -> None:
-    """An option under the reference's spelling, which has underscores, and under the other commands'."""
-    group.add_argument(*dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}")), **how)
-
-
 def _add_reference_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the reference's flags")
     positive = _common.positive
@@ -119,15 +115,8 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--crop", type=positive, metavar="N", help="instead of the rule's; with --resize")
     group.add_argument("--mixup", type=float, metavar="ALPHA", help="instead of the rule's; 0: none")
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
-    group.add_argument("--momentum", type=float, default=0.9, metavar="M", help="(default: 0.9)")
-    group.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
-    _add(group, "weight_decay", type=float, default=0.0, metavar="W", help="(default: 0)")
-    _add(group, "clip_norm", type=float, default=0.0, metavar="N", help="of all gradients (default: 0, none)")
+    group.add_argument("--loss", choices=("softmax", "sigmoid"), default="softmax", help="(default: softmax)")
     _add(group, "label_smoothing", type=float, default=0.0, metavar="P", help="(default: 0)")
-    group.add_argument(
-        "--train", action="append", default=[], metavar="PATTERN", help='only these learn, e.g. "resnet/head/*"'
-    )
-    group.add_argument("--freeze", action="append", default=[], metavar="PATTERN", help="these do not learn")
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -136,6 +125,7 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
     _add(group, "save_every", type=_common.positive, metavar="N", help="steps between checkpoints")
     _add(group, "save_seconds", type=float, default=600.0, metavar="S", help="saves at least so often (default: 600)")
+    group.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into the run's folder")
     _add(group, "dry_run", action="store_true", help="print the recipe and stop")
     group.add_argument("--quiet", "-q", action="store_true", help="warnings and errors only; train.log has the rest")
 
@@ -146,6 +136,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _add_reference_flags(parser)
     _add_data_flags(parser)
     _add_recipe_flags(parser)
+    _train_optimiser.configure(parser)
     _add_run_flags(parser)
 
 
@@ -153,8 +144,12 @@ def run(args: argparse.Namespace) -> int:
     """Train, or say why not."""
     if (args.resize is None) != (args.crop is None):
         raise ConfigError("expected both --resize and --crop, or neither")
+    optimiser = _train_optimiser.options(args)
+    if args.tensorboard:
+        _check_tensorboard(args)
     model, data = _model_file(args), _open_data(args)
-    resolved = _resolve(args, model, data)
+    resolved = _resolve(args, model, data, optimiser)
+    resolved.estimate()
     if args.dry_run:
         print(resolved.recipe)
         return 0
@@ -165,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         log.info(resolved.recipe)
         log.begin(resolved.steps)
-        done, number = _run_with_signals(resolved, log)
+        done, number = _run_with_signals(resolved, log, args.tensorboard)
         _tell_end(args, done, log, folder)
     finally:
         log.close()
@@ -215,10 +210,19 @@ def _class_order(args: argparse.Namespace) -> str:
     return args.class_order or ("lexical" if args.compat == "pytorch" else "natural")
 
 
-def _resolve(args: argparse.Namespace, model: str, data: Splits) -> FineTuning:
+def _check_tensorboard(args: argparse.Namespace) -> None:
+    from pybit._tensorboard import writer_class
+
+    writer_class()
+    if not args.save:
+        raise ConfigError("expected --tensorboard without --no-save, which writes nothing but train.log")
+
+
+def _resolve(args: argparse.Namespace, model: str, data: Splits, optimiser: dict[str, Any]) -> FineTuning:
     import pybit
 
     options: dict[str, Any] = {
+        **optimiser,
         "batch_split": args.batch_split,
         "memory_limit": args.memory_limit,
         "eval_every": args.eval_every,
@@ -247,13 +251,8 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits) -> FineTuning:
         batch=args.batch,
         base_lr=args.base_lr,
         seed=args.seed,
-        momentum=args.momentum,
-        nesterov=args.nesterov,
-        weight_decay=args.weight_decay,
-        clip_norm=args.clip_norm,
+        loss=args.loss,
         label_smoothing=args.label_smoothing,
-        train=args.train,
-        freeze=args.freeze,
         eval_batch=args.batch_eval,
         save_seconds=args.save_seconds,
         workers=args.workers,
@@ -271,7 +270,7 @@ def _tensorflow_part(args: argparse.Namespace, data: Splits) -> tuple[Splits, in
 
 
 # ---- the run
-def _run_with_signals(resolved: FineTuning, log: TrainLog) -> tuple[FineTuned, int | None]:
+def _run_with_signals(resolved: FineTuning, log: TrainLog, tensorboard: bool) -> tuple[FineTuned, int | None]:
     """The run in a thread of its own, since signals reach Python in the main thread only, and a step takes long. The
     first SIGINT or SIGTERM asks the run to stop after its step, the second does what it does to any program."""
     asked: list[int] = []
@@ -287,6 +286,7 @@ def _run_with_signals(resolved: FineTuning, log: TrainLog) -> tuple[FineTuned, i
         try:
             outcome.append(
                 resolved.start(
+                    tensorboard=tensorboard,
                     on_part=log.on_part,
                     on_step=log.on_step,
                     on_evaluation=log.on_evaluation,

@@ -99,3 +99,28 @@ TEST_CASE("impossible crops are refused") {
   std::vector<float> small(5);
   CHECK_THROWS_AS(augment(image, {.resize = 8, .crop = 6}, {}, small), bit::shape_error);
 }
+
+TEST_CASE("a centre crop is preprocess()'s, whatever was decided, and leaves nothing to chance") {
+  const auto image = noise(23, 37);
+  for (auto order : {bit::layout::nchw, bit::layout::nhwc}) {
+    const augment_spec spec{.resize = 12,
+                            .crop = 12,
+                            .flip = flip_mode::never,
+                            .order = order,
+                            .mode = crop_mode::center_crop,
+                            .crop_pct = 0.75};
+    std::vector<float> expected(3 * 12 * 12);
+    preprocess(image, {.height = 12, .width = 12, .mode = crop_mode::center_crop, .crop_pct = 0.75, .order = order},
+               expected);
+    CHECK(augmented(image, spec, {}) == expected);
+    CHECK(augmented(image, evaluation_of(spec), {5, 5, true}) == expected);
+    CHECK(augmented(image, {.resize = 12, .crop = 12, .order = order}, {}) != expected);  // squashed
+  }
+  const auto refused = [](augment_spec spec) {
+    spec.mode = crop_mode::center_crop;
+    CHECK_THROWS_AS(validate(spec), bit::config_error);
+  };
+  refused({.resize = 14, .crop = 12, .flip = flip_mode::never});
+  refused({.resize = 12, .crop = 12, .flip = flip_mode::random});
+  refused({.resize = 12, .crop = 12, .flip = flip_mode::never, .crop_pct = 1.5});
+}

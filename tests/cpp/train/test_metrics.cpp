@@ -73,3 +73,14 @@ TEST_CASE("with fewer than five classes top-5 is all of them, and NaN is never r
   CHECK(broken.result().top1 == 0);
   CHECK(std::isnan(broken.result().loss));
 }
+
+TEST_CASE("pairs tell what each example was taken for, by the order that top-1 goes by") {
+  evaluation_counter counter(true), plain;
+  const float nan = std::nanf("");
+  const std::vector<float> logits{0, 2, 1, 3, 3, 0, 0, nan, 5};
+  counter.add(logits, std::vector<std::int64_t>{1, 1, 2}, 3);
+  CHECK(counter.result().pairs == std::vector<label_pair>{{1, 1}, {1, 0}, {2, 1}});
+  CHECK(counter.result().top1 == doctest::Approx(1.0 / 3));
+  plain.add(logits, std::vector<std::int64_t>{1, 1, 2}, 3);
+  CHECK(plain.result().pairs.empty());
+}
