@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <bit/model/trainable.hpp>
-#include <cstring>
+#include <functional>
+#include <numeric>
 #include <string>
 
 namespace bit::inline v0 {
@@ -31,33 +32,72 @@ class present_values final : public tensor_data {
 
 }  // namespace detail
 
+/// Parameters begin on cache lines.
+template <trainable_backend Backend>
+std::size_t trainable_resnet_v2<Backend>::padded(std::size_t size) {
+  constexpr std::size_t line = 64 / sizeof(T);
+  return (size + line - 1) / line * line;
+}
+
 template <trainable_backend Backend>
 trainable_resnet_v2<Backend>::trainable_resnet_v2(const resnet_config& config,
                                                   const std::vector<named_tensor>& tensors) {
   const std::vector<named_tensor> given = bit::network(config, tensors).parameters();
-  constexpr std::size_t line = 64 / sizeof(T);  // parameters begin on cache lines
-  std::vector<std::size_t> offsets;
+  const auto size_of = [](const named_tensor& t) {
+    return std::accumulate(t.shape.begin(), t.shape.end(), std::size_t{1}, std::multiplies<>());
+  };
   std::size_t total = 0;
-  for (const named_tensor& t : given) {
-    offsets.push_back(total);
-    std::size_t size = 1;
-    for (const std::size_t d : t.shape) size *= d;
-    total += (size + line - 1) / line * line;
-  }
+  for (const named_tensor& t : given) total += padded(size_of(t));
   values_ = detail::aligned_buffer<T>(total);
-  gradients_ = detail::aligned_buffer<T>(total);
-  zero_gradients();
   std::vector<named_tensor> present;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    std::size_t size = 1;
-    for (const std::size_t d : given[i].shape) size *= d;
-    const std::span<T> value{values_.data() + offsets[i], size};
-    given[i].data->read(value);
-    given[i].data->release();
-    parameters_.push_back({given[i].name, given[i].shape, value, std::span<T>(gradients_.data() + offsets[i], size)});
-    present.push_back({given[i].name, given[i].shape, std::make_shared<detail::present_values<T>>(value)});
+  T* next = values_.data();
+  for (const named_tensor& t : given) {
+    const std::span<T> value{next, size_of(t)};
+    next += padded(value.size());
+    t.data->read(value);
+    t.data->release();
+    parameters_.push_back({t.name, t.shape, value, {}});
+    present.push_back({t.name, t.shape, std::make_shared<detail::present_values<T>>(value)});
   }
+  place_gradients();
   net_ = std::make_unique<bit::network>(config, present);
+  constants_ =
+      std::make_shared<typename training_of<Backend>::constants>(std::span<const trainable_parameter<T>>(parameters_));
+}
+
+template <trainable_backend Backend>
+void trainable_resnet_v2<Backend>::place_gradients() {
+  std::size_t total = 0;
+  for (const auto& p : parameters_) total += options_.frozen.contains(p.name) ? 0 : padded(p.value.size());
+  gradients_ = {};  // before the new ones, not beside them
+  gradients_ = detail::aligned_buffer<T>(total);
+  T* next = gradients_.data();
+  for (auto& p : parameters_) {
+    p.gradient = {};
+    if (options_.frozen.contains(p.name)) continue;
+    p.gradient = {next, p.value.size()};
+    next += padded(p.value.size());
+  }
+  zero_gradients();
+}
+
+template <trainable_backend Backend>
+void trainable_resnet_v2<Backend>::set_training(const training_options& options) {
+  for (const std::string& name : options.frozen)
+    if (std::none_of(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.name == name; }))
+      throw config_error("[trainable] expected frozen parameters out of this model's, got \"" + name + "\"");
+  if (options == options_) return;
+  const bool moves = options.frozen != options_.frozen;
+  options_ = options;
+  release();
+  if (moves) place_gradients();
+}
+
+template <trainable_backend Backend>
+void trainable_resnet_v2<Backend>::release() {
+  plans_.clear();
+  memory_ = nullptr;
+  memory_bytes_ = 0;
   constants_ =
       std::make_shared<typename training_of<Backend>::constants>(std::span<const trainable_parameter<T>>(parameters_));
 }
@@ -68,20 +108,51 @@ void trainable_resnet_v2<Backend>::zero_gradients() {
 }
 
 template <trainable_backend Backend>
-auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, bool training) -> plan_type& {
+training_program trainable_resnet_v2<Backend>::emit(const dims4& images, pass what,
+                                                    const training_options& options) const {
+  const std::string output = config().num_classes > 0 ? "logits" : "pooled";
+  program forward = net_->emit(images, {&output, 1});
+  if (what == pass::logits) return {.forward = std::move(forward)};
+  return with_adjoint(std::move(forward), options, what == pass::training_with_image);
+}
+
+template <trainable_backend Backend>
+auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, pass what) -> plan_type& {
   const auto found = std::find_if(plans_.begin(), plans_.end(),
-                                  [&](const planned& p) { return p.dims == images && p.training == training; });
+                                  [&](const planned& p) { return p.dims == images && p.what == what; });
   if (found != plans_.end()) {
     std::rotate(found, found + 1, plans_.end());
     return *plans_.back().plan;
   }
-  const std::string output = config().num_classes > 0 ? "logits" : "pooled";
-  program forward = net_->emit(images, {&output, 1});
-  const training_program p = training ? with_adjoint(std::move(forward)) : training_program{std::move(forward), {}, {}};
-  auto plan = std::make_unique<plan_type>(p, constants_);
+  auto plan = std::make_unique<plan_type>(emit(images, what, options_), constants_);
   if (plans_.size() == max_plans) plans_.erase(plans_.begin());
-  plans_.push_back({images, training, std::move(plan)});
+  plans_.push_back({images, what, std::move(plan)});
   return *plans_.back().plan;
+}
+
+template <trainable_backend Backend>
+training_memory trainable_resnet_v2<Backend>::memory(const dims4& images, const training_options& options,
+                                                     std::size_t threads, const dims4& evaluated) const {
+  threads = Backend::threads(threads);
+  // Plans ask their constants for the forms that they read; nothing is packed before the first step.
+  const auto constants =
+      std::make_shared<typename training_of<Backend>::constants>(std::span<const trainable_parameter<T>>(parameters_));
+  const plan_type step(emit(images, pass::training, options), constants);
+  training_memory m;
+  m.arena = step.memory().total;
+  m.scratch = step.workspace_bytes(threads) - m.arena;
+  if (evaluated.n > 0) {
+    const plan_type logits(emit(evaluated, pass::logits, options), constants);
+    const std::size_t all = std::max(m.arena + m.scratch, logits.workspace_bytes(threads));
+    m.arena = std::max(m.arena, logits.memory().total);
+    m.scratch = all - m.arena;
+  }
+  m.packed = constants->bytes(threads);
+  for (const auto& p : parameters_) {
+    m.values += p.value.size() * sizeof(T);
+    if (!options.frozen.contains(p.name)) m.gradients += p.value.size() * sizeof(T);
+  }
+  return m;
 }
 
 template <trainable_backend Backend>
@@ -105,7 +176,7 @@ double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, con
                       " values for images " + to_string(d) + ", got " + std::to_string(image_gradient.size()));
   run_options chosen = options;
   chosen.threads = Backend::threads(options.threads);
-  plan_type& plan = find_plan(d, true);
+  plan_type& plan = find_plan(d, image_gradient.empty() ? pass::training : pass::training_with_image);
   workspace& memory = memory_for(plan, chosen.threads);
   logits_.resize(d.n * config().num_classes);
   dlogits_.resize(logits_.size());
@@ -118,7 +189,7 @@ double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, con
 
 template <trainable_backend Backend>
 void trainable_resnet_v2<Backend>::logits(const image_view<T>& images, T* out, const run_options& options) {
-  plan_type& plan = find_plan(images.dims, false);
+  plan_type& plan = find_plan(images.dims, pass::logits);
   if (images.dims.n == 0) return;
   run_options chosen = options;
   chosen.threads = Backend::threads(options.threads);

@@ -115,7 +115,8 @@ inline train::memory_estimate estimate(const train::recipe& plan, const train::f
   const std::uint64_t image = std::uint64_t{3} * crop * crop * sizeof(float);
   train::memory_estimate memory;
   memory.parameters = parameter_bytes(model.parameters());
-  memory.workspace = model.workspace_bytes({part, 3, crop, crop}, options.threads);
+  const training_memory step = model.memory({part, 3, crop, crop}, options.threads);
+  memory.workspace = step.arena + step.scratch;
   memory.images =
       std::min<std::uint64_t>(image * plan.batch * options.loader.prefetch, options.loader.max_ahead_bytes) +
       image * part;
