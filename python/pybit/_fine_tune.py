@@ -119,6 +119,11 @@ class FineTuning:
         """Parts that an update's images are taken in."""
         return self._core.batch_split
 
+    @property
+    def recompute(self) -> str:
+        """ "units" if the maps within units are made again on the way back, else "none"."""
+        return self._core.recompute
+
     def start(self, **callbacks: Any) -> FineTuned:
         """Run to the end, or until should_stop() is true; the callbacks are those of :func:`fine_tune`."""
         from pybit.model import Model
@@ -176,11 +181,12 @@ def fine_tune(
         on_step: called with (step, loss, rate, images, load_seconds, gradient_seconds, update_seconds).
         on_evaluation: called with (step, Evaluation).
         should_stop: asked before each step; True saves and returns.
-        options: examples_per_class, examples_per_class_seed, batch, batch_split, memory_limit (bytes), base_lr, steps,
-            schedule, resolution (resize, crop), mixup_alpha, image_size (height, width), examples, flip, resampling,
-            compat ("none", "pytorch", "jax", "tf2"), seed, momentum, nesterov, clip_norm, weight_decay, decay_vectors,
-            layer_decay, train, freeze (lists of patterns over parameters' names), groups, label_smoothing, eval_every,
-            eval_batch, save_every, save_seconds, workers, skip_corrupt, threads. Unset: BiT-HyperRule's.
+        options: examples_per_class, examples_per_class_seed, batch, batch_split, recompute ("none", "units" or "auto"),
+            memory_limit (bytes), keep_features, base_lr, steps, schedule, resolution (resize, crop), mixup_alpha,
+            image_size (height, width), examples, flip, resampling, compat ("none", "pytorch", "jax", "tf2"), seed,
+            momentum, nesterov, clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns
+            over parameters' names), groups, label_smoothing, eval_every, eval_batch, save_every, save_seconds, workers,
+            skip_corrupt, threads. Unset: BiT-HyperRule's.
 
     Raises:
         ValueError: options or data that cannot be, or a folder with another run; the message lists the differences.

@@ -37,8 +37,8 @@ class trainable_resnet_v2 {
   /// Every parameter, in the order of execution; a frozen one has no gradient. Call parameters_changed() after writing
   /// values.
   std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
-  /// How steps are taken from now on; by default nothing is made again and everything learns. Drops all gradients, so
-  /// optimisers come after it. Throws config_error for a frozen name that is no parameter.
+  /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
+  /// move all gradients, which are then zero, so optimisers come after it. Throws config_error for a frozen name that is no parameter.
   void set_training(const training_options& options);
   const training_options& training() const { return options_; }
   void zero_gradients();
@@ -55,21 +55,29 @@ class trainable_resnet_v2 {
   /// Logits (n,classes) with the present values, row-major to `out`; n may be 0.
   void logits(const image_view<T>& images, T* out, const run_options& options = {});
 
+  /// Pooled features (n,c) with the present values, row-major to `out`; n may be 0.
+  void features(const image_view<T>& images, T* out, const run_options& options = {});
+  /// accumulate() and logits() of the head alone, on pooled features (n,c,1,1) in place of images.
+  double accumulate_head(const image_view<T>& features, const loss_function<T>& loss, double scale = 1,
+                         const run_options& options = {});
+  void head_logits(const image_view<T>& features, T* out, const run_options& options = {});
+
   /// Where every value of a training step lies in the arena for this batch.
   memory_plan plan(const dims4& images) { return find_plan(images, pass::training).memory(); }
-  /// What a step with these options would take, and between steps the logits of `evaluated` images (n may be 0).
-  /// Changes nothing; costs the time of making a plan.
-  training_memory memory(const dims4& images, const training_options& options, std::size_t threads = 0,
-                         const dims4& evaluated = {}) const;
-  /// The same for the present options.
+  /// What a step with these options would take, and between steps the logits of `evaluated` images (n may be 0). Costs
+  /// the time of making a plan. Throws as accumulate() does.
+  static training_memory memory_of(const resnet_config& config, const dims4& images,
+                                   const training_options& options = {}, std::size_t threads = 0,
+                                   const dims4& evaluated = {});
+  /// The same for this model, with its options.
   training_memory memory(const dims4& images, std::size_t threads = 0) const {
-    return memory(images, options_, threads);
+    return memory_of(config(), images, options_, threads);
   }
   /// Gives back workspace, plans and packed forms; the next step makes them again.
   void release();
 
  private:
-  enum class pass { logits, training, training_with_image };
+  enum class pass { logits, training, training_with_image, features, head_logits, head_training };
   using plan_type = typename training_of<Backend>::plan;
   using workspace = typename training_of<Backend>::workspace;
   struct planned {
@@ -82,9 +90,13 @@ class trainable_resnet_v2 {
 
   static std::size_t padded(std::size_t size);
   void place_gradients();
-  training_program emit(const dims4& images, pass what, const training_options& options) const;
+  static training_program emit(const bit::network& net, const dims4& images, pass what,
+                               const training_options& options);
   plan_type& find_plan(const dims4& images, pass what);
   workspace& memory_for(const plan_type& plan, std::size_t threads);
+  double accumulate(pass what, const image_view<T>& images, const loss_function<T>& loss, double scale,
+                    std::span<T> image_gradient, run_options options);
+  void run_forward(pass what, const image_view<T>& images, T* out, run_options options);
 
   detail::aligned_buffer<T> values_, gradients_;
   std::vector<trainable_parameter<T>> parameters_;

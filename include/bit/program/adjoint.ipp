@@ -69,7 +69,9 @@ class adjoint_needs {
 
   bool of(value_id v) const { return wanted_[static_cast<std::size_t>(v)]; }
   /// Of relu(norm(x)).
-  bool through(const norm_relu& norm, value_id x) const { return p_.learns(norm.gamma) || p_.learns(norm.beta) || of(x); }
+  bool through(const norm_relu& norm, value_id x) const {
+    return p_.learns(norm.gamma) || p_.learns(norm.beta) || of(x);
+  }
 
  private:
   void note(const stem_step& s, bool to_image) { set(s.y, to_image || p_.learns(s.kernel)); }

@@ -127,12 +127,16 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--train", action="append", default=[], metavar="PATTERN", help='only these learn, e.g. "resnet/head/*"'
     )
+    _add(group, "keep_features", action="store_true", default=None, help="compute a frozen trunk's features once")
     group.add_argument("--freeze", action="append", default=[], metavar="PATTERN", help="these do not learn")
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
-    _add(group, "memory_limit", type=_bytes, metavar="BYTES", help="e.g. 8GiB (default: 60 %% of the machine's)")
+    _add(group, "memory_limit", type=_bytes, metavar="BYTES", help="e.g. 8GiB (default: what is free now)")
+    group.add_argument(
+        "--recompute", choices=("auto", "none", "units"), default="auto", help="save memory (default: auto, if it must)"
+    )
     group.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
     _add(group, "save_every", type=_common.positive, metavar="N", help="steps between checkpoints")
     _add(group, "save_seconds", type=float, default=600.0, metavar="S", help="saves at least so often (default: 600)")
@@ -221,6 +225,8 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits) -> FineTuning:
     options: dict[str, Any] = {
         "batch_split": args.batch_split,
         "memory_limit": args.memory_limit,
+        "recompute": args.recompute,
+        "keep_features": args.keep_features,
         "eval_every": args.eval_every,
         "save_every": args.save_every,
         "steps": args.steps,
