@@ -410,6 +410,7 @@ class Trainer:
     @property
     def updates(self) -> int: ...
 
+def give_back_memory() -> None: ...
 def training_memory(
     config: Config,
     dtype: str,

@@ -2,6 +2,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <bit/backend/cpu/training.hpp>
@@ -227,6 +230,11 @@ void register_trainer(py::module_& m) {
           "One update; the mean loss.")
       .def("tensors", &any_trainer::tensors, "(official name, copy of the values) of every parameter.")
       .def_property_readonly("updates", &any_trainer::updates);
+  m.def("give_back_memory", [] {
+#if defined(__GLIBC__)
+    ::malloc_trim(0);
+#endif
+  });
   m.def(
       "training_memory",
       [](const bit::resnet_config& config, const std::string& dtype, std::size_t n, std::size_t h, std::size_t w,
