@@ -10,9 +10,11 @@
 #include <bit/train/few_shot.hpp>
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/hyper_rule.hpp>
+#include <bit/train/kept_features.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/loader_source.hpp>
 #include <bit/train/loss.hpp>
+#include <bit/train/memory.hpp>
 #include <bit/train/metrics_log.hpp>
 #include <bit/train/mixup.hpp>
 #include <bit/train/optimiser.hpp>

@@ -385,7 +385,16 @@ def squared_error(logits: NDArray[Any], targets: NDArray[Any]) -> tuple[float, N
 
 class Trainer:
     """Parameters in training and their optimiser; one thread at a time."""
-    def __init__(self, checkpoint: Checkpoint, config: Config, dtype: str, optimiser: str, **how: Any) -> None: ...
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Config,
+        dtype: str,
+        optimiser: str,
+        recompute: str = "auto",
+        memory_limit: int = 0,
+        **how: Any,
+    ) -> None: ...
     def step(
         self,
         x: NDArray[Any],
@@ -394,12 +403,25 @@ class Trainer:
         probabilities: NDArray[np.float64] | None,
         rate: float,
         smoothing: float = 0.0,
-        batch_split: int = 1,
+        batch_split: int | None = None,
         threads: int = 0,
     ) -> float: ...
     def tensors(self) -> list[tuple[str, NDArray[Any]]]: ...
     @property
     def updates(self) -> int: ...
+
+def give_back_memory() -> None: ...
+def training_memory(
+    config: Config,
+    dtype: str,
+    n: int,
+    height: int,
+    width: int,
+    recompute: str,
+    optimiser: str,
+    threads: int,
+    **how: Any,
+) -> dict[str, int]: ...
 
 # register_fine_tune.cpp
 
@@ -421,6 +443,8 @@ class FineTuning:
     def batch(self) -> int: ...
     @property
     def batch_split(self) -> int: ...
+    @property
+    def recompute(self) -> Literal["none", "units"]: ...
     @property
     def crop(self) -> int: ...
     @property

@@ -115,6 +115,11 @@ class FineTuning:
         """Parts that an update's images are taken in."""
         return self._core.batch_split
 
+    @property
+    def recompute(self) -> str:
+        """ "units" if the maps within units are made again on the way back, else "none"."""
+        return self._core.recompute
+
     def start(self, *, tensorboard: bool = False, **callbacks: Any) -> FineTuned:
         """Run to the end, or until should_stop() is true; the arguments are those of :func:`fine_tune`."""
         if not tensorboard:
@@ -188,12 +193,13 @@ def fine_tune(
         on_evaluation: called with (step, Evaluation).
         should_stop: asked before each step; True saves and returns.
         tensorboard: also write TensorBoard events into the run's folder; needs the extra `tensorboard`.
-        options: examples_per_class, examples_per_class_seed, batch, batch_split, memory_limit (bytes), base_lr, steps,
-            schedule, resolution (resize, crop), mixup_alpha, image_size (height, width), examples, flip, resampling,
-            compat ("none", "pytorch", "jax", "tf2"), seed, loss ("softmax", "sigmoid"), optimiser ("sgd" with momentum
-            and nesterov, "adam" or "adamw" with betas and eps), clip_norm, weight_decay, decay_vectors, layer_decay,
-            train, freeze (lists of patterns over parameters' names), groups (list of (pattern, factor of the rate,
-            weight decay or None)), label_smoothing, eval_every, eval_batch, save_every, save_seconds, workers,
+        options: examples_per_class, examples_per_class_seed, batch, batch_split, recompute ("none", "units" or "auto"),
+            memory_limit (bytes), keep_features, base_lr, steps, schedule, resolution (resize, crop), mixup_alpha,
+            image_size (height, width), examples, flip, resampling, compat ("none", "pytorch", "jax", "tf2"), seed,
+            loss ("softmax", "sigmoid"), optimiser ("sgd" with momentum and nesterov, "adam" or "adamw" with betas and
+            eps), clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns over
+            parameters' names), groups (list of (pattern, factor of the rate, weight decay or None)),
+            label_smoothing, eval_every, eval_batch, save_every, save_seconds, workers,
             skip_corrupt, threads. Unset: BiT-HyperRule's.
 
     Raises:

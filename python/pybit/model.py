@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pybit import _build, _core, _describe, _names, _plan, _predict
+from pybit import _build, _core, _describe, _memory, _names, _plan, _predict
 from pybit._arrays import Array, as_batch, as_targets, check_floating, range_problem, to_numpy
 from pybit._levels import LEVELS, levels_info, levels_of
 from pybit.data import PreprocessSpec
@@ -287,8 +287,20 @@ class Model:
         """Every step of the network at an input size: name, kind, shapes, parameters, multiply-adds, bytes."""
         return self._network.summary(batch, *_describe.height_width(size))
 
-    def memory_plan(self, size: int | tuple[int, int] = 224, batch: int = 1) -> dict[str, Any]:
-        """Bytes that a call at an input size needs: weights, working memory, and where each value lies in it."""
+    def memory_plan(
+        self, size: int | tuple[int, int] = 224, batch: int = 1, *, training: bool = False, **how: Any
+    ) -> Any:
+        """Bytes that a call at an input size needs: weights, working memory, and where each value lies in it.
+
+        A dict. With training=True it is a `TrainingMemory`, which prints as a table: what a step of `pybit.Trainer` on
+        this model takes on top of Python and the package, within 10 %. `how` may then say batch_split=1,
+        recompute="none" or "units", optimiser="sgd", threads=0, train and freeze (lists of patterns). Raises
+        ValueError for a model that cannot be trained.
+        """
+        if training:
+            return _memory.plan(self, size, batch, **how)
+        if how:
+            raise ConfigError(f"[memory_plan] expected {', '.join(how)} only with training=True")
         return self._network.memory_plan(batch, *_describe.height_width(size))
 
     def plan(self, h: int = 224, w: int | None = None, n: int = 1, *, threads: int = 0) -> _plan.Plan:

@@ -27,16 +27,33 @@ class Trainer:
     train=["resnet/head/*"],
     groups=[("resnet/head/*", 10.0, None)] (pattern, factor of the rate, weight decay or None).
 
+    Memory: `recompute="units"` makes the maps within units again on the way back, which takes less memory and a fifth
+    more time; "none" keeps them; "auto" does what fits `memory_limit` (bytes; None: what is free now) at the least
+    cost. Gradients are the same to the bit. `model.memory_plan(..., training=True)` says how much it takes. Frozen
+    parameters have no gradients, and nothing is computed below the first that learns.
+
     The model shows the trained weights from each step on. It is trained in float32, or in float64 (slow and exact).
     One thread at a time may use trainer and model. Raises ValueError for options that do not fit.
     """
 
-    def __init__(self, model: Model, optimiser: str = "sgd", **options: Any) -> None:
+    def __init__(
+        self,
+        model: Model,
+        optimiser: str = "sgd",
+        *,
+        recompute: str = "auto",
+        memory_limit: int | None = None,
+        **options: Any,
+    ) -> None:
         if model.num_classes == 0:
             raise ConfigError("expected a model with a head; give it one with model.reset_classifier(classes)")
         network = model._network
         checkpoint = _core.recognise(network.tensors(), "model")
-        self._core = _core.Trainer(checkpoint, network.config, network.dtype, optimiser, **options)
+        self._core = _core.Trainer(
+            checkpoint, network.config, network.dtype, optimiser, recompute, memory_limit or 0, **options
+        )
+        del checkpoint  # a copy of all weights, which the heap would keep: 90 MB for R50x1
+        _core.give_back_memory()
         self._model, self._config, self._how = model, network.config, _build.Freezing.of(network)
         self._known: _core.Network | None = network  # the model's network, unless a step has made it old
 
@@ -52,15 +69,15 @@ class Trainer:
         lr: float,
         *,
         label_smoothing: float = 0.0,
-        batch_split: int = 1,
+        batch_split: int | None = None,
         layout: str = "nchw",
         threads: int = 0,
     ) -> float:
         """One update by the mean softmax cross-entropy of a batch; returns the loss before it.
 
         `x`: images as for the model's call. `y`: class numbers (N,), or probabilities (N, classes). `batch_split`:
-        parts that the batch is taken in, to save memory. Raises ValueError for what does not fit, and
-        `pybit.DivergedError` (an ArithmeticError), with the weights as they were, if the loss is not finite.
+        parts that the batch is taken in; None: as few as fit the memory limit. Raises ValueError for what does not
+        fit, and `pybit.DivergedError` (an ArithmeticError), with the weights as they were, if the loss is not finite.
         """
         if self._model.__dict__.get("_network", self._known) is not self._known:
             raise ConfigError("the model's weights were replaced since this trainer was made: make a new one")

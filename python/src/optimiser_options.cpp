@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "choose.hpp"
+
 namespace py = pybind11;
 namespace train = bit::train;
 
@@ -22,6 +24,12 @@ void take_rules(keywords& from, train::parameter_options& into) {
   from.take("freeze", into.freeze);
   from.take("groups", groups);
   for (auto& [pattern, scale, decay] : groups) into.groups.push_back({std::move(pattern), scale, decay});
+}
+
+std::optional<bit::recomputation> recomputation_of(const std::string& room, const std::string& text) {
+  return choose<std::optional<bit::recomputation>>(
+      room, "recompute", text,
+      {{"auto", std::nullopt}, {"none", bit::recomputation::none}, {"units", bit::recomputation::units}});
 }
 
 template <class T>

@@ -3,8 +3,10 @@
 
 #include <pybind11/pybind11.h>
 
+#include <bit/program/adjoint.hpp>
 #include <bit/train/optimiser.hpp>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,3 +23,6 @@ std::unique_ptr<bit::train::basic_optimiser<T>> make_optimiser(const std::string
 
 /// weight_decay, decay_vectors, layer_decay, train, freeze and groups.
 void take_rules(keywords& from, bit::train::parameter_options& into);
+
+/// "none", "units", or nothing for "auto". Throws config_error for other texts.
+std::optional<bit::recomputation> recomputation_of(const std::string& room, const std::string& text);

@@ -36,12 +36,14 @@ data::resampling resampling_of(const std::string& text) {
 }
 
 void take_recipe(keywords& from, train::fine_tune_options& into) {
-  std::string compat = "none";
+  std::string compat = "none", recompute = "auto";
   std::optional<std::string> flip, resampling;
   std::optional<std::pair<std::size_t, std::size_t>> resolution, images;
   from.take("batch", into.batch);
   from.take("batch_split", into.batch_split);
+  from.take("recompute", recompute);
   from.take("memory_limit", into.memory_limit);
+  from.take("keep_features", into.keep_features);
   from.take("base_lr", into.base_lr);
   from.take("steps", into.steps);
   from.take("schedule", into.schedule);
@@ -53,6 +55,7 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
   from.take("resampling", resampling);
   from.take("compat", compat);
   from.take("seed", into.seed);
+  into.recompute = recomputation_of("fine_tune", recompute);
   if (resolution) into.resolution = {resolution->first, resolution->second};
   if (images) into.images = {images->first, images->second};
   if (flip)
@@ -194,6 +197,7 @@ class fine_tuning {
     {
       const released_gil release;
       result = train::fine_tune(*model_, split_, options_, plan_, hooks);
+      model_->release();  // what comes next copies the values
     }
     return as_dict(result);
   }
@@ -273,9 +277,12 @@ void register_fine_tune(py::module_& m) {
       .def_property_readonly("steps", [](const fine_tuning& f) { return f.plan().steps; })
       .def_property_readonly("batch", [](const fine_tuning& f) { return f.plan().batch; })
       .def_property_readonly("batch_split", [](const fine_tuning& f) { return f.plan().batch_split; })
+      .def_property_readonly("recompute",
+                             [](const fine_tuning& f) { return train::to_string(f.plan().training.recompute); })
       .def_property_readonly("crop", [](const fine_tuning& f) { return f.plan().rule.resolution.crop; })
       .def_property_readonly("memory_bytes", [](const fine_tuning& f) { return f.plan().memory.total(); });
-  m.def("usable_memory", &train::usable_memory, "Bytes that this process may use.");
+  m.def(
+      "usable_memory", [] { return train::usable_memory(); }, "Bytes that this process may use in all.");
   m.def("evaluate", &evaluate, py::arg("checkpoint"), py::arg("config"), py::arg("images"), py::arg("how"),
         py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"), py::arg("keep_pairs"));
 }

@@ -163,6 +163,7 @@ class network_of final : public any_network {
       {
         const released_gil release;
         t.data->read(out);
+        t.data->release();  // mapped pages of the file
       }
       all.append(py::make_tuple(t.name, values));
     }

@@ -98,6 +98,56 @@ def test_frozen_parameters_stay() -> None:
     assert changed == {HEAD, "resnet/head/conv2d/bias"}
 
 
+def test_recomputation_and_parts_by_memory_take_the_same_step() -> None:
+    x, y = batch(n=6)
+    found = {}
+    for how in ("none", "units", "auto"):
+        model = small()
+        pybit.Trainer(model, recompute=how).step(x, y, lr=0.01)
+        found[how] = model.state_dict()
+    assert all(np.array_equal(found["none"][name], value) for name, value in found["units"].items())
+    assert all(np.array_equal(found["none"][name], value) for name, value in found["auto"].items())
+
+    # A limit between one part and all of them: the step is taken in parts, and differs by rounding alone.
+    def needs(parts: int, how: str) -> int:
+        rows = model.memory_plan((33, 40), 6, training=True, batch_split=parts, recompute=how).rows
+        return sum(rows[k] for k in ("values", "gradients", "optimiser", "packed", "maps", "scratch"))
+
+    assert needs(1, "units") < needs(1, "none") and needs(6, "none") < needs(2, "none") < needs(1, "none")
+    split = small()
+    pybit.Trainer(split, memory_limit=needs(2, "none")).step(x, y, lr=0.01)
+    moved = np.abs(found["none"][STEM] - small().state_dict()[STEM]).max()
+    difference = np.abs(split.state_dict()[STEM] - found["none"][STEM]).max()
+    assert 0 < difference < 1e-3 * moved
+    with pytest.raises(ConfigError, match=r"one image at a time needs about .*which is the least"):
+        pybit.Trainer(small(), memory_limit=1 << 20).step(x, y, lr=0.01)
+    with pytest.raises(ConfigError, match="'auto' or 'none' or 'units', got 'some'"):
+        pybit.Trainer(small(), recompute="some")
+
+
+def test_a_training_memory_plan_prints_what_takes_what() -> None:
+    model = small()
+    plan = model.memory_plan(64, 8, training=True)
+    assert plan.total == sum(plan.rows.values()) == plan.as_dict()["total"]
+    assert list(plan.rows) == ["model", "values", "gradients", "optimiser", "packed", "maps", "scratch", "images"]
+    assert plan.rows["images"] == 8 * 3 * 64 * 64 * 4
+    lines = str(plan).splitlines()
+    assert lines[0] == "tiny, a step of 8 x 64 x 64 pixels, recompute none"
+    assert len(lines) == 1 + 8 + 1 + 1 and lines[-1].startswith("all ")
+    assert "in 2 parts" in str(model.memory_plan(64, 8, training=True, batch_split=2))
+    assert model.memory_plan(64, 8, training=True, recompute="units").rows["maps"] < plan.rows["maps"]
+    assert model.memory_plan(64, 8, training=True, optimiser="adam").rows["optimiser"] == 2 * plan.rows["optimiser"]
+    head = model.memory_plan(64, 8, training=True, train=["resnet/head/*"])
+    assert head.rows["gradients"] == (1024 * 5 + 5) * 4 and head.rows["maps"] < plan.rows["maps"] / 2
+    for wrong in ({"batch_split": 9}, {"recompute": "auto"}, {"optimiser": "newton"}, {"train": ["x*"]}):
+        with pytest.raises(ConfigError):
+            model.memory_plan(64, 8, training=True, **wrong)
+    with pytest.raises(ConfigError, match="only with training=True"):
+        model.memory_plan(64, 8, recompute="units")
+    with pytest.raises(ConfigError, match="float32 or float64"):
+        small(dtype="bfloat16").memory_plan(64, training=True)
+
+
 def test_copies_and_pickles_hold_the_weights_of_their_moment() -> None:
     model = small()
     trainer = pybit.Trainer(model)

@@ -8,7 +8,8 @@
 namespace bit::inline v0 {
 
 /// A policy's training types, specialised in backend/<name>/training.hpp so that inference does not pay for them:
-///  - constants(parameters): what is derived from the parameters' values; changed() says that these are new.
+///  - constants(parameters): what is derived from the parameters' values; changed() says that these are new; bytes(threads)
+///    is what it takes, or will once the plans that have been made of it have run.
 ///  - plan(program, constants): a training program compiled for one shape.
 ///  - plan.forward(image, logits, workspace, options): the forward half; logits (n,classes), row-major.
 ///  - plan.backward(image, dlogits, scale, image gradient, workspace, options): adds scale·gradient to every
@@ -30,6 +31,7 @@ concept trainable_backend = backend<B> &&
   const training_program&, decltype(constants) > ;
   requires std::constructible_from<typename training_of<B>::workspace, std::size_t>;
   constants->changed();
+  { constants->bytes(threads) } -> std::same_as<std::size_t>;
   { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
   { plan.memory() } -> std::convertible_to<const memory_plan&>;
   { plan.forward(image, out, memory, options) } -> std::same_as<bool>;

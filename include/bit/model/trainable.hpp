@@ -10,6 +10,15 @@
 
 namespace bit::inline v0 {
 
+/// Bytes of a training step by what they are for; the optimiser's state and the images come on top.
+struct training_memory {
+  std::size_t values = 0, gradients = 0;  ///< of the parameters; a frozen one has no gradient
+  std::size_t packed = 0;                 ///< parameters in the forms that the steps read
+  std::size_t arena = 0;                  ///< maps, their gradients, statistics: whatever lives at the same time
+  std::size_t scratch = 0;                ///< of all threads
+  std::size_t total() const { return values + gradients + packed + arena + scratch; }
+};
+
 /// A BiT ResNetV2 that learns. It owns a copy of every parameter and its gradient, and one workspace, so one thread may
 /// use it at a time; the work itself is shared by run_options::threads. Results do not depend on their number.
 template <trainable_backend Backend>
@@ -25,8 +34,13 @@ class trainable_resnet_v2 {
   const resnet_config& config() const { return net_->config(); }
   /// The network over the present values: its tensors read this model's memory and live no longer than it.
   const bit::network& network() const { return *net_; }
-  /// Every parameter, in the order of execution. Call parameters_changed() after writing values.
+  /// Every parameter, in the order of execution; a frozen one has no gradient. Call parameters_changed() after writing
+  /// values.
   std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
+  /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
+  /// move all gradients, which are then zero, so optimisers come after it. Throws config_error for a frozen name that is no parameter.
+  void set_training(const training_options& options);
+  const training_options& training() const { return options_; }
   void zero_gradients();
   /// Drops what was derived from the parameters' values.
   void parameters_changed() { constants_->changed(); }
@@ -41,29 +55,52 @@ class trainable_resnet_v2 {
   /// Logits (n,classes) with the present values, row-major to `out`; n may be 0.
   void logits(const image_view<T>& images, T* out, const run_options& options = {});
 
+  /// Pooled features (n,c) with the present values, row-major to `out`; n may be 0.
+  void features(const image_view<T>& images, T* out, const run_options& options = {});
+  /// accumulate() and logits() of the head alone, on pooled features (n,c,1,1) in place of images.
+  double accumulate_head(const image_view<T>& features, const loss_function<T>& loss, double scale = 1,
+                         const run_options& options = {});
+  void head_logits(const image_view<T>& features, T* out, const run_options& options = {});
+
   /// Where every value of a training step lies in the arena for this batch.
-  memory_plan plan(const dims4& images) { return find_plan(images, true).memory(); }
-  /// Arena and scratch bytes of a training step with `threads` threads; parameters and their packed forms come on top.
-  std::size_t workspace_bytes(const dims4& images, std::size_t threads = 0) {
-    return find_plan(images, true).workspace_bytes(Backend::threads(threads));
+  memory_plan plan(const dims4& images) { return find_plan(images, pass::training).memory(); }
+  /// What a step with these options would take, and between steps the logits of `evaluated` images (n may be 0). Costs
+  /// the time of making a plan. Throws as accumulate() does.
+  static training_memory memory_of(const resnet_config& config, const dims4& images,
+                                   const training_options& options = {}, std::size_t threads = 0,
+                                   const dims4& evaluated = {});
+  /// The same for this model, with its options.
+  training_memory memory(const dims4& images, std::size_t threads = 0) const {
+    return memory_of(config(), images, options_, threads);
   }
+  /// Gives back workspace, plans and packed forms; the next step makes them again.
+  void release();
 
  private:
+  enum class pass { logits, training, training_with_image, features, head_logits, head_training };
   using plan_type = typename training_of<Backend>::plan;
   using workspace = typename training_of<Backend>::workspace;
   struct planned {
     dims4 dims;
-    bool training;
+    pass what;
     std::unique_ptr<plan_type> plan;
   };
   /// A step, a short last batch and their like in evaluation; the one not used for longest goes first.
   static constexpr std::size_t max_plans = 8;
 
-  plan_type& find_plan(const dims4& images, bool training);
+  static std::size_t padded(std::size_t size);
+  void place_gradients();
+  static training_program emit(const bit::network& net, const dims4& images, pass what,
+                               const training_options& options);
+  plan_type& find_plan(const dims4& images, pass what);
   workspace& memory_for(const plan_type& plan, std::size_t threads);
+  double accumulate(pass what, const image_view<T>& images, const loss_function<T>& loss, double scale,
+                    std::span<T> image_gradient, run_options options);
+  void run_forward(pass what, const image_view<T>& images, T* out, run_options options);
 
   detail::aligned_buffer<T> values_, gradients_;
   std::vector<trainable_parameter<T>> parameters_;
+  training_options options_;
   std::unique_ptr<bit::network> net_;
   std::shared_ptr<typename training_of<Backend>::constants> constants_;
   std::vector<planned> plans_;  ///< most recently used last

@@ -1,10 +1,12 @@
 // Bodies of train/fine_tune.hpp.
 #pragma once
 
+#include <algorithm>
 #include <bit/detail/json.hpp>
 #include <bit/error.hpp>
 #include <bit/io/head.hpp>
 #include <bit/train/fine_tune.hpp>
+#include <bit/train/kept_features.hpp>
 #include <bit/train/loader_source.hpp>
 #include <bit/train/optimiser_choice.hpp>
 #include <memory>
@@ -87,6 +89,89 @@ inline void install_loss(train::trainer_options& how, const train::recipe& plan,
   };
 }
 
+/// What both ways of training tell the trainer; mixup and loss come with the source.
+inline train::trainer_options trainer_options_of(const train::tunable_model& model, const data::dataset_split& split,
+                                                 const train::fine_tune_options& options, const train::recipe& plan,
+                                                 const train::fine_tune_callbacks& callbacks) {
+  train::trainer_options how;
+  how.rate = [rule = plan.rule, steps = plan.steps](std::size_t step) {
+    return step < steps ? rule.lr(step) : std::nullopt;
+  };
+  how.batch_split = plan.batch_split;
+  how.execution.threads = options.threads;
+  how.folder = options.folder;
+  how.save_every = options.save_every != 0 ? options.save_every : options.eval_every;
+  how.save_seconds = options.save_seconds;
+  if (!options.folder.empty()) how.run = state_of(plan, options, *split.train, model.config());
+  how.on_step = callbacks.on_step;
+  how.on_evaluation = callbacks.on_evaluation;
+  how.on_checkpoint = callbacks.on_checkpoint;
+  how.should_stop = callbacks.should_stop;
+  return how;
+}
+
+/// The order of the images, and for bit_pytorch's habit the batches that make a step.
+inline std::pair<train::sampler, std::size_t> order_of(const train::recipe& plan) {
+  const bool micro_batches = plan.habits == train::compatibility::pytorch;
+  return {train::sampler(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,
+                         {.end = plan.end}),
+          micro_batches ? plan.batch_split : 0};
+}
+
+inline train::training_result tune_all(train::tunable_model& model, const data::dataset_split& split,
+                                       const train::fine_tune_options& options, const train::recipe& plan,
+                                       const train::fine_tune_callbacks& callbacks) {
+  const auto [order, batches] = order_of(plan);
+  train::loader_source source(split.train, order, plan.augmentation, plan.seed, options.loader, batches);
+  auto how = trainer_options_of(model, split, options, plan, callbacks);
+  part_in_work work;
+  install_loss(how, plan, options, source, callbacks, work);
+  if (split.validation && split.validation->size() != 0) {
+    how.eval_every = options.eval_every;
+    how.evaluate = [&](std::size_t) {
+      return evaluate([&](const image_view<float>& images, float* out) { model.logits(images, out, how.execution); },
+                      plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader);
+    };
+  }
+  how.on_step = [&, told = std::size_t{0}](const train::step_report& report) mutable {
+    if (callbacks.on_skipped)
+      for (const auto skipped = source.skipped(); told < skipped.size(); ++told) callbacks.on_skipped(skipped[told]);
+    if (callbacks.on_step) callbacks.on_step(report);
+  };
+  const auto by = make_optimiser(model.parameters(), options);
+  return train::train(model, *by, source, how);
+}
+
+/// The trunk runs once over each image; steps and evaluations then read its features.
+inline train::training_result tune_head(train::tunable_model& model, const data::dataset_split& split,
+                                        const train::fine_tune_options& options, const train::recipe& plan,
+                                        const train::fine_tune_callbacks& callbacks) {
+  auto how = trainer_options_of(model, split, options, plan, callbacks);
+  const auto features_of = [&](const data::dataset_ptr& images) {
+    auto found =
+        train::compute_features(model, images, plan.augmentation, options.eval_batch, options.loader, how.execution);
+    if (callbacks.on_skipped) std::for_each(found.skipped.begin(), found.skipped.end(), callbacks.on_skipped);
+    return found;
+  };
+  const train::feature_table learned = features_of(split.train);
+  train::feature_table held_out;
+  if (split.validation && split.validation->size() != 0) {
+    held_out = features_of(split.validation);
+    how.eval_every = options.eval_every;
+    how.evaluate = [&](std::size_t) {
+      return train::evaluate_head(model, held_out, options.eval_batch, how.execution);
+    };
+  }
+  model.release();  // what the trunk took
+  const auto [order, batches] = order_of(plan);
+  train::feature_source source(learned, order, batches);
+  part_in_work work;
+  install_loss(how, plan, options, source, callbacks, work);
+  const auto by = make_optimiser(model.parameters(), options);
+  train::head_of head(model);
+  return train::train(head, *by, source, how);
+}
+
 }  // namespace bit::inline v0::detail
 
 namespace bit::inline v0::train {
@@ -117,40 +202,9 @@ BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, 
 BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_split& split,
                                    const fine_tune_options& options, const recipe& plan,
                                    const fine_tune_callbacks& callbacks) {
-  const bool micro_batches = plan.habits == compatibility::pytorch;
-  const sampler order(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,
-                      {.end = plan.end});
-  loader_source source(split.train, order, plan.augmentation, plan.seed, options.loader,
-                       micro_batches ? plan.batch_split : 0);
-  trainer_options how;
-  how.rate = [rule = plan.rule, steps = plan.steps](std::size_t step) {
-    return step < steps ? rule.lr(step) : std::nullopt;
-  };
-  how.batch_split = plan.batch_split;
-  how.execution.threads = options.threads;
-  detail::part_in_work work;
-  detail::install_loss(how, plan, options, source, callbacks, work);
-  if (split.validation && split.validation->size() != 0) {
-    how.eval_every = options.eval_every;
-    how.evaluate = [&](std::size_t) {
-      return evaluate([&](const image_view<float>& images, float* out) { model.logits(images, out, how.execution); },
-                      plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader);
-    };
-  }
-  how.folder = options.folder;
-  how.save_every = options.save_every != 0 ? options.save_every : options.eval_every;
-  how.save_seconds = options.save_seconds;
-  if (!options.folder.empty()) how.run = detail::state_of(plan, options, *split.train, model.config());
-  how.on_step = [&, told = std::size_t{0}](const step_report& report) mutable {
-    if (callbacks.on_skipped)
-      for (const auto skipped = source.skipped(); told < skipped.size(); ++told) callbacks.on_skipped(skipped[told]);
-    if (callbacks.on_step) callbacks.on_step(report);
-  };
-  how.on_evaluation = callbacks.on_evaluation;
-  how.on_checkpoint = callbacks.on_checkpoint;
-  how.should_stop = callbacks.should_stop;
-  const auto by = detail::make_optimiser(model.parameters(), options);
-  return train(model, *by, source, how);
+  model.set_training(plan.training);
+  return plan.keep_features ? detail::tune_head(model, split, options, plan, callbacks)
+                            : detail::tune_all(model, split, options, plan, callbacks);
 }
 
 }  // namespace bit::inline v0::train

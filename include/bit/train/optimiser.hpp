@@ -51,7 +51,7 @@ class basic_optimiser {
 
  protected:
   /// `clip_norm` 0 clips nothing; `state` names up to two buffers. Throws what resolve() throws, shape_error if a
-  /// parameter has another number of gradients than values, and config_error for a negative clip_norm.
+  /// parameter that learns has another number of gradients than values, and config_error for a negative clip_norm.
   basic_optimiser(std::span<const trainable_parameter<T>> parameters, const parameter_options& options,
                   double clip_norm, std::vector<std::string> state);
 

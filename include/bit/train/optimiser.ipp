@@ -30,8 +30,8 @@ basic_optimiser<T>::basic_optimiser(std::span<const trainable_parameter<T>> para
       state_names_(std::move(state)) {
   if (!(clip_norm >= 0))
     throw config_error("[optimiser] expected a clip_norm of 0 (none) or more, got " + std::to_string(clip_norm));
-  for (const auto& p : parameters_)
-    if (p.value.size() != p.gradient.size())
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    if (const auto& p = parameters_[i]; !rules_[i].frozen && p.value.size() != p.gradient.size())
       throw shape_error("[optimiser] " + p.name + ": expected as many gradients as values, got " +
                         std::to_string(p.gradient.size()) + " and " + std::to_string(p.value.size()));
   state_.resize(parameters_.size());

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,6 +41,9 @@ struct parameter_rule {
 /// One rule per parameter. Throws config_error for a pattern that fits no parameter, for numbers below zero, a
 /// layer_decay outside (0,1], and if nothing is left to learn.
 BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parameters, const parameter_options& options);
+
+/// Official names of the parameters that do not learn, as training_options::frozen wants them. Throws as resolve().
+BIT_FUNC std::set<std::string> frozen_names(std::span<const tensor_spec> parameters, const parameter_options& options);
 
 /// timm's numbering for layer decay (ResNetV2.group_matcher): the stem 0, the units from 1 on, the last norm with the
 /// last unit, the head and what is no BiT parameter above all.

@@ -102,4 +102,12 @@ BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parame
   return rules;
 }
 
+BIT_FUNC std::set<std::string> frozen_names(std::span<const tensor_spec> parameters, const parameter_options& options) {
+  std::set<std::string> frozen;
+  const auto rules = resolve(parameters, options);
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    if (rules[i].frozen) frozen.insert(parameters[i].name);
+  return frozen;
+}
+
 }  // namespace bit::inline v0::train

@@ -18,6 +18,7 @@
 #include <bit/train/adam.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
+#include <bit/train/memory.hpp>
 #include <bit/train/mixup.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
@@ -47,8 +48,12 @@ enum class training_loss {
 /// What a caller may decide. The defaults are BiT-HyperRule.
 struct fine_tune_options {
   std::size_t batch = hyper_rule_batch;
-  std::optional<std::size_t> batch_split = {};  ///< parts of a step; unset: as few as fit the memory
-  std::uint64_t memory_limit = 0;               ///< bytes for everything together; 0: 60 % of the machine's
+  std::optional<std::size_t> batch_split = {};  ///< parts of a step; unset: as the memory asks, see fit_step()
+  std::optional<recomputation> recompute = {};  ///< unset: as the memory asks
+  /// If only the head learns: its features are computed once, of images as they are evaluated, without random crops,
+  /// flips and mixup. Unset: where there is nothing random about the images.
+  std::optional<bool> keep_features = {};
+  std::uint64_t memory_limit = 0;  ///< bytes for everything together; 0: usable_memory()
   double base_lr = hyper_rule_base_lr;
   std::size_t steps = 0;                               ///< 0: the rule's; otherwise its schedule is scaled to these
   std::vector<std::size_t> schedule = {};              ///< instead of the rule's
@@ -77,14 +82,6 @@ struct fine_tune_options {
   std::size_t threads = 0;
 };
 
-/// Estimated bytes by what they are for.
-struct memory_estimate {
-  std::uint64_t parameters = 0;  ///< values, gradients, momentum, and the forms that the kernels read
-  std::uint64_t workspace = 0;   ///< maps that one part of a step keeps
-  std::uint64_t images = 0;      ///< batches that wait and the part in work
-  std::uint64_t total() const { return parameters + workspace + images; }
-};
-
 /// Estimated seconds.
 struct time_estimate {
   double step = 0, evaluation = 0;  ///< of one
@@ -103,15 +100,14 @@ struct recipe {
   mixup_partner partner = mixup_partner::permuted;
   compatibility habits = compatibility::none;
   std::uint64_t seed = 0;
+  bool keep_features = false;  ///< see fine_tune_options
+  training_options training;   ///< recomputation, and the parameters that do not learn
   memory_estimate memory;
   std::uint64_t memory_limit = 0;
   std::optional<time_estimate> time = {};  ///< for to_string(); estimate_time() tells it
   std::string architecture;
   std::vector<std::string> departures;  ///< from BiT-HyperRule, and what else should be known; a sentence each
 };
-
-/// Physical memory in bytes that this process may use: the machine's, or its control group's if that is less.
-BIT_FUNC std::uint64_t usable_memory();
 
 /// The recipe for fine-tuning `model`, which has the set's classes already. If options.folder holds a run and the caller
 /// did not choose batch_split, the run's is taken, so that it can be continued. Throws config_error for options that

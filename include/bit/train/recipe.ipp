@@ -1,18 +1,16 @@
 // Bodies of train/recipe.hpp.
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit/detail/crc32.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/optimiser_choice.hpp>
+#include <bit/train/parameter_rules.hpp>
 #include <bit/train/recipe.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <span>
 
 namespace bit::inline v0::detail {
@@ -34,27 +32,10 @@ inline std::string joined(const std::vector<std::size_t>& numbers) {
   return text;
 }
 
-inline std::string size_text(std::uint64_t bytes) {
-  const double gib = static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
-  return gib < 1 ? number_text(gib * 1024, std::chars_format::fixed, 0) + " MiB"
-                 : number_text(gib, std::chars_format::fixed, 1) + " GiB";
-}
-
 inline std::string duration_text(double seconds) {
   if (seconds < 60) return number_text(seconds, std::chars_format::fixed, seconds < 10 ? 2 : 0) + " s";
   if (seconds < 7200) return number_text(seconds / 60, std::chars_format::fixed, 0) + " min";
   return number_text(seconds / 3600, std::chars_format::fixed, seconds < 36000 ? 1 : 0) + " h";
-}
-
-/// Values, gradients and momentum, and each kernel packed for the way there and the way back: as it is, and where a
-/// 3x3 kernel becomes Winograd's 4x4 form, 36 numbers for 9.
-inline std::uint64_t parameter_bytes(std::span<const trainable_parameter<float>> parameters) {
-  std::uint64_t bytes = 0;
-  for (const auto& p : parameters) {
-    const bool kernel = p.shape.size() == 4, square = kernel && p.shape[0] == 3;
-    bytes += p.value.size() * (3 * sizeof(float)) + p.value.size() * (square ? 32 : kernel ? 8 : 4);
-  }
-  return bytes;
 }
 
 /// The rule with what the caller changed of it.
@@ -108,47 +89,72 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
   return said;
 }
 
+/// Of the whole run: a step in parts of `part` images, evaluations in between, and what the loader holds ready.
 inline train::memory_estimate estimate(const train::recipe& plan, const train::fine_tune_options& options,
-                                       train::tunable_model& model, std::size_t split) {
-  const std::size_t part = (plan.batch + split - 1) / split, crop = plan.rule.resolution.crop;
+                                       const train::tunable_model& model, std::size_t part, recomputation how) {
+  const std::size_t crop = plan.rule.resolution.crop;
   const std::uint64_t image = std::uint64_t{3} * crop * crop * sizeof(float);
+  // Where features are kept, the trunk runs for evaluated images alone.
+  const auto step = train::tunable_model::memory_of(model.config(), {plan.keep_features ? 1 : part, 3, crop, crop},
+                                                    {how, plan.training.frozen}, options.threads,
+                                                    {options.eval_batch, 3, crop, crop});
   train::memory_estimate memory;
-  memory.parameters = parameter_bytes(model.parameters());
-  memory.workspace = model.workspace_bytes({part, 3, crop, crop}, options.threads);
-  memory.images =
-      std::min<std::uint64_t>(image * plan.batch * options.loader.prefetch, options.loader.max_ahead_bytes) +
-      image * part;
+  if (plan.keep_features) memory.images = plan.examples * model.config().num_features() * sizeof(float);
+  memory.parameters = step.values + (options.adam ? 3 : 2) * step.gradients;  // momentum; Adam keeps two moments
+  memory.packed = step.packed;
+  memory.workspace = step.arena + step.scratch;
+  const auto ahead = [&](std::size_t batch) {
+    return std::min<std::uint64_t>(image * batch * options.loader.prefetch, options.loader.max_ahead_bytes);
+  };
+  // What is ready for the next step stays while an evaluation runs.
+  memory.images += ahead(plan.batch) + std::max(image * part, ahead(options.eval_batch) + image * options.eval_batch);
   return memory;
 }
 
-/// As few parts as fit the limit.
-inline void choose_split(train::recipe& plan, const train::fine_tune_options& options, train::tunable_model& model) {
-  std::optional<std::size_t> given = options.batch_split;
+/// Whether the trunk's features can be computed once, and what must then be left out.
+inline void decide_features(train::recipe& plan, const train::fine_tune_options& options,
+                            const train::tunable_model& model) {
+  const auto& frozen = plan.training.frozen;
+  const auto specs = tensor_specs(model.config());
+  const bool head_alone = std::all_of(specs.begin(), specs.end(), [&](const auto& p) {
+    return p.name.starts_with("resnet/head/") || frozen.contains(p.name);
+  });
+  const bool steady = plan.augmentation.flip == data::flip_mode::never &&
+                      plan.augmentation.resize == plan.augmentation.crop && plan.rule.mixup_alpha == 0;
+  plan.keep_features = options.keep_features.value_or(head_alone && steady);
+  if (!plan.keep_features) return;
+  if (!head_alone)
+    throw config_error("[recipe] features can be kept only if nothing but the head learns: train \"resnet/head/*\"");
+  if (options.mixup_alpha.value_or(0) > 0)
+    throw config_error("[recipe] expected a mixup_alpha of 0 where features are kept, got " +
+                       number_text(*options.mixup_alpha) + ": mixup mixes images");
+  plan.rule.mixup_alpha = 0;
+  if (!steady)
+    plan.departures.emplace_back(
+        "features are computed once, of images as they are evaluated: no random crops and flips, no mixup");
+}
+
+/// Parts of a step and recomputation. A run that is continued keeps its parts, which round differently.
+inline void fit_memory(train::recipe& plan, const train::fine_tune_options& options,
+                       const train::tunable_model& model) {
+  train::step_wishes wishes{plan.batch, options.batch_split, options.recompute, plan.memory_limit};
   const auto last = options.folder / "last.safetensors";
-  if (!given && !options.folder.empty() && std::filesystem::exists(last)) {
+  if (!wishes.batch_split && !options.folder.empty() && std::filesystem::exists(last)) {
     const auto flags = train::read_training_state(last).flags;
     if (const auto found = flags.find("batch_split"); found != flags.end())
-      given = static_cast<std::size_t>(std::strtoull(found->second.c_str(), nullptr, 10));
+      wishes.batch_split = static_cast<std::size_t>(std::strtoull(found->second.c_str(), nullptr, 10));
   }
-  if (given) {
-    plan.batch_split = *given;
-    if (*given == 0 || *given > plan.batch)
-      throw config_error("[recipe] expected a batch_split in 1.." + std::to_string(plan.batch) + ", got " +
-                         std::to_string(*given));
-    plan.memory = estimate(plan, options, model, *given);
-    if (plan.memory.total() > plan.memory_limit)
-      plan.departures.push_back("about " + size_text(plan.memory.total()) + " are needed, more than the limit of " +
-                                size_text(plan.memory_limit) + "; a larger batch_split needs less");
-    return;
-  }
-  for (std::size_t split = 1;; split = std::min(2 * split, plan.batch)) {
-    plan.batch_split = split;
-    plan.memory = estimate(plan, options, model, split);
-    if (plan.memory.total() <= plan.memory_limit) return;
-    if (split == plan.batch) break;
-  }
-  throw config_error("[recipe] one image at a time needs about " + size_text(plan.memory.total()) + ", the limit is " +
-                     size_text(plan.memory_limit) + "; allow more memory, or take a smaller network or resolution");
+  const auto way = train::fit_step(
+      wishes, [&](std::size_t part, recomputation how) { return estimate(plan, options, model, part, how); });
+  plan.batch_split = way.batch_split;
+  plan.training.recompute = way.recompute;
+  plan.memory = way.memory;
+  if (way.recompute == recomputation::units && !options.recompute)
+    plan.departures.emplace_back(
+        "units are recomputed on the way back to save memory, which takes about 20 % more time");
+  if (way.memory.total() > plan.memory_limit)
+    plan.departures.push_back("about " + train::size_text(way.memory.total()) + " are needed, more than the limit of " +
+                              train::size_text(plan.memory_limit) + "; a larger batch_split needs less");
 }
 
 }  // namespace bit::inline v0::detail
@@ -158,16 +164,6 @@ namespace bit::inline v0::train {
 BIT_FUNC const char* to_string(compatibility habits) {
   constexpr const char* names[] = {"none", "pytorch", "jax", "tf2"};
   return names[static_cast<std::size_t>(habits)];
-}
-
-BIT_FUNC std::uint64_t usable_memory() {
-  std::uint64_t bytes =
-      static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::uint64_t limit = 0;
-    if (std::ifstream(path) >> limit && limit != 0) bytes = std::min(bytes, limit);
-  }
-  return bytes;
 }
 
 BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& train, tunable_model& model) {
@@ -194,8 +190,10 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
   plan.augmentation.flip = options.flip.value_or(tensorflow ? data::flip_mode::always : data::flip_mode::random);
   plan.augmentation.method = options.resampling.value_or(tensorflow ? data::resampling::tf : data::resampling::pillow);
   plan.architecture = architecture_name(model.config());
-  plan.memory_limit = options.memory_limit != 0 ? options.memory_limit : usable_memory() / 5 * 3;
-  detail::choose_split(plan, options, model);
+  plan.memory_limit = options.memory_limit != 0 ? options.memory_limit : usable_memory();
+  plan.training.frozen = frozen_names(tensor_specs(model.config()), rules_of(options));
+  detail::decide_features(plan, options, model);
+  detail::fit_memory(plan, options, model);
   if (plan.habits == compatibility::pytorch) plan.batch -= plan.batch % plan.batch_split;  // batch // batch_split each
   const auto said = detail::departures_of(plan, options);
   plan.departures.insert(plan.departures.begin(), said.begin(), said.end());
@@ -208,13 +206,14 @@ BIT_FUNC std::string to_string(const recipe& plan) {
   text += "\n  network     " + plan.architecture + ", " + std::to_string(plan.classes) + " classes, head of zeros";
   text += "\n  batch       " + std::to_string(plan.batch);
   if (plan.batch_split > 1) text += " in " + std::to_string(plan.batch_split) + " parts";
+  if (plan.training.recompute == recomputation::units) text += ", units recomputed";
+  if (plan.keep_features) text += ", features computed once";
   if (plan.batch > plan.examples) text += ", more than the set has";
   text += std::string("\n  flips       ") + flips[static_cast<std::size_t>(plan.augmentation.flip)];
   text += "\n  seed        " + std::to_string(plan.seed);
-  text += "\n  memory      about " + detail::size_text(plan.memory.total()) + " of " +
-          detail::size_text(plan.memory_limit) + " (parameters " + detail::size_text(plan.memory.parameters) +
-          ", maps " + detail::size_text(plan.memory.workspace) + ", images " + detail::size_text(plan.memory.images) +
-          ")";
+  text += "\n  memory      about " + size_text(plan.memory.total()) + " of " + size_text(plan.memory_limit) +
+          " (parameters " + size_text(plan.memory.parameters) + ", packed kernels " + size_text(plan.memory.packed) +
+          ", maps " + size_text(plan.memory.workspace) + ", images " + size_text(plan.memory.images) + ")";
   if (plan.time)
     text += "\n  time        about " + detail::duration_text(plan.time->total) + ", " +
             detail::duration_text(plan.time->step) + " a step: an estimate, the second step tells better";
@@ -236,6 +235,7 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   flags["steps"] = count(plan.steps);
   flags["mixup"] = detail::number_text(plan.rule.mixup_alpha);
   flags["resize"] = count(plan.rule.resolution.resize);
+  if (plan.keep_features) flags["keep_features"] = "yes";
   flags["crop"] = count(plan.rule.resolution.crop);
   flags["flip"] = count(static_cast<std::size_t>(plan.augmentation.flip));
   flags["resampling"] = count(static_cast<std::size_t>(plan.augmentation.method));

@@ -117,11 +117,15 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
     group.add_argument("--loss", choices=("softmax", "sigmoid"), default="softmax", help="(default: softmax)")
     _add(group, "label_smoothing", type=float, default=0.0, metavar="P", help="(default: 0)")
+    _add(group, "keep_features", action="store_true", default=None, help="compute a frozen trunk's features once")
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
-    _add(group, "memory_limit", type=_bytes, metavar="BYTES", help="e.g. 8GiB (default: 60 %% of the machine's)")
+    _add(group, "memory_limit", type=_bytes, metavar="BYTES", help="e.g. 8GiB (default: what is free now)")
+    group.add_argument(
+        "--recompute", choices=("auto", "none", "units"), default="auto", help="save memory (default: auto, if it must)"
+    )
     group.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
     _add(group, "save_every", type=_common.positive, metavar="N", help="steps between checkpoints")
     _add(group, "save_seconds", type=float, default=600.0, metavar="S", help="saves at least so often (default: 600)")
@@ -225,6 +229,8 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits, optimiser: dict
         **optimiser,
         "batch_split": args.batch_split,
         "memory_limit": args.memory_limit,
+        "recompute": args.recompute,
+        "keep_features": args.keep_features,
         "eval_every": args.eval_every,
         "save_every": args.save_every,
         "steps": args.steps,

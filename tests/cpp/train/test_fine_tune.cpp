@@ -128,3 +128,96 @@ TEST_CASE("an evaluation counts every image once, whatever the batch") {
   CHECK(parts.loss == doctest::Approx(whole.loss).epsilon(1e-12));
   CHECK_THROWS_AS(evaluate(logits, 4, set, spec, 4), bit::config_error);
 }
+
+TEST_CASE("recomputation changes no bit of a run, and a run may go on with it") {
+  const scratch_folder folder;
+  const data::dataset_split split{images(11, 3, 24), nullptr};
+  fine_tune_options options = tiny_options();
+  options.steps = 5;
+  options.recompute = bit::recomputation::none;
+  const auto kept = tuned(split, options);
+  options.recompute = bit::recomputation::units;
+  CHECK(tuned(split, options) == kept);
+  options.folder = folder / "run";
+  std::size_t asked = 0;
+  tuned(split, options, {.should_stop = [&] { return ++asked > 2; }});
+  options.recompute = bit::recomputation::none;
+  CHECK(tuned(split, options) == kept);
+}
+
+TEST_CASE("with a trained head alone all else stays, and the plan says so") {
+  const data::dataset_split split{images(11, 3, 24), nullptr};
+  fine_tune_options options = tiny_options();
+  options.steps = 3;
+  options.sgd.parameters.train = {"resnet/head/*"};
+  auto model = fresh_model(3);
+  const auto before = values_of(model);
+  const auto plan = resolve(options, *split.train, model);
+  CHECK(plan.training.frozen.size() + 2 == model.parameters().size());
+  fine_tune(model, split, options, plan);
+  const auto after = values_of(model);
+  const std::size_t head = model.parameters()[model.parameters().size() - 2].value.size() + 3;
+  const auto trunk = static_cast<std::ptrdiff_t>(before.size() - head);
+  CHECK(std::equal(before.begin(), before.begin() + trunk, after.begin()));
+  CHECK_FALSE(std::equal(before.begin() + trunk, before.end(), after.begin() + trunk));
+  options.sgd.parameters.train.clear();
+  CHECK(plan.memory.total() < resolve(options, *split.train, model).memory.total() / 2);
+}
+
+TEST_CASE("a head learns from features that were computed once as it does from the images") {
+  const data::dataset_split split{images(17, 3, 24), images(6, 3, 24)};
+  fine_tune_options options = tiny_options();
+  options.steps = 12;
+  options.resolution = training_resolution{32, 32};
+  options.flip = data::flip_mode::never;
+  options.sgd.parameters.train = {"resnet/head/*"};
+  for (const auto habits : {compatibility::none, compatibility::pytorch}) {
+    options.habits = habits;
+    options.batch_split = 2;
+    const auto run = [&](bool keep, std::vector<float>& values) {
+      options.keep_features = keep;
+      auto model = fresh_model(3);
+      const auto plan = resolve(options, *split.train, model);
+      CHECK(plan.keep_features == keep);
+      const auto result = fine_tune(model, split, options, plan);
+      const auto all = values_of(model);
+      values.assign(all.end() - static_cast<std::ptrdiff_t>(3 * 1024 + 3), all.end());
+      return result.last_evaluation.value();
+    };
+    std::vector<float> once, always;
+    const auto kept = run(true, once), again = run(false, always);
+    double difference = 0, largest = 0;
+    for (std::size_t i = 0; i < once.size(); ++i) {
+      difference = std::max<double>(difference, std::abs(once[i] - always[i]));
+      largest = std::max<double>(largest, std::abs(always[i]));
+    }
+    CHECK(largest > 1e-3);
+    CHECK(difference < 1e-4 * largest);  // features of another batch size round differently
+    CHECK(kept.examples == 6);
+    CHECK(kept.loss == doctest::Approx(again.loss).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("features are kept where nothing about the images is random, or where the caller says so") {
+  const auto set = images(12, 3, 24);
+  auto model = fresh_model(3);
+  fine_tune_options options = tiny_options();
+  const auto planned = [&] { return resolve(options, *set, model); };
+  options.sgd.parameters.train = {"resnet/head/*"};
+  CHECK_FALSE(planned().keep_features);  // random crops and flips
+  options.keep_features = true;
+  CHECK(planned().keep_features);
+  CHECK(to_string(planned()).find("features computed once") != std::string::npos);
+  CHECK(contains(planned().departures.back(), "no random crops and flips, no mixup"));
+  options.mixup_alpha = 0.1;
+  CHECK_THROWS_WITH_AS(planned(), doctest::Contains("expected a mixup_alpha of 0"), bit::config_error);
+  options.mixup_alpha = 0;
+  options.keep_features = std::nullopt;
+  options.flip = data::flip_mode::never;
+  options.resolution = training_resolution{32, 32};
+  CHECK(planned().keep_features);
+  options.sgd.parameters.train.clear();
+  CHECK_FALSE(planned().keep_features);
+  options.keep_features = true;
+  CHECK_THROWS_WITH_AS(planned(), doctest::Contains("only if nothing but the head learns"), bit::config_error);
+}

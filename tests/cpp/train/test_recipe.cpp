@@ -62,10 +62,18 @@ TEST_CASE("a step is split until it fits the memory, and no further") {
   options.memory_limit = std::uint64_t{64} << 30;
   const auto whole = resolve(options, *set, model).memory;
   // As much as parameters and a third of the maps take: two parts do not fit, four do.
-  options.memory_limit = whole.parameters + whole.images + whole.workspace / 3;
+  options.memory_limit = whole.total() - whole.workspace / 3 * 2;
   const auto split = resolve(options, *set, model);
   CHECK(split.batch_split == 4);
   CHECK(split.memory.total() <= options.memory_limit);
+  CHECK(split.training.recompute == bit::recomputation::none);
+  options.recompute = bit::recomputation::units;  // takes less: fewer parts
+  options.memory_limit = whole.total() - whole.workspace / 5;
+  const auto again = resolve(options, *set, model);
+  CHECK(again.batch_split == 1);
+  CHECK(to_string(again).find("batch       64, units recomputed") != std::string::npos);
+  options.recompute = std::nullopt;
+  options.memory_limit = whole.total() - whole.workspace / 3 * 2;
   options.batch_split = 2;
   const auto chosen = resolve(options, *set, model);
   CHECK(chosen.batch_split == 2);

@@ -7,7 +7,8 @@
 namespace bit::inline v0::detail {
 
 /// A head_adjoint_step compiled for one shape; tables are [c/16][images][16] of float, dy the caller's. An item is one
-/// block of features: their rows of the kernel are read once, for both gradients.
+/// block of features: their rows of the kernel are read once, for both gradients. Without dx, or with empty spans for
+/// parameters that are frozen, only the rest is made.
 struct head_adjoint_operation {
   std::size_t images, features, classes;
   map_place x, dx;
@@ -19,35 +20,31 @@ struct head_adjoint_operation {
       if (b == x.blocks) return add_bias(run);
       for (std::size_t c = b * block; c < (b + 1) * block; ++c)
         for (std::size_t n = 0; n < images; ++n) {
-          float* to = dx.at<float>(run, 0) + (b * images + n) * block + c % block;
-          if (c >= features) {
-            *to = 0;
-            continue;
-          }
-          const float *dy = run.dlogits + n * classes, *w = kernel.data() + c * classes;
-          float* dw = dkernel.data() + c * classes;
-          const float value = static_cast<float>(run.scale * x.at<float>(run, 0)[(b * images + n) * block + c % block]);
-          float sums[block] = {};  // independent, so that the compiler may keep them in vectors
-          std::size_t k = 0;
-          for (; k + block <= classes; k += block)
-            for (std::size_t i = 0; i < block; ++i) {
-              sums[i] += dy[k + i] * w[k + i];
-              dw[k + i] += value * dy[k + i];
-            }
-          for (; k < classes; ++k) {
-            sums[0] += dy[k] * w[k];
-            dw[k] += value * dy[k];
-          }
-          double sum = 0;
-          for (const float s : sums) sum += s;
-          *to = static_cast<float>(sum);
+          const std::size_t at = (b * images + n) * block + c % block;
+          const float* dy = run.dlogits + n * classes;
+          if (dx.blocks != 0) dx.at<float>(run, 0)[at] = c < features ? product(dy, kernel.data() + c * classes) : 0;
+          if (!dkernel.empty() && c < features)
+            add(dkernel.data() + c * classes, dy, static_cast<float>(run.scale * x.at<float>(run, 0)[at]));
         }
     });
   }
 
  private:
+  float product(const float* dy, const float* w) const noexcept {
+    float sums[block] = {};  // independent, so that the compiler may keep them in vectors
+    std::size_t k = 0;
+    for (; k + block <= classes; k += block)
+      for (std::size_t i = 0; i < block; ++i) sums[i] += dy[k + i] * w[k + i];
+    for (; k < classes; ++k) sums[0] += dy[k] * w[k];
+    double sum = 0;
+    for (const float s : sums) sum += s;
+    return static_cast<float>(sum);
+  }
+  void add(float* dw, const float* dy, float value) const noexcept {
+    for (std::size_t k = 0; k < classes; ++k) dw[k] += value * dy[k];
+  }
   void add_bias(const training_context& run) const noexcept {
-    for (std::size_t k = 0; k < classes; ++k) {
+    for (std::size_t k = 0; k < dbias.size(); ++k) {
       double sum = 0;
       for (std::size_t n = 0; n < images; ++n) sum += run.dlogits[n * classes + k];
       dbias[k] += static_cast<float>(run.scale * sum);

@@ -19,6 +19,7 @@ struct channel_sums : array_place {
 /// A norm_adjoint_step compiled for one shape, but for the gradients of gamma and beta.
 class norm_adjoint_operation {
  public:
+  /// Without a place for dx only the sums are made.
   norm_adjoint_operation(const adjoint_kernels& kernels, std::size_t images, map_place x, norm_place norm, map_place dy,
                          map_place dx, channel_sums sums)
       : kernels_(&kernels), images_(images), x_(x), dy_(dy), dx_(dx), norm_(norm), sums_(sums) {
@@ -58,6 +59,7 @@ class norm_adjoint_operation {
       std::fill_n(sums, 2 * block, 0.0);
       kernels_->norm_sums(sums, dy + b * plane, x + b * plane, pixels, of.at(b * block));
     }
+    if (dx_.blocks == 0) return;
     find_slopes(run, n, channels, of);
     const float* passed = passed_.blocks > 0 ? passed_.at<float>(run, n) + from : nullptr;
     float* dx = dx_.at<float>(run, n) + from;
@@ -108,22 +110,22 @@ class norm_adjoint_operation {
   channel_sums sums_;
 };
 
-/// Gradients of gamma and beta: the channels' sums over the images, in their order.
+/// Gradients of gamma and beta: the channels' sums over the images, in their order. A frozen one's span is empty.
 struct norm_parameters_operation {
-  std::size_t images;
+  std::size_t images, channels;
   channel_sums sums;
   std::span<float> dgamma, dbeta;
 
   void run(const training_context& run) const noexcept {
     run.work(sums.blocks, [&](std::size_t b) {
-      for (std::size_t c = b * block; c < std::min((b + 1) * block, dgamma.size()); ++c) {
+      for (std::size_t c = b * block; c < std::min((b + 1) * block, channels); ++c) {
         double sum = 0, sum_x = 0;
         for (std::size_t n = 0; n < images; ++n) {
           sum += sums.at_block(run, n, b)[c % block];
           sum_x += sums.at_block(run, n, b)[block + c % block];
         }
-        dgamma[c] += static_cast<float>(run.scale * sum_x);
-        dbeta[c] += static_cast<float>(run.scale * sum);
+        if (!dgamma.empty()) dgamma[c] += static_cast<float>(run.scale * sum_x);
+        if (!dbeta.empty()) dbeta[c] += static_cast<float>(run.scale * sum);
       }
     });
   }

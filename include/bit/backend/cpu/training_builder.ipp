@@ -169,10 +169,14 @@ struct cpu_training_builder {
   }
 
   // ---- the backward half
+  /// Where a parameter's gradient is added; empty for a frozen one.
+  std::span<float> gradient(constant_id id) const {
+    return training.learns(id) ? constants.at(p[id]).gradient : std::span<float>{};
+  }
+  void operator()(const repeated_step& s) { std::visit(*this, s.forward); }
   void operator()(const head_adjoint_step& s) {
-    const auto &kernel = constants.at(p[s.kernel]), &bias = constants.at(p[s.bias]);
-    emit(head_adjoint_operation{images(s.x), p[s.x].dims.c, p[s.dy].dims.c, map(s.x), map(s.dx), kernel.value,
-                                kernel.gradient, bias.gradient},
+    emit(head_adjoint_operation{images(s.x), p[s.x].dims.c, p[s.dy].dims.c, map(s.x), s.dx ? map(*s.dx) : map_place{},
+                                constants.at(p[s.kernel]).value, gradient(s.kernel), gradient(s.bias)},
          values_of(s));
   }
   void operator()(const mean_adjoint_step& s) {
@@ -182,14 +186,14 @@ struct cpu_training_builder {
     const std::size_t blocks = map(s.x).blocks;
     const auto [id, at] = array(images(s.x) * blocks * 2 * block * sizeof(double));
     const channel_sums channels{at, blocks};
-    norm_adjoint_operation op(constants.adjoints(), images(s.x), map(s.x), norm(s.norm), map(s.dy), map(s.dx),
-                              channels);
+    norm_adjoint_operation op(constants.adjoints(), images(s.x), map(s.x), norm(s.norm), map(s.dy),
+                              s.dx ? map(*s.dx) : map_place{}, channels);
     if (s.passed) op.add_passed(map(*s.passed));
     step_values values = values_of(s);
     values.writes.push_back(id);
     emit(op, std::move(values));
-    emit(norm_parameters_operation{images(s.x), channels, constants.at(p[s.norm.gamma]).gradient,
-                                   constants.at(p[s.norm.beta]).gradient},
+    if (!training.learns(s.norm.gamma) && !training.learns(s.norm.beta)) return;
+    emit(norm_parameters_operation{images(s.x), p[s.x].dims.c, channels, gradient(s.norm.gamma), gradient(s.norm.beta)},
          touching({id}, {}));
   }
 
@@ -262,12 +266,14 @@ struct cpu_training_builder {
     const dims4& d = p[s.image].dims;
     emit(max_pool_adjoint_operation{&constants.adjoints(), d.n, map(s.unpooled), map(s.dy), map(s.dunpooled)},
          touching({s.unpooled, s.dy}, {s.dunpooled}));
-    const auto& shape = p[s.kernel].shape;
-    const std::size_t rows = shape[0] * shape[1] * shape[2];
-    const auto [id, place] = kernel_gradient({1, rows, rows, shape[3], s.weight_eps});
-    emit(stem_kernel_adjoint_operation(constants.adjoints(), d, s.window, map(s.dunpooled), place),
-         touching({s.dunpooled}, {id}));
-    emit_standardise_adjoint(s.kernel, id, place);
+    if (training.learns(s.kernel)) {
+      const auto& shape = p[s.kernel].shape;
+      const std::size_t rows = shape[0] * shape[1] * shape[2];
+      const auto [id, place] = kernel_gradient({1, rows, rows, shape[3], s.weight_eps});
+      emit(stem_kernel_adjoint_operation(constants.adjoints(), d, s.window, map(s.dunpooled), place),
+           touching({s.dunpooled}, {id}));
+      emit_standardise_adjoint(s.kernel, id, place);
+    }
     emit(image_adjoint_operation{d, s.window, map(s.dunpooled),
                                  &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
                                  constants.kernels().tile_columns},

@@ -45,6 +45,8 @@ class cpu_training_constants {
   void changed() { fresh_ = false; }
   /// Packs everything that is not fresh, with all threads.
   void refresh(std::size_t threads);
+  /// Of all that has been asked for, and of what refresh() works in.
+  std::size_t bytes(std::size_t threads) const;
 
  private:
   struct kernel_entry {
@@ -63,6 +65,7 @@ class cpu_training_constants {
   void standardise(kernel_entry& kernel, std::size_t panel) const;
   void pack(const form_entry& entry, std::size_t panel, float* scratch) const;
   void pack_taps(const form_entry& entry, std::size_t panel, float* to) const;
+  std::size_t scratch_size() const;  ///< floats of a thread
 
   const kernel_table<float>* table_;
   const adjoint_kernels* adjoints_;

@@ -88,6 +88,23 @@ BIT_FUNC void cpu_training_constants::pack(const form_entry& entry, std::size_t 
   pack_form(to, scratch, entry.how, entry.form, kernels());
 }
 
+/// A panel in the direct form, of which another form is made.
+BIT_FUNC std::size_t cpu_training_constants::scratch_size() const {
+  std::size_t size = 0;
+  for (const auto& [key, f] : forms_)
+    if (f.form != kernel_form::direct)
+      size = std::max(size, f.how.taps * f.how.padded_rows_per_tap * kernels().tile_columns);
+  return size;
+}
+
+BIT_FUNC std::size_t cpu_training_constants::bytes(std::size_t threads) const {
+  std::size_t total = scratch_size() * threads * sizeof(float);
+  for (const auto& [key, f] : forms_) total += f.packed.data.size();
+  for (const auto& [name, packed] : vectors_) total += packed.data.size();
+  for (const auto& [name, k] : kernels_) total += (k.standard.mean.size() + k.standard.scale.size()) * sizeof(double);
+  return total;
+}
+
 BIT_FUNC void cpu_training_constants::refresh(std::size_t threads) {
   if (fresh_) return;
   std::vector<std::pair<kernel_entry*, std::size_t>> measures;
@@ -95,11 +112,9 @@ BIT_FUNC void cpu_training_constants::refresh(std::size_t threads) {
   const std::size_t width = kernels().tile_columns;
   for (auto& [name, k] : kernels_)
     for (std::size_t panel = 0; panel * width < k.parameter->shape[3]; ++panel) measures.emplace_back(&k, panel);
-  std::size_t scratch = 0;
-  for (const auto& [key, f] : forms_) {
+  const std::size_t scratch = scratch_size();
+  for (const auto& [key, f] : forms_)
     for (std::size_t panel = 0; panel < f.packed.panels; ++panel) packs.emplace_back(&f, panel);
-    if (f.form != kernel_form::direct) scratch = std::max(scratch, f.how.taps * f.how.padded_rows_per_tap * width);
-  }
   if (scratch_.size() < scratch * threads) scratch_ = aligned_buffer<float>(scratch * threads);
   for (auto& [name, packed] : vectors_) {
     float* to = form_panel<float>(packed, 0);

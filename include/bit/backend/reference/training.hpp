@@ -19,6 +19,12 @@ class reference_training_constants {
   }
   /// Nothing is derived from them between two runs.
   void changed() {}
+  /// Kernels are standardised anew for each run.
+  std::size_t bytes(std::size_t) const {
+    std::size_t total = 0;
+    for (const auto& [name, p] : parameters_) total += p->value.size() * sizeof(T);
+    return total;
+  }
   const trainable_parameter<T>& at(const named_tensor& tensor) const { return *parameters_.at(tensor.name); }
 
  private:
@@ -100,12 +106,14 @@ class reference_training_plan {
         if (training.memory_.ranges[v].used && training.memory_.ranges[v].last == i) this->values[v] = {};
     }
     void add_gradient(constant_id id, const tensor4<T>& gradient) const {
+      if (!training.program_.learns(id)) return;
       const std::span<T> sum = parameter(id).gradient;
       auto from = gradient.begin();
       for (T& s : sum) s = static_cast<T>(static_cast<double>(s) + scale * static_cast<double>(*from++));
     }
     /// Through the standardisation.
     void add_kernel_gradient(constant_id id, const tensor4<T>& gradient, double eps) const {
+      if (!training.program_.learns(id)) return;
       auto w = tensor4<T>::from_shape(gradient.shape());
       std::copy(parameter(id).value.begin(), parameter(id).value.end(), w.begin());
       add_gradient(id, ref::standardise_adjoint(w, gradient, eps));
@@ -114,6 +122,7 @@ class reference_training_plan {
       return ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), s.window, x.h, x.w);
     }
 
+    void operator()(const repeated_step& s) { std::visit(*this, s.forward); }
     void operator()(const input_adjoint_step& s) {
       tensor4<T> dx = through(s.main, dims(s.dx));
       if (s.projection) dx += through(*s.projection, dims(s.dx));
@@ -129,8 +138,9 @@ class reference_training_plan {
                                       this->constant(s.norm.gamma), this->constant(s.norm.beta), s.norm.eps);
       add_gradient(s.norm.gamma, g.dgamma);
       add_gradient(s.norm.beta, g.dbeta);
+      if (!s.dx) return;
       if (s.passed) g.dx += this->at(*s.passed);
-      this->at(s.dx) = std::move(g.dx);
+      this->at(*s.dx) = std::move(g.dx);
     }
     void operator()(const mean_adjoint_step& s) {
       this->at(s.dx) = ref::spatial_mean_adjoint(this->at(s.dy), dims(s.dx).h, dims(s.dx).w);
@@ -138,7 +148,7 @@ class reference_training_plan {
     void operator()(const head_adjoint_step& s) {
       add_gradient(s.kernel, ref::conv2d_kernel_adjoint(this->at(s.x), this->at(s.dy), {}));
       add_gradient(s.bias, xt::sum(this->at(s.dy), {0, 1, 2}, xt::keep_dims));
-      this->at(s.dx) = ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), {}, 1, 1);
+      if (s.dx) this->at(*s.dx) = ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), {}, 1, 1);
     }
     void operator()(const stem_adjoint_step& s) {
       const tensor4<T> dy = ref::max_pool_adjoint(this->at(s.unpooled), this->at(s.dy), stem_pool);
