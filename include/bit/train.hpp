@@ -28,5 +28,6 @@
 #if !BIT_HEADER_ONLY
 namespace bit::inline v0 {
 extern template class trainable_resnet_v2<cpu<float>>;
+extern template class trainable_resnet_v2<cpu<bfloat16>>;
 }  // namespace bit::inline v0
 #endif
