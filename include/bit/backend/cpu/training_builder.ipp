@@ -44,7 +44,7 @@ struct cpu_training_builder {
     compile();
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
-      if (value.kind == value_kind::map) 
+      if (value.kind == value_kind::map)
         bytes[v] = value.dims.n * maps[v].image_size() * (in_float[v] ? sizeof(float) : sizeof(T));
       if (value.kind == value_kind::table) bytes[v] = maps[v].image_size() * sizeof(float);
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
@@ -140,8 +140,8 @@ struct cpu_training_builder {
 
   // ---- the forward half
   void operator()(const stem_step& s) {
-    stem_operation<T> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
-                             s.window, p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
+    stem_operation<T> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem), s.window,
+                         p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
     op.keep_float();
     if (s.unpooled) in_float[static_cast<std::size_t>(*s.unpooled)] = true;
     statistics(op, s.statistics, s.y);
@@ -164,7 +164,7 @@ struct cpu_training_builder {
   }
   void operator()(const pool_step& s) {
     emit(pool_operation<T>{&constants.kernels(), images(s.x), map(s.x), s.features ? map(*s.features) : map_place{},
-                               map(s.pooled), norm(s.input)},
+                           map(s.pooled), norm(s.input)},
          values_of(s));
   }
   void operator()(const mean_step& s) { emit(mean_operation{p[s.image].dims, map(s.y)}, values_of(s)); }
@@ -259,7 +259,7 @@ struct cpu_training_builder {
       const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, largest_back);
       if (form != kernel_form::direct)
         return emit(winograd_operation<T>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
-                                              form == kernel_form::winograd_2x2 ? 2 : 4),
+                                          form == kernel_form::winograd_2x2 ? 2 : 4),
                     std::move(values));
     }
     conv_operation<T> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));

@@ -23,7 +23,7 @@ cpu_training_constants<T>::cpu_training_constants(std::span<const trainable_para
 
 template <class T>
 const packed_constant& cpu_training_constants<T>::kernel(const named_tensor& tensor, double eps, kernel_use use,
-                                                               kernel_form form) {
+                                                         kernel_form form) {
   const auto [at, added] = forms_.try_emplace({tensor.name, use, form});
   form_entry& entry = at->second;
   if (!added) return entry.packed;
@@ -37,11 +37,12 @@ const packed_constant& cpu_training_constants<T>::kernel(const named_tensor& ten
   entry.of = &of;
   entry.use = use;
   entry.form = form;
-  if (use == kernel_use::forward || use == kernel_use::head) entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
+  if (use == kernel_use::forward || use == kernel_use::head)
+    entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
   if (use == kernel_use::transposed) entry.how = {s[0] * s[1], s[3], blocks_of(s[3]) * block, s[2], eps};
   if (use == kernel_use::stem) entry.how = {1, s[0] * s[1] * s[2], s[0] * s[1] * s[2], s[3], eps};
-  entry.packed = entry.plain() ? make_room<float>(entry.how, entry.how.taps, columns)
-                               : make_form(entry.how, form, kernels());
+  entry.packed =
+      entry.plain() ? make_room<float>(entry.how, entry.how.taps, columns) : make_form(entry.how, form, kernels());
   return entry.packed;
 }
 
