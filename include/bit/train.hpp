@@ -24,10 +24,4 @@
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
 #include <bit/train/trainer.hpp>
-
-#if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
-extern template class trainable_resnet_v2<cpu<float>>;
-extern template class trainable_resnet_v2<cpu<bfloat16>>;
-}  // namespace bit::inline v0
-#endif
+#include <bit/train/tunable_model.hpp>

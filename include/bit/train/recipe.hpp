@@ -10,22 +10,18 @@
 #include <string>
 #include <vector>
 
-#include <bit/backend/cpu/training.hpp>
 #include <bit/config.hpp>
 #include <bit/data/augment.hpp>
 #include <bit/data/dataset.hpp>
-#include <bit/model/trainable.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/memory.hpp>
 #include <bit/train/mixup.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
+#include <bit/train/tunable_model.hpp>
 
 namespace bit::inline v0::train {
-
-/// The network that fine-tuning works on.
-using tunable_model = trainable_resnet_v2<cpu<float>>;
 
 /// Whose habits are followed where the reference's three programs differ from what was meant.
 enum class compatibility {
@@ -90,7 +86,8 @@ struct recipe {
   memory_estimate memory;
   std::uint64_t memory_limit = 0;
   std::string architecture;
-  std::vector<std::string> departures;  ///< from BiT-HyperRule, and what else should be known; a sentence each
+  number_format dtype = number_format::float32;  ///< the model's
+  std::vector<std::string> departures;           ///< from BiT-HyperRule, and what else should be known; a sentence each
 };
 
 /// The recipe for fine-tuning `model`, which has the set's classes already. If options.folder holds a run and the caller

@@ -118,6 +118,9 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resize", type=positive, metavar="N", help="instead of the rule's; with --crop")
     group.add_argument("--crop", type=positive, metavar="N", help="instead of the rule's; with --resize")
     group.add_argument("--mixup", type=float, metavar="ALPHA", help="instead of the rule's; 0: none")
+    group.add_argument(
+        "--dtype", choices=("float32", "bfloat16"), default="float32", help="number format to compute in; weights are float32"
+    )
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
     group.add_argument("--momentum", type=float, default=0.9, metavar="M", help="(default: 0.9)")
     group.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
@@ -253,6 +256,7 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits) -> FineTuning:
         batch=args.batch,
         base_lr=args.base_lr,
         seed=args.seed,
+        dtype=args.dtype,
         momentum=args.momentum,
         nesterov=args.nesterov,
         weight_decay=args.weight_decay,
