@@ -182,8 +182,6 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
     assert trainer.updates == 0
     with pytest.raises(ConfigError, match="momentum, nesterov"):
         pybit.Trainer(model, beta=0.9)
-    with pytest.raises(ConfigError, match="float32"):
-        pybit.Trainer(small(dtype="bfloat16"))
     model.reset_classifier(0)
     with pytest.raises(ConfigError, match="head"):
         pybit.Trainer(model)
