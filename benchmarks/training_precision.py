@@ -1,18 +1,16 @@
-"""What bfloat16 costs and gains in training: gradients against float64 beside PyTorch's autocast, a run on real digits in
-both number formats, processor time and memory of a step. Writes training_precision.json and .png.
+"""What bfloat16 costs and gains in training: gradients against float64 beside PyTorch's autocast, a run on real digits
+in both number formats, processor time and memory of a step. Writes training_precision.json and .png.
 
     python benchmarks/training_precision.py [--out FOLDER] [--steps 300] [--without gradients,digits,speed]
 
-Needs torch (gradients), scikit-learn (digits) and matplotlib beside pybit. Seconds are processor time of all threads, so
-that other programs on the machine disturb little; each number of a step is from a process of its own.
+Needs torch (gradients), scikit-learn (digits) and matplotlib beside pybit. Seconds are processor time of all threads,
+so that other programs on the machine disturb little; each number of a step is from a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,40 +24,48 @@ from pybit import _core
 
 DTYPES = ("float32", "bfloat16")
 R50 = {"units": (3, 4, 6, 3), "stem_channels": 64}
+SMALL = {"units": (2, 2, 2, 2), "stem_channels": 32}
 
 
-def random_model(dtype: str, seed: int = 3, **config: Any) -> pybit.Model:
+def random_model(dtype: str, config: dict[str, Any]) -> pybit.Model:
     """A network of random weights, the same in each number format."""
-    network = _core.Network.random(_core.Config(**config), dtype, seed=seed)
+    network = _core.Network.random(_core.Config(num_classes=10, **config), dtype, seed=3)
     return pybit.Model(network, name="random", origin="random", preprocessing=None)
 
 
+def in_format(model: pybit.Model, dtype: str) -> pybit.Model:
+    """The same weights in another number format."""
+    network = _core.Network.from_checkpoint(_core.recognise(model._network.tensors(), "model"), dtype)
+    return pybit.Model(network, name=model.name, origin=model.origin, preprocessing=None)
+
+
 # ---- gradients
-def gradient_errors(images: int, size: int) -> dict[str, Any]:
-    """Of each tensor's gradient: the distance from float64's over its norm; medians and largest. R50x1, 10 classes."""
+def gradient_errors(model: pybit.Model, config: dict[str, Any], x: Any, y: Any) -> dict[str, Any]:
+    """Of each tensor's gradient: the distance from float64's over its norm; medians and largest."""
     import torch
     import torch_network
 
-    tensors = random_model("float32", num_classes=10, **R50).state_dict()
-    x = np.random.default_rng(5).uniform(-1, 1, (images, 3, size, size)).astype(np.float32)
-    y = np.arange(images) % 10
-    units = R50["units"]
+    tensors = model.state_dict()
+    units = config["units"]
     names = torch_network.official_names(units)
 
     def torch_gradients(dtype: torch.dtype, autocast: bool) -> dict[str, Any]:
-        network = torch_network.Network(units, 64, 10)
+        network = torch_network.Network(units, config["stem_channels"], 10)
         network.load_state_dict(torch_network.state_of(tensors))
         network.to(dtype)
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             logits = network(torch.from_numpy(x).to(dtype))
-        loss = torch.nn.functional.cross_entropy(logits.to(dtype), torch.from_numpy(y))
+        loss = torch.nn.functional.cross_entropy(logits.to(dtype), torch.as_tensor(y))
         loss.backward()
         return {names[n]: p.grad.double().numpy() for n, p in network.named_parameters()}
 
     exact = torch_gradients(torch.float64, False)
-    found = {"torch float32": torch_gradients(torch.float32, False), "torch autocast": torch_gradients(torch.float32, True)}
+    found = {
+        "torch float32": torch_gradients(torch.float32, False),
+        "torch autocast": torch_gradients(torch.float32, True),
+    }
     for dtype in DTYPES:
-        gradients = random_model(dtype, num_classes=10, **R50).gradients(x, y)[1]
+        gradients = in_format(model, dtype).gradients(x, y)[1]
         found[f"pybit {dtype}"] = {
             name: (g.transpose(3, 2, 0, 1) if g.ndim == 4 else g).reshape(exact[name].shape)
             for name, g in gradients.items()
@@ -72,18 +78,26 @@ def gradient_errors(images: int, size: int) -> dict[str, Any]:
 
 
 # ---- digits
-def digits(steps: int, batch: int = 64, seed: int = 0) -> dict[str, Any]:
-    """A small BiT from random weights on scikit-learn's digits, the same batches in both formats: losses and accuracy."""
+def real_digits() -> tuple[Any, Any]:
+    """scikit-learn's digits as (n, 3, 32, 32) in [-1, 1], and their labels."""
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     x = (pixels.reshape(-1, 1, 8, 8) / 8 - 1).astype(np.float32)
-    x = np.repeat(np.repeat(np.repeat(x, 3, 1), 4, 2), 4, 3)  # (n, 3, 32, 32)
+    return np.repeat(np.repeat(np.repeat(x, 3, 1), 4, 2), 4, 3), labels
+
+
+def digits(steps: int, batch: int = 64, seed: int = 0) -> tuple[dict[str, Any], pybit.Model]:
+    """A small BiT from random weights on the digits, the same batches in both formats: losses, accuracy on others; and
+    the one trained in float32."""
+    x, labels = real_digits()
     order = np.random.default_rng(seed).permutation(len(x))
     test, train = order[:360], order[360:]
+    trained: list[pybit.Model] = []
     result: dict[str, Any] = {"steps": steps, "batch": batch, "train": len(train), "test": len(test)}
     for dtype in DTYPES:
-        model = random_model(dtype, units=(2, 2, 2, 2), stem_channels=32, num_classes=10)
+        model = random_model(dtype, SMALL)
+        trained.append(model)
         trainer = pybit.Trainer(model, momentum=0.9)
         draw = np.random.default_rng(seed + 1)
         losses = []
@@ -92,19 +106,15 @@ def digits(steps: int, batch: int = 64, seed: int = 0) -> dict[str, Any]:
             rate = 0.03 * min(1.0, (step + 1) / 20) * (0.1 if step >= 0.8 * steps else 1.0)
             losses.append(trainer.step(x[picked], labels[picked], lr=rate))
         top1 = float(np.mean(np.argmax(model(x[test]), 1) == labels[test]))
-        in_float32 = pybit.Model(
-            _core.Network.from_checkpoint(_core.recognise(model._network.tensors(), "model"), "float32"),
-            name="digits", origin="digits", preprocessing=None,
-        )  # fmt: skip
-        top1_float32 = float(np.mean(np.argmax(in_float32(x[test]), 1) == labels[test]))
-        result[dtype] = {"losses": losses, "top1": top1, "top1_weights_in_float32": top1_float32}
-    return result
+        exact = float(np.mean(np.argmax(in_format(model, "float32")(x[test]), 1) == labels[test]))
+        result[dtype] = {"losses": losses, "top1": top1, "top1_evaluated_in_float32": exact}
+    return result, trained[0]
 
 
 # ---- speed
 def one_step(dtype: str, images: int, size: int, repeats: int) -> dict[str, float]:
     """Least processor seconds of a step of R50x1, and the process's peak memory; for a process of its own."""
-    model = random_model(dtype, num_classes=10, **R50)
+    model = random_model(dtype, R50)
     trainer = pybit.Trainer(model)
     x = np.random.default_rng(5).uniform(-1, 1, (images, 3, size, size)).astype(np.float32)
     y = np.arange(images) % 10
@@ -113,7 +123,8 @@ def one_step(dtype: str, images: int, size: int, repeats: int) -> dict[str, floa
         before = time.process_time()
         trainer.step(x, y, lr=1e-3)
         seconds.append(time.process_time() - before)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()  # of this process alone, which getrusage's is not after a fork
+    peak = 1024 * int(status.split("VmHWM:")[1].split()[0])
     return {"cpu_seconds": min(seconds[1:]), "peak_bytes": peak}
 
 
@@ -160,13 +171,16 @@ def main() -> None:
         return
     without = args.without.split(",")
     args.out.mkdir(parents=True, exist_ok=True)
-    info = _core.build_info() if hasattr(_core, "build_info") else {}
-    found: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "pybit": pybit.__version__, **info}
-    if "gradients" not in without:
-        found["gradients"] = gradient_errors(4, 64)
+    found: dict[str, Any] = dict(_core.build_info())
     if "digits" not in without:
-        found["digits"] = digits(args.steps)
+        found["digits"], trained = digits(args.steps)
         draw(found["digits"], args.out / "training_precision.png")
+        if "gradients" not in without:
+            x, y = real_digits()
+            found["gradients, small network trained on digits"] = gradient_errors(trained, SMALL, x[:16], y[:16])
+    if "gradients" not in without:
+        noise = np.random.default_rng(5).uniform(-1, 1, (4, 3, 64, 64)).astype(np.float32)
+        found["gradients, random R50x1"] = gradient_errors(random_model("float32", R50), R50, noise, np.arange(4))
     if "speed" not in without:
         found["speed"] = speed(16, 128, 4)
     (args.out / "training_precision.json").write_text(json.dumps(found, indent=1) + "\n")

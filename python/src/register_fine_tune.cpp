@@ -75,8 +75,8 @@ std::pair<train::fine_tune_options, train::number_format> options_of(const py::k
   keywords given("fine_tune", how);
   train::fine_tune_options options;
   std::string dtype = "float32";
-  given.take("dtype", dtype);
   take_recipe(given, options);
+  given.take("dtype", dtype);
   given.take("momentum", options.sgd.momentum);
   given.take("nesterov", options.sgd.nesterov);
   given.take("clip_norm", options.sgd.clip_norm);

@@ -56,6 +56,18 @@ def test_rate_zero_changes_no_weight_but_fills_the_momentum() -> None:
     assert not np.array_equal(model.state_dict()[HEAD], plain.state_dict()[HEAD])
 
 
+def test_a_bfloat16_model_learns_with_weights_in_float32() -> None:
+    model = small(dtype="bfloat16")
+    x, y = batch()
+    trainer = pybit.Trainer(model)
+    losses = [trainer.step(x, y, lr=0.01) for _ in range(6)]
+    assert losses[-1] < 0.5 * losses[0]
+    weights = model.state_dict()[STEM]
+    assert weights.dtype == np.float32
+    assert np.any(weights.view(np.uint32) & 0xFFFF)  # more digits than bfloat16 has
+    assert model.dtype == "bfloat16"
+
+
 def test_float64_and_float32_take_the_same_step() -> None:
     before = small().state_dict()
     moves = []

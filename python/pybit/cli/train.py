@@ -119,7 +119,10 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--crop", type=positive, metavar="N", help="instead of the rule's; with --resize")
     group.add_argument("--mixup", type=float, metavar="ALPHA", help="instead of the rule's; 0: none")
     group.add_argument(
-        "--dtype", choices=("float32", "bfloat16"), default="float32", help="number format to compute in; weights are float32"
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="number format to compute in; weights are float32",
     )
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
     group.add_argument("--momentum", type=float, default=0.9, metavar="M", help="(default: 0.9)")
