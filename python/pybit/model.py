@@ -179,7 +179,7 @@ class Model:
         `y`: integer labels (N,), or probabilities (N, classes). The gradients are NumPy arrays named and laid out as
         `state_dict(names)`; the model is not changed. float32 and bfloat16 models run on the CPU engine, float64 ones
         on the reference policy; a bfloat16 model's gradients are float32, too. Each call copies the parameters: to
-        train, use a trainer. Raises ValueError for shapes, for labels that are no class, and for a model without a head.
+        train, use a trainer. Raises ValueError for shapes, labels that are no class, and a model without a head.
         """
         naming = _names.check(names)
         network = self._network
