@@ -118,6 +118,7 @@ struct cpu_training_builder {
   /// parameters at every step. Tiles of 4x4 are left to the way back: in the forward half their larger rounding errors
   /// make more ReLUs open that should close, and each one that does is an error of a per cent in gradients.
   kernel_form form_of(constant_id kernel, const dims4& x, kernel_form largest) const {
+    if (std::same_as<T, bfloat16>) largest = std::min(largest, kernel_form::winograd_2x2);  // 4x4 doubles the error
     const auto& shape = p[kernel].shape;
     const double weights = static_cast<double>(shape[2] * shape[3]) * sizeof(T);
     const auto seconds = [&](kernel_form form) {
@@ -233,10 +234,6 @@ struct cpu_training_builder {
     emit_standardise_adjoint(s.source.kernel, id, place);
   }
 
-  /// In bfloat16 tiles of 4x4 double the error.
-  static constexpr kernel_form largest_back =
-      std::same_as<T, float> ? kernel_form::winograd_4x4 : kernel_form::winograd_2x2;
-
   /// The convolution that takes dy back: the same window turned round, of stride 1.
   conv_input back(const adjoint_source& s, const map_place& dy, kernel_form form = kernel_form::direct) {
     return {dy, {}, &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::transposed, form), turned(s.window)};
@@ -256,7 +253,7 @@ struct cpu_training_builder {
     }
     step_values values = touching({read}, {s.dx});
     if (turned(s.main.window) == window{3, 1, 1, 1} && !s.projection) {
-      const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, largest_back);
+      const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, kernel_form::winograd_4x4);
       if (form != kernel_form::direct)
         return emit(winograd_operation<T>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
                                           form == kernel_form::winograd_2x2 ? 2 : 4),
