@@ -125,6 +125,5 @@ TEST_CASE("kernel gradients of small integers are exact for every window, odd ba
 }
 
 TEST_CASE("one wrong pixel of the last image is noticed") {
-  for (const std::size_t i : {1u, 5u, 9u, 10u})
-    CHECK(wrong_numbers(geometries[i], default_instruction_set(), 1) > 0);
+  for (const std::size_t i : {1u, 5u, 9u, 10u}) CHECK(wrong_numbers(geometries[i], default_instruction_set(), 1) > 0);
 }
