@@ -156,8 +156,9 @@ def test_a_training_memory_plan_prints_what_takes_what() -> None:
             model.memory_plan(64, 8, training=True, **wrong)
     with pytest.raises(ConfigError, match="only with training=True"):
         model.memory_plan(64, 8, recompute="units")
-    with pytest.raises(ConfigError, match="float32 or float64"):
-        small(dtype="bfloat16").memory_plan(64, training=True)
+    narrow = small(dtype="bfloat16").memory_plan(64, 8, training=True)
+    assert narrow.rows["values"] == plan.rows["values"] and narrow.rows["packed"] < plan.rows["packed"]
+    assert narrow.rows["maps"] < 0.75 * plan.rows["maps"]
 
 
 def test_copies_and_pickles_hold_the_weights_of_their_moment() -> None:
