@@ -38,6 +38,9 @@ class tunable_model {
   const resnet_config& config() const {
     return std::visit([](const auto& m) -> const resnet_config& { return m.config(); }, model_);
   }
+  const bit::network& network() const {
+    return std::visit([](const auto& m) -> const bit::network& { return m.network(); }, model_);
+  }
   std::span<const trainable_parameter<float>> parameters() const {
     return std::visit([](const auto& m) { return m.parameters(); }, model_);
   }
