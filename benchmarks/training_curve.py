@@ -44,7 +44,7 @@ def batches(steps: int) -> Iterator[Batch]:
 
 
 def start() -> dict[str, NDArray[np.float32]]:
-    """Untrained weights: kernels of variance 1 (standardisation takes it back out), norms that do nothing, head of zeros."""
+    """Untrained weights: kernels of variance 1 (standardised anyway), norms that do nothing, a head of zeros."""
     random = np.random.default_rng(0)
     tensors = {}
     for name, shape in shapes(MODEL, CLASSES).items():

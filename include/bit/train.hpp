@@ -25,9 +25,4 @@
 #include <bit/train/sgd.hpp>
 #include <bit/train/time_estimate.hpp>
 #include <bit/train/trainer.hpp>
-
-#if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
-extern template class trainable_resnet_v2<cpu<float>>;
-}  // namespace bit::inline v0
-#endif
+#include <bit/train/tunable_model.hpp>

@@ -196,6 +196,7 @@ def fine_tune(
         options: examples_per_class, examples_per_class_seed, batch, batch_split, recompute ("none", "units" or "auto"),
             memory_limit (bytes), keep_features, base_lr, steps, schedule, resolution (resize, crop), mixup_alpha,
             image_size (height, width), examples, flip, resampling, compat ("none", "pytorch", "jax", "tf2"), seed,
+            dtype ("float32", or "bfloat16": products and feature maps in bfloat16, weights and sums in float32),
             loss ("softmax", "sigmoid"), optimiser ("sgd" with momentum and nesterov, "adam" or "adamw" with betas and
             eps), clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns over
             parameters' names), groups (list of (pattern, factor of the rate, weight decay or None)),

@@ -67,11 +67,8 @@ def plan(
             f"[memory_plan] expected a batch_split in 1..{batch} and recompute 'none' or 'units', got {batch_split} "
             f"and {recompute!r}"
         )
-    if model.num_classes == 0 or model.dtype not in ("float32", "float64"):
-        raise ConfigError(
-            f"[memory_plan] expected a model with a head, of float32 or float64, got {model.num_classes} classes and "
-            f"{model.dtype}"
-        )
+    if model.num_classes == 0:
+        raise ConfigError("[memory_plan] expected a model with a head, got 0 classes")
     network, (height, width) = model._network, height_width(size)
     part = -(-batch // batch_split)
     found = _core.training_memory(

@@ -177,9 +177,9 @@ class Model:
         """Mean softmax cross-entropy of a batch and its gradient with respect to every parameter.
 
         `y`: integer labels (N,), or probabilities (N, classes). The gradients are NumPy arrays named and laid out as
-        `state_dict(names)`; the model is not changed. float32 models run on the CPU engine, float64 ones on the
-        reference policy. Each call copies the parameters: to train, use a trainer. Raises ValueError for shapes, for
-        labels that are no class, and for a model without a head or with dtype "bfloat16".
+        `state_dict(names)`; the model is not changed. float32 and bfloat16 models run on the CPU engine, float64 ones
+        on the reference policy; a bfloat16 model's gradients are float32, too. Each call copies the parameters: to
+        train, use a trainer. Raises ValueError for shapes, labels that are no class, and a model without a head.
         """
         naming = _names.check(names)
         network = self._network

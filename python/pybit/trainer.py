@@ -32,7 +32,8 @@ class Trainer:
     cost. Gradients are the same to the bit. `model.memory_plan(..., training=True)` says how much it takes. Frozen
     parameters have no gradients, and nothing is computed below the first that learns.
 
-    The model shows the trained weights from each step on. It is trained in float32, or in float64 (slow and exact).
+    The model shows the trained weights from each step on. It is trained in its own dtype: "float32"; "bfloat16", in
+    which products and feature maps are bfloat16, weights, gradients and sums float32; or "float64" (slow and exact).
     One thread at a time may use trainer and model. Raises ValueError for options that do not fit.
     """
 
@@ -55,6 +56,7 @@ class Trainer:
         del checkpoint  # a copy of all weights, which the heap would keep: 90 MB for R50x1
         _core.give_back_memory()
         self._model, self._config, self._how = model, network.config, _build.Freezing.of(network)
+        self._array_dtype = network.array_dtype
         self._known: _core.Network | None = network  # the model's network, unless a step has made it old
 
     @property
@@ -81,7 +83,7 @@ class Trainer:
         """
         if self._model.__dict__.get("_network", self._known) is not self._known:
             raise ConfigError("the model's weights were replaced since this trainer was made: make a new one")
-        a, _ = as_batch(x, channels=self._config.in_channels, layout=layout, dtype=self._how.dtype, what="images")
+        a, _ = as_batch(x, channels=self._config.in_channels, layout=layout, dtype=self._array_dtype, what="images")
         target, _ = to_numpy(y)
         labels, probabilities = None, None
         if target.ndim == 1 and target.dtype.kind in "iu":

@@ -97,10 +97,13 @@ void take_optimiser(keywords& from, train::fine_tune_options& into) {
   take_rules(from, adam.parameters);
 }
 
-train::fine_tune_options options_of(const py::kwargs& how) {
+/// What a run does, and the number format that its model computes in.
+std::pair<train::fine_tune_options, train::number_format> options_of(const py::kwargs& how) {
   keywords given("fine_tune", how);
   train::fine_tune_options options;
+  std::string dtype = "float32";
   take_recipe(given, options);
+  given.take("dtype", dtype);
   take_optimiser(given, options);
   given.take("label_smoothing", options.label_smoothing);
   given.take("eval_every", options.eval_every);
@@ -115,7 +118,9 @@ train::fine_tune_options options_of(const py::kwargs& how) {
   given.take("threads", options.threads);
   given.finish();
   options.threads = threads_or_default(options.threads);
-  return options;
+  return {options, choose<train::number_format>(
+                       "fine_tune", "dtype", dtype,
+                       {{"float32", train::number_format::float32}, {"bfloat16", train::number_format::bfloat16}})};
 }
 
 py::dict as_dict(const train::evaluation& e) {
@@ -174,9 +179,12 @@ class fine_tuning {
  public:
   fine_tuning(const bit::io::checkpoint& from, const dataset_handle& images, const dataset_handle* validation,
               const py::kwargs& how)
-      : options_(options_of(how)), split_{images.images, validation ? validation->images : nullptr} {
+      : split_{images.images, validation ? validation->images : nullptr} {
+    train::number_format dtype{};
+    std::tie(options_, dtype) = options_of(how);
     const released_gil release;
-    model_ = std::make_unique<train::tunable_model>(train::with_new_head(from, split_.train->class_names().size()));
+    model_ =
+        std::make_unique<train::tunable_model>(train::with_new_head(from, split_.train->class_names().size(), dtype));
     plan_ = train::resolve(options_, *split_.train, *model_);
   }
   const train::recipe& plan() const { return plan_; }

@@ -140,19 +140,13 @@ class network_of final : public any_network {
 
   py::tuple gradients(const py::array& x, bit::layout order, const py::array_t<double>& targets,
                       std::size_t threads) const override {
-    if constexpr (bit::trainable_backend<Backend>) {
-      const auto images = view_of<T>(x, order, "gradients");
-      const auto rows = py::array_t<double, py::array::c_style>::ensure(targets);
-      std::optional<batch_gradients<Backend>> result;
-      call(threads, order, [&](const bit::run_options& options) {
-        result.emplace(model_.network(), images, std::span(rows.data(), static_cast<std::size_t>(rows.size())),
-                       options);
-      });
-      return py::make_tuple(result->loss, result->list());
-    } else {
-      throw bit::config_error("[gradients] expected a model of dtype \"float32\" or \"float64\", got \"" + dtype_ +
-                              "\"");
-    }
+    const auto images = view_of<T>(x, order, "gradients");
+    const auto rows = py::array_t<double, py::array::c_style>::ensure(targets);
+    std::optional<batch_gradients<Backend>> result;
+    call(threads, order, [&](const bit::run_options& options) {
+      result.emplace(model_.network(), images, std::span(rows.data(), static_cast<std::size_t>(rows.size())), options);
+    });
+    return py::make_tuple(result->loss, result->list());
   }
 
   py::list tensors() const override {

@@ -206,10 +206,9 @@ void register_trainer(py::module_& m) {
              const auto wish = recomputation_of("trainer", recompute);
              if (dtype == "float32")
                return std::make_unique<trainer_of<bit::cpu<float>>>(from, config, optimiser, wish, limit, how);
-             if (dtype == "float64")
-               return std::make_unique<trainer_of<bit::reference<double>>>(from, config, optimiser, wish, limit, how);
-             throw bit::config_error("[trainer] expected a model of float32 or float64, got " + dtype +
-                                     "; create or load it with dtype=\"float32\" to train it");
+             if (dtype == "bfloat16")
+               return std::make_unique<trainer_of<bit::cpu<bit::bfloat16>>>(from, config, optimiser, wish, limit, how);
+             return std::make_unique<trainer_of<bit::reference<double>>>(from, config, optimiser, wish, limit, how);
            }),
            py::arg("checkpoint"), py::arg("config"), py::arg("dtype"), py::arg("optimiser"),
            py::arg("recompute") = "auto", py::arg("memory_limit") = 0)
@@ -242,6 +241,8 @@ void register_trainer(py::module_& m) {
         const bit::dims4 images{n, config.in_channels, h, w};
         const auto how = recomputation_of("memory_plan", recompute).value_or(bit::recomputation::none);
         if (dtype == "float32") return memory_of<bit::cpu<float>>(config, images, how, optimiser, threads, rules);
+        if (dtype == "bfloat16")
+          return memory_of<bit::cpu<bit::bfloat16>>(config, images, how, optimiser, threads, rules);
         return memory_of<bit::reference<double>>(config, images, how, optimiser, threads, rules);
       },
       py::arg("config"), py::arg("dtype"), py::arg("n"), py::arg("height"), py::arg("width"), py::arg("recompute"),

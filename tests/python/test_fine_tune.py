@@ -66,6 +66,22 @@ def test_results_do_not_depend_on_threads_and_workers() -> None:
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+def test_bfloat16_is_named_in_the_recipe_learns_too_and_is_part_of_the_run(tmp_path: Path) -> None:
+    data = datasets.open(arrays())
+    how = HOW | {"logdir": tmp_path, "name": "run"}
+    run = pybit.FineTuning(small(), data, **how, dtype="bfloat16")
+    assert "bfloat16" in run.recipe
+    tuned = run.start().model.state_dict()
+    exact = pybit.fine_tune(small(), data, **HOW).model.state_dict()
+    assert not np.array_equal(tuned[HEAD], exact[HEAD])
+    # Four steps from a head of zeros; the sign of the head's gradient is not a matter of 8 bits.
+    assert np.linalg.norm(tuned[HEAD] - exact[HEAD]) < 0.3 * np.linalg.norm(exact[HEAD])
+    with pytest.raises(ConfigError, match="dtype: bfloat16 there, float32 here"):
+        pybit.fine_tune(small(), data, **how)
+    with pytest.raises(ConfigError, match="'float32' or 'bfloat16', got 'float64'"):
+        pybit.fine_tune(small(), data, **HOW, dtype="float64")
+
+
 def test_only_what_should_learn_learns() -> None:
     before = small().state_dict()
     after = pybit.fine_tune(small(), datasets.open(arrays()), **HOW, train=["resnet/head/*"]).model.state_dict()

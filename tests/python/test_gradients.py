@@ -54,6 +54,16 @@ def test_float32_agrees_with_float64_and_results_do_not_depend_on_threads() -> N
         np.testing.assert_array_equal(one[name], three[name])
 
 
+def test_bfloat16_gradients_are_float32_arrays_near_float32s() -> None:
+    labels = np.array([0, 4, 2])
+    loss, exact = small_model().gradients(images(), labels)
+    got_loss, got = small_model("bfloat16").gradients(images(), labels)
+    assert got_loss == pytest.approx(loss, rel=1e-2)
+    head = "resnet/head/conv2d/kernel"  # behind every ReLU: those that rounding opens disturb deeper tensors far more
+    assert got[head].dtype == np.float32
+    assert 0 < np.linalg.norm(got[head] - exact[head]) < 0.05 * np.linalg.norm(exact[head])
+
+
 def test_labels_are_probabilities_of_one_class() -> None:
     model = small_model()
     loss, from_labels = model.gradients(images(), [1, 0, 3])
@@ -110,7 +120,5 @@ def test_wrong_targets_are_refused(y: Any, message: str) -> None:
 def test_models_that_have_no_gradients_say_why() -> None:
     with pytest.raises(ValueError, match="without a head has no loss"):
         small_model(classes=0).gradients(images(), np.zeros((3, 0)))
-    with pytest.raises(ValueError, match='"float32" or "float64", got "bfloat16"'):
-        small_model("bfloat16").gradients(images(), [0, 1, 2])
     with pytest.raises(ValueError, match="at least one image"):
         small_model().gradients(images(0), np.zeros((0, 5)))

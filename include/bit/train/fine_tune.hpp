@@ -31,9 +31,10 @@ struct fine_tune_callbacks {
   std::function<bool()> should_stop = nullptr;  ///< asked before each step; true saves and returns
 };
 
-/// The network of a checkpoint with a head of zeros for `classes` classes, ready to be tuned. Throws config_error for 0
-/// classes, and what reading the tensors throws.
-BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes);
+/// The network of a checkpoint with a head of zeros for `classes` classes, ready to be tuned in `dtype`. Throws
+/// config_error for 0 classes, and what reading the tensors throws.
+BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes,
+                                     number_format dtype = number_format::float32);
 
 /// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates, or centre-cropped if the spec
 /// says so; the last, smaller batch counts by its images. With `keep_pairs` the result tells what each image was taken

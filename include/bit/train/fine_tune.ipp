@@ -176,9 +176,9 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
 
 namespace bit::inline v0::train {
 
-BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes) {
+BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, number_format dtype) {
   const auto adapted = io::adapt_head(from, io::head::zero(classes));
-  return {adapted.config, adapted.tensors};
+  return {adapted.config, adapted.tensors, dtype};
 }
 
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,

@@ -10,11 +10,9 @@
 #include <string>
 #include <vector>
 
-#include <bit/backend/cpu/training.hpp>
 #include <bit/config.hpp>
 #include <bit/data/augment.hpp>
 #include <bit/data/dataset.hpp>
-#include <bit/model/trainable.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
@@ -22,11 +20,9 @@
 #include <bit/train/mixup.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
+#include <bit/train/tunable_model.hpp>
 
 namespace bit::inline v0::train {
-
-/// The network that fine-tuning works on.
-using tunable_model = trainable_resnet_v2<cpu<float>>;
 
 /// Whose habits are followed where the reference's three programs differ from what was meant.
 enum class compatibility {
@@ -106,7 +102,8 @@ struct recipe {
   std::uint64_t memory_limit = 0;
   std::optional<time_estimate> time = {};  ///< for to_string(); estimate_time() tells it
   std::string architecture;
-  std::vector<std::string> departures;  ///< from BiT-HyperRule, and what else should be known; a sentence each
+  number_format dtype = number_format::float32;  ///< the model's
+  std::vector<std::string> departures;           ///< from BiT-HyperRule, and what else should be known; a sentence each
 };
 
 /// The recipe for fine-tuning `model`, which has the set's classes already. If options.folder holds a run and the caller

@@ -95,9 +95,8 @@ inline train::memory_estimate estimate(const train::recipe& plan, const train::f
   const std::size_t crop = plan.rule.resolution.crop;
   const std::uint64_t image = std::uint64_t{3} * crop * crop * sizeof(float);
   // Where features are kept, the trunk runs for evaluated images alone.
-  const auto step = train::tunable_model::memory_of(model.config(), {plan.keep_features ? 1 : part, 3, crop, crop},
-                                                    {how, plan.training.frozen}, options.threads,
-                                                    {options.eval_batch, 3, crop, crop});
+  const auto step = model.memory_of({plan.keep_features ? 1 : part, 3, crop, crop}, {how, plan.training.frozen},
+                                    options.threads, {options.eval_batch, 3, crop, crop});
   train::memory_estimate memory;
   if (plan.keep_features) memory.images = plan.examples * model.config().num_features() * sizeof(float);
   memory.parameters = step.values + (options.adam ? 3 : 2) * step.gradients;  // momentum; Adam keeps two moments
@@ -189,6 +188,7 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
   plan.augmentation = {.resize = plan.rule.resolution.resize, .crop = plan.rule.resolution.crop};
   plan.augmentation.flip = options.flip.value_or(tensorflow ? data::flip_mode::always : data::flip_mode::random);
   plan.augmentation.method = options.resampling.value_or(tensorflow ? data::resampling::tf : data::resampling::pillow);
+  plan.dtype = model.dtype();
   plan.architecture = architecture_name(model.config());
   plan.memory_limit = options.memory_limit != 0 ? options.memory_limit : usable_memory();
   plan.training.frozen = frozen_names(tensor_specs(model.config()), rules_of(options));
@@ -204,6 +204,7 @@ BIT_FUNC std::string to_string(const recipe& plan) {
   constexpr const char* flips[] = {"random", "always", "never"};
   std::string text = to_string(plan.rule);
   text += "\n  network     " + plan.architecture + ", " + std::to_string(plan.classes) + " classes, head of zeros";
+  text += std::string(", ") + to_string(plan.dtype);
   text += "\n  batch       " + std::to_string(plan.batch);
   if (plan.batch_split > 1) text += " in " + std::to_string(plan.batch_split) + " parts";
   if (plan.training.recompute == recomputation::units) text += ", units recomputed";
@@ -237,6 +238,7 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   flags["resize"] = count(plan.rule.resolution.resize);
   if (plan.keep_features) flags["keep_features"] = "yes";
   flags["crop"] = count(plan.rule.resolution.crop);
+  flags["dtype"] = to_string(plan.dtype);
   flags["flip"] = count(static_cast<std::size_t>(plan.augmentation.flip));
   flags["resampling"] = count(static_cast<std::size_t>(plan.augmentation.method));
   flags["compat"] = to_string(plan.habits);

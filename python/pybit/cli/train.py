@@ -114,6 +114,12 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--resize", type=positive, metavar="N", help="instead of the rule's; with --crop")
     group.add_argument("--crop", type=positive, metavar="N", help="instead of the rule's; with --resize")
     group.add_argument("--mixup", type=float, metavar="ALPHA", help="instead of the rule's; 0: none")
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="number format to compute in; weights are float32",
+    )
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
     group.add_argument("--loss", choices=("softmax", "sigmoid"), default="softmax", help="(default: softmax)")
     _add(group, "label_smoothing", type=float, default=0.0, metavar="P", help="(default: 0)")
@@ -258,6 +264,7 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits, optimiser: dict
         base_lr=args.base_lr,
         seed=args.seed,
         loss=args.loss,
+        dtype=args.dtype,
         label_smoothing=args.label_smoothing,
         eval_batch=args.batch_eval,
         save_seconds=args.save_seconds,

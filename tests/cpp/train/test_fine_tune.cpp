@@ -21,8 +21,8 @@ std::vector<float> values_of(tunable_model& model) {
 
 /// Trains a fresh model and returns its parameters.
 std::vector<float> tuned(const data::dataset_split& split, const fine_tune_options& options,
-                         const fine_tune_callbacks& callbacks = {}) {
-  auto model = fresh_model(3);
+                         const fine_tune_callbacks& callbacks = {}, number_format dtype = number_format::float32) {
+  auto model = fresh_model(3, dtype);
   fine_tune(model, split, options, resolve(options, *split.train, model), callbacks);
   return values_of(model);
 }
@@ -66,6 +66,32 @@ TEST_CASE("a run that was stopped ends with the bits of one that was not") {
     CHECK(stopped != whole);
     CHECK(tuned(split, options) == whole);
   }
+}
+
+TEST_CASE("a run in bfloat16 learns, resumes to the same bits, and is not continued in float32") {
+  const scratch_folder folder;
+  const data::dataset_split split{images(24, 3, 24), images(9, 3, 24)};
+  fine_tune_options options = tiny_options();
+  options.steps = 40;
+  auto model = fresh_model(3, number_format::bfloat16);
+  const auto plan = resolve(options, *split.train, model);
+  CHECK(plan.dtype == number_format::bfloat16);
+  CHECK(to_string(plan).find("bfloat16") != std::string::npos);
+  const auto result = fine_tune(model, split, options, plan);
+  REQUIRE(result.last_evaluation);
+  CHECK(result.last_evaluation->top1 == 1.0);  // chance: 1/3
+
+  options.steps = 8;
+  const auto whole = tuned(split, options, {}, number_format::bfloat16);
+  CHECK(whole != tuned(split, options));
+  // Values that bfloat16 does not hold: what learns is float32.
+  CHECK(std::any_of(whole.begin(), whole.end(), [](float v) { return v != static_cast<float>(bit::bfloat16(v)); }));
+  options.folder = folder / "run";
+  std::size_t asked = 0;
+  tuned(split, options, {.should_stop = [&] { return ++asked > 3; }}, number_format::bfloat16);
+  CHECK_THROWS_WITH_AS(tuned(split, options), doctest::Contains("dtype: bfloat16 there, float32 here"),
+                       bit::config_error);
+  CHECK(tuned(split, options, {}, number_format::bfloat16) == whole);
 }
 
 TEST_CASE("a continued run takes the parts that it began with") {

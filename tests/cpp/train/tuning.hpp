@@ -30,8 +30,9 @@ inline bit::io::checkpoint tiny_checkpoint() {
   return from;
 }
 
-inline bit::train::tunable_model fresh_model(std::size_t classes) {
-  return bit::train::with_new_head(tiny_checkpoint(), classes);
+inline bit::train::tunable_model fresh_model(std::size_t classes,
+                                             bit::train::number_format dtype = bit::train::number_format::float32) {
+  return bit::train::with_new_head(tiny_checkpoint(), classes, dtype);
 }
 
 inline bit::train::fine_tune_options tiny_options() {

@@ -52,7 +52,8 @@ struct head_adjoint_operation {
   }
 };
 
-/// A mean_adjoint_step compiled for one shape.
+/// A mean_adjoint_step compiled for one shape; dx is of type T, dy a table of float.
+template <class T>
 struct mean_adjoint_operation {
   std::size_t images;
   map_place dy, dx;
@@ -61,10 +62,10 @@ struct mean_adjoint_operation {
     run.work(images * dx.blocks, [&](std::size_t item) {
       const std::size_t n = item / dx.blocks, b = item % dx.blocks;
       const float* from = dy.at<float>(run, 0) + (b * images + n) * block;
-      float* to = dx.at<float>(run, n) + b * dx.pixels() * block;
+      T* to = dx.at<T>(run, n) + b * dx.pixels() * block;
       const float share = 1.0f / static_cast<float>(dx.pixels());
       for (std::size_t p = 0; p < dx.pixels(); ++p)
-        for (std::size_t c = 0; c < block; ++c) to[p * block + c] = share * from[c];
+        for (std::size_t c = 0; c < block; ++c) to[p * block + c] = T(share * from[c]);
     });
   }
 };

@@ -16,12 +16,13 @@ struct channel_sums : array_place {
   }
 };
 
-/// A norm_adjoint_step compiled for one shape, but for the gradients of gamma and beta.
+/// A norm_adjoint_step compiled for one shape, but for the gradients of gamma and beta. Maps are of type T.
+template <class T>
 class norm_adjoint_operation {
  public:
   /// Without a place for dx only the sums are made.
-  norm_adjoint_operation(const adjoint_kernels& kernels, std::size_t images, map_place x, norm_place norm, map_place dy,
-                         map_place dx, channel_sums sums)
+  norm_adjoint_operation(const map_adjoint_kernels<T>& kernels, std::size_t images, map_place x, norm_place norm,
+                         map_place dy, map_place dx, channel_sums sums)
       : kernels_(&kernels), images_(images), x_(x), dy_(dy), dx_(dx), norm_(norm), sums_(sums) {
     const std::size_t per_group = norm.statistics.per_group();
     span_ = std::min(std::lcm(per_group, block) / block, x.blocks);
@@ -53,7 +54,7 @@ class norm_adjoint_operation {
     const work_range channels{first_block * block, std::min((first_block + blocks) * block, norm_.statistics.channels)};
     fold(run, n, channels, of);
     const std::size_t pixels = x_.pixels(), plane = pixels * block, from = first_block * plane;
-    const float *x = x_.at<float>(run, n) + from, *dy = dy_.at<float>(run, n) + from;
+    const T *x = x_.at<T>(run, n) + from, *dy = dy_.at<T>(run, n) + from;
     for (std::size_t b = 0; b < blocks; ++b) {
       double* sums = sums_.at_block(run, n, first_block + b);
       std::fill_n(sums, 2 * block, 0.0);
@@ -61,8 +62,8 @@ class norm_adjoint_operation {
     }
     if (dx_.blocks == 0) return;
     find_slopes(run, n, channels, of);
-    const float* passed = passed_.blocks > 0 ? passed_.at<float>(run, n) + from : nullptr;
-    float* dx = dx_.at<float>(run, n) + from;
+    const T* passed = passed_.blocks > 0 ? passed_.at<T>(run, n) + from : nullptr;
+    T* dx = dx_.at<T>(run, n) + from;
     for (std::size_t b = 0; b < blocks; ++b)
       kernels_->norm_apply(dx + b * plane, dy + b * plane, x + b * plane, passed ? passed + b * plane : nullptr, pixels,
                            of.at(b * block), of.a + b * block, of.b + b * block);
@@ -103,7 +104,7 @@ class norm_adjoint_operation {
     }
   }
 
-  const adjoint_kernels* kernels_;
+  const map_adjoint_kernels<T>* kernels_;
   std::size_t images_, span_;
   map_place x_, dy_, passed_, dx_;
   norm_place norm_;

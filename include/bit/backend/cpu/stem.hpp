@@ -15,6 +15,8 @@ class stem_operation {
   stem_operation(const kernel_table<T>& kernels, const packed_constant& kernel, bit::window window, dims4 image,
                  map_place y, map_place unpooled);
 
+  /// Keeps the convolution's output in float: what the pool's adjoint compares.
+  void keep_float() { kept_in_float_ = true; }
   void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
   std::size_t chunks() const { return chunks_; }
   std::size_t scratch_bytes() const;
@@ -38,6 +40,7 @@ class stem_operation {
   extent extent_of(work_range pooled) const;
   scratch_sizes sizes() const;
   scratch_places places(std::byte* scratch) const;
+  void keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const;
   void stage_image_rows(float* to, const image_view<float>& image, std::size_t n, const extent& e) const;
   void convolve_row(float* out, const float* staged, std::size_t row_in_chunk) const;
   void pool(const run_context& run, std::size_t n, std::size_t chunk, const extent& e, const float* conv_rows) const;
@@ -48,7 +51,7 @@ class stem_operation {
   dims4 image_;
   map_place y_, unpooled_;
   statistics_place statistics_;
-  bool has_statistics_ = false;
+  bool has_statistics_ = false, kept_in_float_ = false;
   std::size_t conv_height_, conv_width_, staged_columns_;
   std::size_t chunks_, chunk_rows_;
 };

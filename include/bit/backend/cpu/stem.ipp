@@ -70,13 +70,22 @@ void stem_operation<T>::run(const run_context& run) const noexcept {
       float* row = scratch.conv_rows + (r - e.conv.begin) * row_size;
       convolve_row(row, scratch.image_rows, r - e.conv.begin);
       // The row above the first pooled row belongs to the chunk before.
-      if (unpooled_.blocks > 0 && r >= e.pooled.begin * stem_pool.stride)
-        for (std::size_t b = 0; b < y_.blocks; ++b)
-          kernels_->narrow(unpooled_.at<T>(run, n) + (b * conv_height_ + r) * conv_width_ * block,
-                           row + b * conv_width_ * block, conv_width_);
+      if (unpooled_.blocks > 0 && r >= e.pooled.begin * stem_pool.stride) keep_row(run, row, n, r);
     }
     pool(run, n, chunk, e, scratch.conv_rows);
   });
+}
+
+template <class T>
+void stem_operation<T>::keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const {
+  const std::size_t size = conv_width_ * block;
+  for (std::size_t b = 0; b < y_.blocks; ++b) {
+    const std::size_t to = (b * conv_height_ + row) * size;
+    if (kept_in_float_)
+      std::copy_n(from + b * size, size, unpooled_.at<float>(run, n) + to);
+    else
+      kernels_->narrow(unpooled_.at<T>(run, n) + to, from + b * size, conv_width_);
+  }
 }
 
 /// Rows (w + 2·padding, c) of the image, zeros around it.

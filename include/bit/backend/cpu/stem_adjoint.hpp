@@ -5,9 +5,10 @@
 
 namespace bit::inline v0::detail {
 
-/// Gradient of the map before stem_pool.
+/// Gradient of the map before stem_pool; x and dx are in float whatever T, the type of dy, is.
+template <class T>
 struct max_pool_adjoint_operation {
-  const adjoint_kernels* kernels;
+  const map_adjoint_kernels<T>* kernels;
   std::size_t images;
   map_place x, dy, dx;
 
@@ -16,7 +17,7 @@ struct max_pool_adjoint_operation {
       const std::size_t n = item / x.blocks, b = item % x.blocks, plane = x.pixels() * block;
       float* to = dx.at<float>(run, n) + b * plane;
       std::fill_n(to, plane, 0.0f);
-      kernels->max_pool(to, x.at<float>(run, n) + b * plane, dy.at<float>(run, n) + b * dy.pixels() * block, x.height,
+      kernels->max_pool(to, x.at<float>(run, n) + b * plane, dy.at<T>(run, n) + b * dy.pixels() * block, x.height,
                         x.width, dy.height, dy.width);
     });
   }

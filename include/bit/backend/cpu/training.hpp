@@ -4,20 +4,28 @@
 #include <bit/backend/cpu.hpp>
 #include <bit/backend/cpu/head_adjoint.hpp>
 #include <bit/backend/cpu/norm_adjoint.hpp>
+#include <bit/backend/cpu/pair_adjoint.hpp>
 #include <bit/backend/cpu/stem_adjoint.hpp>
 #include <bit/backend/training.hpp>
+#include <concepts>
+#include <type_traits>
+#include <variant>
 
 namespace bit::inline v0 {
 namespace detail {
 
-/// The forward and the backward half of a training program. Immutable but for the constants that it shares; one run at
-/// a time.
+template <class T>
+struct cpu_training_builder;
+
+/// The forward and the backward half of a training program; maps and products of convolutions are of type T. Immutable
+/// but for the constants that it shares; one run at a time.
+template <class T>
 class cpu_training_plan {
  public:
   using workspace = aligned_buffer<std::byte>;
 
   /// Decides everything that depends on shapes. Throws config_error if a step has no kernel here.
-  cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_constants> constants);
+  cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_constants<T>> constants);
 
   std::size_t workspace_bytes(std::size_t threads) const {
     return arena_bytes_ + threads * (scratch_bytes_ + sizeof(work_slot));
@@ -31,18 +39,20 @@ class cpu_training_plan {
                 const workspace& memory, const run_options& options);
 
  private:
-  friend struct cpu_training_builder;
+  friend struct cpu_training_builder<T>;
+  using kernel_gradient =
+      std::conditional_t<std::same_as<T, float>, kernel_adjoint_operation, pair_kernel_adjoint_operation>;
   using operation =
-      std::variant<stem_operation<float>, conv_operation<float>, winograd_operation<float>, pool_operation<float>,
-                   mean_operation, head_operation<float>, spread_operation, scatter_operation, norm_adjoint_operation,
-                   norm_parameters_operation, kernel_adjoint_operation, standardise_adjoint_operation,
-                   max_pool_adjoint_operation, stem_kernel_adjoint_operation, image_adjoint_operation,
-                   head_adjoint_operation, mean_adjoint_operation>;
+      std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>, mean_operation,
+                   head_operation<float>, spread_operation<T>, scatter_operation<T>, norm_adjoint_operation<T>,
+                   norm_parameters_operation, kernel_gradient, standardise_adjoint_operation,
+                   max_pool_adjoint_operation<T>, stem_kernel_adjoint_operation, image_adjoint_operation,
+                   head_adjoint_operation, mean_adjoint_operation<T>>;
 
   bool run(std::span<const operation> operations, const training_context& context, const workspace& memory,
            const run_options& options) const;
 
-  std::shared_ptr<cpu_training_constants> constants_;
+  std::shared_ptr<cpu_training_constants<T>> constants_;
   std::vector<operation> operations_;
   std::size_t forward_operations_ = 0;
   map_place logits_;
@@ -51,20 +61,27 @@ class cpu_training_plan {
   std::size_t arena_bytes_ = 0, scratch_bytes_ = 0;
 };
 
+#if !BIT_HEADER_ONLY
+extern template class cpu_training_plan<float>;
+extern template class cpu_training_plan<bfloat16>;
+#endif
+
 }  // namespace detail
 
-template <>
-struct training_of<cpu<float>> {
+/// With T = bfloat16 parameters, gradients and all that the optimiser keeps are float; the convolutions' products, there
+/// and back, and the maps between them are bfloat16.
+template <class T>
+struct training_of<cpu<T>> {
   /// For the instruction set that BIT_ISA or the CPU decides.
-  struct constants : detail::cpu_training_constants {
+  struct constants : detail::cpu_training_constants<T> {
     explicit constants(std::span<const trainable_parameter<float>> parameters)
-        : detail::cpu_training_constants(parameters, detail::default_instruction_set()) {}
+        : detail::cpu_training_constants<T>(parameters, detail::default_instruction_set()) {}
   };
-  using plan = detail::cpu_training_plan;
+  using plan = detail::cpu_training_plan<T>;
   using workspace = typename plan::workspace;
 };
 
-static_assert(trainable_backend<cpu<float>>);
+static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>);
 
 }  // namespace bit::inline v0
 

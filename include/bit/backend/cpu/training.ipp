@@ -13,17 +13,18 @@
 
 namespace bit::inline v0::detail {
 
-BIT_FUNC cpu_training_plan::cpu_training_plan(const training_program& p,
-                                              std::shared_ptr<cpu_training_constants> constants)
+template <class T>
+cpu_training_plan<T>::cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_constants<T>> constants)
     : constants_(std::move(constants)) {
-  cpu_training_builder(p, *this).build();
+  cpu_training_builder<T>(p, *this).build();
   if (operations_.size() > work_queue::max_steps)
     throw config_error("[cpu] expected at most " + std::to_string(work_queue::max_steps) + " operations, got " +
                        std::to_string(operations_.size()) + "; use fewer units");
 }
 
-BIT_FUNC bool cpu_training_plan::run(std::span<const operation> operations, const training_context& shared,
-                                     const workspace& memory, const run_options& options) const {
+template <class T>
+bool cpu_training_plan<T>::run(std::span<const operation> operations, const training_context& shared,
+                               const workspace& memory, const run_options& options) const {
   std::span<work_slot> slots(reinterpret_cast<work_slot*>(memory.data()), options.threads);
   std::uninitialized_default_construct(slots.begin(), slots.end());
   work_queue queue(slots);
@@ -49,8 +50,9 @@ BIT_FUNC bool cpu_training_plan::run(std::span<const operation> operations, cons
   return !stopped;
 }
 
-BIT_FUNC bool cpu_training_plan::forward(const image_view<float>& image, float* logits, const workspace& memory,
-                                         const run_options& options) {
+template <class T>
+bool cpu_training_plan<T>::forward(const image_view<float>& image, float* logits, const workspace& memory,
+                                   const run_options& options) {
   constants_->refresh(options.threads);
   training_context context{};
   context.image = image;
@@ -63,9 +65,10 @@ BIT_FUNC bool cpu_training_plan::forward(const image_view<float>& image, float* 
   return true;
 }
 
-BIT_FUNC bool cpu_training_plan::backward(const image_view<float>& image, const float* dlogits, double scale,
-                                          std::span<float> image_gradient, const workspace& memory,
-                                          const run_options& options) {
+template <class T>
+bool cpu_training_plan<T>::backward(const image_view<float>& image, const float* dlogits, double scale,
+                                    std::span<float> image_gradient, const workspace& memory,
+                                    const run_options& options) {
   training_context context{};
   context.image = image;
   context.dlogits = dlogits;

@@ -8,26 +8,30 @@
 
 namespace bit::inline v0::detail {
 
-/// Two passes, as for inference: chunks, hence sizes, are known after the first, addresses in the second.
+/// Two passes, as for inference: chunks, hence sizes, are known after the first, addresses in the second. Maps are of
+/// type T but for those of the stem before its pool.
+template <class T>
 struct cpu_training_builder {
   const training_program& training;
   const program& p;
-  cpu_training_constants& constants;
-  cpu_training_plan& plan;
+  cpu_training_constants<T>& constants;
+  cpu_training_plan<T>& plan;
   std::vector<map_place> maps;         ///< per value
   std::vector<statistics_place> sums;  ///< per value
   std::vector<std::size_t> bytes;      ///< per value, then per array of this backend's own
   std::vector<std::size_t> offsets;    ///< the same; empty in the first pass
+  std::vector<bool> in_float;          ///< per value, for maps whatever T is
   std::vector<step_values> flow;       ///< per operation
   std::size_t arrays = 0;              ///< made in this pass
 
-  cpu_training_builder(const training_program& program, cpu_training_plan& target)
+  cpu_training_builder(const training_program& program, cpu_training_plan<T>& target)
       : training(program),
         p(program.forward),
         constants(*target.constants_),
         plan(target),
         maps(p.values.size()),
-        sums(p.values.size()) {
+        sums(p.values.size()),
+        in_float(p.values.size()) {
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
       const dims4& d = value.dims;
@@ -40,7 +44,8 @@ struct cpu_training_builder {
     compile();
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
-      if (value.kind == value_kind::map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(float);
+      if (value.kind == value_kind::map)
+        bytes[v] = value.dims.n * maps[v].image_size() * (in_float[v] ? sizeof(float) : sizeof(T));
       if (value.kind == value_kind::table) bytes[v] = maps[v].image_size() * sizeof(float);
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
     }
@@ -88,7 +93,7 @@ struct cpu_training_builder {
   /// A map of this backend's own.
   std::pair<value_id, map_place> own_map(const dims4& d) {
     map_place place{0, blocks_of(d.c), d.h, d.w};
-    const auto [id, at] = array(d.n * place.image_size() * sizeof(float));
+    const auto [id, at] = array(d.n * place.image_size() * sizeof(T));
     place.offset = at.offset;
     return {id, place};
   }
@@ -102,8 +107,8 @@ struct cpu_training_builder {
   }
 
   norm_place norm(const norm_relu& n) {
-    return {sums[static_cast<std::size_t>(n.statistics)], constants.vector(p[n.gamma]).panel<float>(0),
-            constants.vector(p[n.beta]).panel<float>(0), n.eps};
+    return {sums[static_cast<std::size_t>(n.statistics)], constants.vector(p[n.gamma]).template panel<float>(0),
+            constants.vector(p[n.beta]).template panel<float>(0), n.eps};
   }
   conv_input input(const conv_source& s, kernel_form form = kernel_form::direct) {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
@@ -113,8 +118,9 @@ struct cpu_training_builder {
   /// parameters at every step. Tiles of 4x4 are left to the way back: in the forward half their larger rounding errors
   /// make more ReLUs open that should close, and each one that does is an error of a per cent in gradients.
   kernel_form form_of(constant_id kernel, const dims4& x, kernel_form largest) const {
+    if (std::same_as<T, bfloat16>) largest = std::min(largest, kernel_form::winograd_2x2);  // 4x4 doubles the error
     const auto& shape = p[kernel].shape;
-    const double weights = static_cast<double>(shape[2] * shape[3]) * sizeof(float);
+    const double weights = static_cast<double>(shape[2] * shape[3]) * sizeof(T);
     const auto seconds = [&](kernel_form form) {
       const double products = form == kernel_form::direct ? 9 : form == kernel_form::winograd_2x2 ? 16 : 36;
       return predicted_seconds({x.n, x.h, x.w, shape[2], shape[3]}, form, constants.kernels()) +
@@ -135,8 +141,10 @@ struct cpu_training_builder {
 
   // ---- the forward half
   void operator()(const stem_step& s) {
-    stem_operation<float> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem),
-                             s.window, p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
+    stem_operation<T> op(constants.kernels(), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::stem), s.window,
+                         p[s.image].dims, map(s.y), s.unpooled ? map(*s.unpooled) : map_place{});
+    op.keep_float();
+    if (s.unpooled) in_float[static_cast<std::size_t>(*s.unpooled)] = true;
     statistics(op, s.statistics, s.y);
     emit(op, values_of(s));
   }
@@ -144,27 +152,27 @@ struct cpu_training_builder {
     if (winograd_applies(s)) {
       const kernel_form form = form_of(s.main.kernel, p[s.main.x].dims, kernel_form::winograd_2x2);
       if (form != kernel_form::direct) {
-        winograd_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main, form), 2);
+        winograd_operation<T> op(constants.kernels(), images(s.y), map(s.y), input(s.main, form), 2);
         statistics(op, s.statistics, s.y);
         return emit(op, values_of(s));
       }
     }
-    conv_operation<float> op(constants.kernels(), images(s.y), map(s.y), input(s.main));
+    conv_operation<T> op(constants.kernels(), images(s.y), map(s.y), input(s.main));
     if (s.projection) op.add_projection(input(*s.projection));
     if (s.residual) op.add_residual(map(*s.residual));
     statistics(op, s.statistics, s.y);
     emit(std::move(op), values_of(s));
   }
   void operator()(const pool_step& s) {
-    emit(pool_operation<float>{&constants.kernels(), images(s.x), map(s.x), s.features ? map(*s.features) : map_place{},
-                               map(s.pooled), norm(s.input)},
+    emit(pool_operation<T>{&constants.kernels(), images(s.x), map(s.x), s.features ? map(*s.features) : map_place{},
+                           map(s.pooled), norm(s.input)},
          values_of(s));
   }
   void operator()(const mean_step& s) { emit(mean_operation{p[s.image].dims, map(s.y)}, values_of(s)); }
   void operator()(const head_step& s) {
-    emit(head_operation<float>{&constants.kernels(), images(s.x), map(s.x), map(s.y),
-                               &constants.kernel(p[s.kernel], 0, kernel_use::forward),
-                               constants.vector(p[s.bias]).panel<float>(0)},
+    emit(head_operation<float>{&constants.float_kernels(), images(s.x), map(s.x), map(s.y),
+                               &constants.kernel(p[s.kernel], 0, kernel_use::head),
+                               constants.vector(p[s.bias]).template panel<float>(0)},
          values_of(s));
   }
 
@@ -180,14 +188,14 @@ struct cpu_training_builder {
          values_of(s));
   }
   void operator()(const mean_adjoint_step& s) {
-    emit(mean_adjoint_operation{images(s.dx), map(s.dy), map(s.dx)}, values_of(s));
+    emit(mean_adjoint_operation<T>{images(s.dx), map(s.dy), map(s.dx)}, values_of(s));
   }
   void operator()(const norm_adjoint_step& s) {
     const std::size_t blocks = map(s.x).blocks;
     const auto [id, at] = array(images(s.x) * blocks * 2 * block * sizeof(double));
     const channel_sums channels{at, blocks};
-    norm_adjoint_operation op(constants.adjoints(), images(s.x), map(s.x), norm(s.norm), map(s.dy),
-                              s.dx ? map(*s.dx) : map_place{}, channels);
+    norm_adjoint_operation<T> op(constants.map_adjoints(), images(s.x), map(s.x), norm(s.norm), map(s.dy),
+                                 s.dx ? map(*s.dx) : map_place{}, channels);
     if (s.passed) op.add_passed(map(*s.passed));
     step_values values = values_of(s);
     values.writes.push_back(id);
@@ -215,9 +223,14 @@ struct cpu_training_builder {
         kernel_gradient({shape[0] * shape[1], shape[2], blocks_of(shape[2]) * block, shape[3], s.source.weight_eps});
     step_values values = values_of(s);
     values.writes.push_back(id);
-    emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), input(s.source), map(s.dy),
-                                  place),
-         std::move(values));
+    if constexpr (std::same_as<T, float>)
+      emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), input(s.source), map(s.dy),
+                                    place),
+           std::move(values));
+    else
+      emit(pair_kernel_adjoint_operation(constants.kernels(), pair_adjoint_kernels_of<T>(constants.isa()), images(s.dy),
+                                         input(s.source), map(s.dy), place),
+           std::move(values));
     emit_standardise_adjoint(s.source.kernel, id, place);
   }
 
@@ -234,7 +247,7 @@ struct cpu_training_builder {
       // dy with the stride's zeros between its pixels, as large as a map that stride 1 would have made.
       const window w{s.main.window.size, 1, s.main.window.padding, s.main.window.dilation};
       const auto [id, place] = own_map({d.n, p[s.main.dy].dims.c, w.out(d.h), w.out(d.w)});
-      emit(spread_operation{d.n, s.main.window.stride, dy, place}, touching({read}, {id}));
+      emit(spread_operation<T>{d.n, s.main.window.stride, dy, place}, touching({read}, {id}));
       dy = place;
       read = id;
     }
@@ -242,11 +255,11 @@ struct cpu_training_builder {
     if (turned(s.main.window) == window{3, 1, 1, 1} && !s.projection) {
       const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, kernel_form::winograd_4x4);
       if (form != kernel_form::direct)
-        return emit(winograd_operation<float>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
-                                              form == kernel_form::winograd_2x2 ? 2 : 4),
+        return emit(winograd_operation<T>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
+                                          form == kernel_form::winograd_2x2 ? 2 : 4),
                     std::move(values));
     }
-    conv_operation<float> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
+    conv_operation<T> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
     if (!s.projection) return emit(std::move(op), std::move(values));
     if (s.projection->window.stride == 1) {
       op.add_projection(back(*s.projection, map(s.projection->dy)));
@@ -257,14 +270,15 @@ struct cpu_training_builder {
     const dims4& small = p[s.projection->dy].dims;
     emit(std::move(op), std::move(values));
     const auto [id, place] = own_map({d.n, d.c, small.h, small.w});
-    emit(conv_operation<float>(constants.kernels(), d.n, place, back(*s.projection, map(s.projection->dy))),
+    emit(conv_operation<T>(constants.kernels(), d.n, place, back(*s.projection, map(s.projection->dy))),
          touching({s.projection->dy}, {id}));
-    emit(scatter_operation{d.n, s.projection->window.stride, place, map(s.dx)}, touching({id}, {s.dx}));
+    emit(scatter_operation<T>{d.n, s.projection->window.stride, place, map(s.dx)}, touching({id}, {s.dx}));
   }
 
   void operator()(const stem_adjoint_step& s) {
     const dims4& d = p[s.image].dims;
-    emit(max_pool_adjoint_operation{&constants.adjoints(), d.n, map(s.unpooled), map(s.dy), map(s.dunpooled)},
+    in_float[static_cast<std::size_t>(s.dunpooled)] = true;
+    emit(max_pool_adjoint_operation<T>{&constants.map_adjoints(), d.n, map(s.unpooled), map(s.dy), map(s.dunpooled)},
          touching({s.unpooled, s.dy}, {s.dunpooled}));
     if (training.learns(s.kernel)) {
       const auto& shape = p[s.kernel].shape;

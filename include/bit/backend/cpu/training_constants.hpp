@@ -4,6 +4,7 @@
 #include <bit/backend/cpu/constants.hpp>
 #include <bit/backend/cpu/isa/adjoint_dispatch.hpp>
 #include <bit/program/trainable_parameter.hpp>
+#include <concepts>
 #include <map>
 #include <span>
 #include <unordered_map>
@@ -19,18 +20,24 @@ struct standardisation {
 /// What a packed kernel is for.
 enum class kernel_use {
   forward,     ///< k over taps and input channels, columns are output channels
+  head,        ///< as forward, in float
   transposed,  ///< back through a convolution: k over taps, turned by 180 degrees, and output channels
-  stem,        ///< k over all of (h,w,i), no padding
+  stem,        ///< k over all of (h,w,i), no padding, in float
 };
 
-/// Packed parameters, at addresses that stay as long as this lives: plans ask for what they need once. One caller at a
-/// time.
+/// Packed parameters, at addresses that stay as long as this lives: plans ask for what they need once. The parameters
+/// are float and stay so; convolutions' kernels are packed as T. One caller at a time.
+template <class T>
 class cpu_training_constants {
  public:
   cpu_training_constants(std::span<const trainable_parameter<float>> parameters, instruction_set isa);
 
-  const kernel_table<float>& kernels() const { return *table_; }
+  const kernel_table<T>& kernels() const { return *table_; }
+  /// As wide as kernels().
+  const kernel_table<float>& float_kernels() const { return *float_table_; }
   const adjoint_kernels& adjoints() const { return *adjoints_; }
+  const map_adjoint_kernels<T>& map_adjoints() const { return *map_adjoints_; }
+  instruction_set isa() const { return isa_; }
   const trainable_parameter<float>& at(const named_tensor& tensor) const { return *parameters_.at(tensor.name); }
 
   /// A kernel (h,w,i,o) packed; eps of its standardisation, 0 for none. Valid after the next refresh().
@@ -60,6 +67,11 @@ class cpu_training_constants {
     kernel_form form;
     packing how;
     packed_constant packed;
+    /// Whether the packed numbers are the taps in float.
+    bool plain() const {
+      const bool in_float = std::same_as<T, float> || use == kernel_use::head || use == kernel_use::stem;
+      return in_float && form == kernel_form::direct;
+    }
   };
 
   void standardise(kernel_entry& kernel, std::size_t panel) const;
@@ -67,8 +79,11 @@ class cpu_training_constants {
   void pack_taps(const form_entry& entry, std::size_t panel, float* to) const;
   std::size_t scratch_size() const;  ///< floats of a thread
 
-  const kernel_table<float>* table_;
+  instruction_set isa_;
+  const kernel_table<T>* table_;
+  const kernel_table<float>* float_table_;
   const adjoint_kernels* adjoints_;
+  const map_adjoint_kernels<T>* map_adjoints_;
   std::unordered_map<std::string, const trainable_parameter<float>*> parameters_;
   std::unordered_map<std::string, kernel_entry> kernels_;
   std::map<std::tuple<std::string, kernel_use, kernel_form>, form_entry> forms_;
@@ -76,6 +91,11 @@ class cpu_training_constants {
   aligned_buffer<float> scratch_;
   bool fresh_ = false;
 };
+
+#if !BIT_HEADER_ONLY
+extern template class cpu_training_constants<float>;
+extern template class cpu_training_constants<bfloat16>;
+#endif
 
 }  // namespace bit::inline v0::detail
 

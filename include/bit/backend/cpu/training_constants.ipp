@@ -10,14 +10,20 @@
 
 namespace bit::inline v0::detail {
 
-BIT_FUNC cpu_training_constants::cpu_training_constants(std::span<const trainable_parameter<float>> parameters,
-                                                        instruction_set isa)
-    : table_(&kernels_of<float>(isa)), adjoints_(&adjoint_kernels_of(isa)) {
+template <class T>
+cpu_training_constants<T>::cpu_training_constants(std::span<const trainable_parameter<float>> parameters,
+                                                  instruction_set isa)
+    : isa_(isa),
+      table_(&kernels_of<T>(isa)),
+      float_table_(&kernels_of<float>(isa)),
+      adjoints_(&adjoint_kernels_of(isa)),
+      map_adjoints_(&map_adjoint_kernels_of<T>(isa)) {
   for (const auto& p : parameters) parameters_.emplace(p.name, &p);
 }
 
-BIT_FUNC const packed_constant& cpu_training_constants::kernel(const named_tensor& tensor, double eps, kernel_use use,
-                                                               kernel_form form) {
+template <class T>
+const packed_constant& cpu_training_constants<T>::kernel(const named_tensor& tensor, double eps, kernel_use use,
+                                                         kernel_form form) {
   const auto [at, added] = forms_.try_emplace({tensor.name, use, form});
   form_entry& entry = at->second;
   if (!added) return entry.packed;
@@ -31,15 +37,17 @@ BIT_FUNC const packed_constant& cpu_training_constants::kernel(const named_tenso
   entry.of = &of;
   entry.use = use;
   entry.form = form;
-  if (use == kernel_use::forward) entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
+  if (use == kernel_use::forward || use == kernel_use::head)
+    entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
   if (use == kernel_use::transposed) entry.how = {s[0] * s[1], s[3], blocks_of(s[3]) * block, s[2], eps};
   if (use == kernel_use::stem) entry.how = {1, s[0] * s[1] * s[2], s[0] * s[1] * s[2], s[3], eps};
-  entry.packed = form == kernel_form::direct ? make_room<float>(entry.how, entry.how.taps, columns)
-                                             : make_form(entry.how, form, kernels());
+  entry.packed =
+      entry.plain() ? make_room<float>(entry.how, entry.how.taps, columns) : make_form(entry.how, form, kernels());
   return entry.packed;
 }
 
-BIT_FUNC const packed_constant& cpu_training_constants::vector(const named_tensor& tensor) {
+template <class T>
+const packed_constant& cpu_training_constants<T>::vector(const named_tensor& tensor) {
   const auto [at, added] = vectors_.try_emplace(tensor.name);
   if (added) {
     fresh_ = false;
@@ -49,23 +57,25 @@ BIT_FUNC const packed_constant& cpu_training_constants::vector(const named_tenso
 }
 
 /// Mean and scale of one panel of output channels.
-BIT_FUNC void cpu_training_constants::standardise(kernel_entry& kernel, std::size_t panel) const {
+template <class T>
+void cpu_training_constants<T>::standardise(kernel_entry& kernel, std::size_t panel) const {
   const std::size_t width = kernels().tile_columns, cout = kernel.parameter->shape[3], first = panel * width;
   if (kernel.eps > 0)
     measure_columns(kernel.standard.mean.data() + first, kernel.standard.scale.data() + first,
                     reinterpret_cast<const std::byte*>(kernel.parameter->value.data() + first), cout * sizeof(float),
-                    kernel.parameter->value.size() / cout, std::min(width, cout - first), kernel.eps, kernels());
+                    kernel.parameter->value.size() / cout, std::min(width, cout - first), kernel.eps, float_kernels());
 }
 
-/// The panel in the direct form.
-BIT_FUNC void cpu_training_constants::pack_taps(const form_entry& entry, std::size_t panel, float* to) const {
+/// The panel's taps, in float.
+template <class T>
+void cpu_training_constants<T>::pack_taps(const form_entry& entry, std::size_t panel, float* to) const {
   const std::size_t width = kernels().tile_columns, first = panel * width;
   const packing& how = entry.how;
   const standardisation& standard = entry.of->standard;
   const float* w = entry.of->parameter->value.data();
   if (entry.use != kernel_use::transposed) {
-    pack_panel<float>(to, reinterpret_cast<const std::byte*>(w), how, panel, kernels(), standard.mean.data() + first,
-                      standard.scale.data() + first);
+    pack_panel<float>(to, reinterpret_cast<const std::byte*>(w), how, panel, float_kernels(),
+                      standard.mean.data() + first, standard.scale.data() + first);
     return;
   }
   const std::size_t cin = how.columns, cout = how.rows_per_tap, columns = std::min(width, cin - first);
@@ -81,23 +91,24 @@ BIT_FUNC void cpu_training_constants::pack_taps(const form_entry& entry, std::si
   }
 }
 
-BIT_FUNC void cpu_training_constants::pack(const form_entry& entry, std::size_t panel, float* scratch) const {
-  float* to = form_panel<float>(entry.packed, panel);
-  if (entry.form == kernel_form::direct) return pack_taps(entry, panel, to);
+template <class T>
+void cpu_training_constants<T>::pack(const form_entry& entry, std::size_t panel, float* scratch) const {
+  if (entry.plain()) return pack_taps(entry, panel, form_panel<float>(entry.packed, panel));
   pack_taps(entry, panel, scratch);
-  pack_form(to, scratch, entry.how, entry.form, kernels());
+  pack_form(form_panel<T>(entry.packed, panel), scratch, entry.how, entry.form, kernels());
 }
 
-/// A panel in the direct form, of which another form is made.
-BIT_FUNC std::size_t cpu_training_constants::scratch_size() const {
+/// A panel of taps, of which another form is made.
+template <class T>
+std::size_t cpu_training_constants<T>::scratch_size() const {
   std::size_t size = 0;
   for (const auto& [key, f] : forms_)
-    if (f.form != kernel_form::direct)
-      size = std::max(size, f.how.taps * f.how.padded_rows_per_tap * kernels().tile_columns);
+    if (!f.plain()) size = std::max(size, f.how.taps * f.how.padded_rows_per_tap * kernels().tile_columns);
   return size;
 }
 
-BIT_FUNC std::size_t cpu_training_constants::bytes(std::size_t threads) const {
+template <class T>
+std::size_t cpu_training_constants<T>::bytes(std::size_t threads) const {
   std::size_t total = scratch_size() * threads * sizeof(float);
   for (const auto& [key, f] : forms_) total += f.packed.data.size();
   for (const auto& [name, packed] : vectors_) total += packed.data.size();
@@ -105,7 +116,8 @@ BIT_FUNC std::size_t cpu_training_constants::bytes(std::size_t threads) const {
   return total;
 }
 
-BIT_FUNC void cpu_training_constants::refresh(std::size_t threads) {
+template <class T>
+void cpu_training_constants<T>::refresh(std::size_t threads) {
   if (fresh_) return;
   std::vector<std::pair<kernel_entry*, std::size_t>> measures;
   std::vector<std::pair<const form_entry*, std::size_t>> packs;

@@ -23,7 +23,8 @@ struct array_place {
   }
 };
 
-/// A pixel of a map with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+/// A pixel of a map of numbers of type T with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+template <class T>
 struct spread_operation {
   std::size_t images, stride;
   map_place from, to;
@@ -31,9 +32,9 @@ struct spread_operation {
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;
-      const float* x = from.at<float>(run, n) + b * from.pixels() * block;
-      float* y = to.at<float>(run, n) + b * to.pixels() * block;
-      std::fill_n(y, to.pixels() * block, 0.0f);
+      const T* x = from.at<T>(run, n) + b * from.pixels() * block;
+      T* y = to.at<T>(run, n) + b * to.pixels() * block;
+      std::fill_n(y, to.pixels() * block, T(0.0f));
       for (std::size_t r = 0; r < from.height; ++r)
         for (std::size_t c = 0; c < from.width; ++c)
           std::copy_n(x + (r * from.width + c) * block, block, y + (r * to.width + c) * stride * block);
@@ -42,6 +43,7 @@ struct spread_operation {
 };
 
 /// Adds every pixel of a map to the pixel `stride` times as far in a larger one.
+template <class T>
 struct scatter_operation {
   std::size_t images, stride;
   map_place from, to;
@@ -49,11 +51,14 @@ struct scatter_operation {
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;
-      const float* x = from.at<float>(run, n) + b * from.pixels() * block;
-      float* y = to.at<float>(run, n) + b * to.pixels() * block;
+      const T* x = from.at<T>(run, n) + b * from.pixels() * block;
+      T* y = to.at<T>(run, n) + b * to.pixels() * block;
       for (std::size_t r = 0; r < from.height; ++r)
         for (std::size_t c = 0; c < from.width; ++c, x += block)
-          for (std::size_t i = 0; i < block; ++i) y[(r * to.width + c) * stride * block + i] += x[i];
+          for (std::size_t i = 0; i < block; ++i) {
+            T& sum = y[(r * to.width + c) * stride * block + i];
+            sum = T(static_cast<float>(sum) + static_cast<float>(x[i]));
+          }
     });
   }
 };

@@ -39,7 +39,8 @@ inline void outer(const outer_product& p) {
   }
 }
 
-inline void norm_sums(double* sums, const float* dy, const float* x, std::size_t pixels, const norm_block& norm) {
+template <class T>
+inline void norm_sums(double* sums, const T* dy, const T* x, std::size_t pixels, const norm_block& norm) {
   for (int part = 0; part < block_vectors; ++part) {
     const int at = part * lanes;
     const vec scale = load(norm.scale + at), shift = load(norm.shift + at);
@@ -62,10 +63,10 @@ inline void norm_sums(double* sums, const float* dy, const float* x, std::size_t
   }
 }
 
-template <bool passing>
-__attribute__((always_inline)) inline void norm_apply_to(float* dx, const float* dy, const float* x,
-                                                         const float* passed, std::size_t pixels,
-                                                         const norm_block& norm, const float* a, const float* b) {
+template <bool passing, class T>
+__attribute__((always_inline)) inline void norm_apply_to(T* dx, const T* dy, const T* x, const T* passed,
+                                                         std::size_t pixels, const norm_block& norm, const float* a,
+                                                         const float* b) {
   for (int part = 0; part < block_vectors; ++part) {
     const int at = part * lanes;
     const vec scale = load(norm.scale + at), shift = load(norm.shift + at), slope = load(a + at), rest = load(b + at);
@@ -79,15 +80,17 @@ __attribute__((always_inline)) inline void norm_apply_to(float* dx, const float*
   }
 }
 
-inline void norm_apply(float* dx, const float* dy, const float* x, const float* passed, std::size_t pixels,
-                       const norm_block& norm, const float* a, const float* b) {
+template <class T>
+inline void norm_apply(T* dx, const T* dy, const T* x, const T* passed, std::size_t pixels, const norm_block& norm,
+                       const float* a, const float* b) {
   if (passed)
     norm_apply_to<true>(dx, dy, x, passed, pixels, norm, a, b);
   else
     norm_apply_to<false>(dx, dy, x, passed, pixels, norm, a, b);
 }
 
-inline void max_pool_adjoint(float* dx, const float* x, const float* dy, std::size_t height, std::size_t width,
+template <class T>
+inline void max_pool_adjoint(float* dx, const float* x, const T* dy, std::size_t height, std::size_t width,
                              std::size_t rows, std::size_t columns) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
@@ -171,6 +174,7 @@ inline void standardise_apply(float* dw, const float* g, const float* w, std::si
 }
 
 inline constexpr adjoint_kernels adjoint_table() {
-  return {tile_columns,     outer_rows,       outer, norm_sums, norm_apply, max_pool_adjoint,
-          standardise_sums, standardise_apply};
+  return {tile_columns, outer_rows, outer, standardise_sums, standardise_apply};
 }
+template <class T>
+inline constexpr map_adjoint_kernels<T> map_adjoint{norm_sums<T>, norm_apply<T>, max_pool_adjoint<T>};

@@ -4,11 +4,14 @@
 #include <bit/backend/cpu/isa/adjoint_dispatch.hpp>
 #include <bit/backend/cpu/isa/avx2.hpp>
 #include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/avx512_bf16.hpp>
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
+#include <concepts>
 
 namespace bit::inline v0::detail::scalar {
 #include <bit/backend/cpu/isa/adjoint.inl>
+#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::scalar
 
@@ -16,6 +19,7 @@ inline constexpr adjoint_kernels adjoint = adjoint_table();
 BIT_TARGET_BEGIN("avx2,fma")
 namespace bit::inline v0::detail::avx2 {
 #include <bit/backend/cpu/isa/adjoint.inl>
+#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::avx2
 BIT_TARGET_END
@@ -23,12 +27,21 @@ BIT_TARGET_END
 BIT_TARGET_BEGIN("avx512f,avx2,fma")
 namespace bit::inline v0::detail::avx512 {
 #include <bit/backend/cpu/isa/adjoint.inl>
+#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::avx512
+BIT_TARGET_END
+
+BIT_TARGET_BEGIN("avx512bf16,avx512bw,avx512vl,avx512dq,avx512f,avx2,fma")
+namespace bit::inline v0::detail::avx512_bf16 {
+#include <bit/backend/cpu/isa/adjoint.inl>
+#include <bit/backend/cpu/isa/pair_adjoint.inl>
+}  // namespace bit::inline v0::detail::avx512_bf16
 BIT_TARGET_END
 #elif defined(__aarch64__)
 namespace bit::inline v0::detail::neon {
 #include <bit/backend/cpu/isa/adjoint.inl>
+#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::neon
 #endif
@@ -49,6 +62,47 @@ BIT_FUNC const adjoint_kernels& adjoint_kernels_of(instruction_set isa) {
 #endif
     default:
       return scalar::adjoint;
+  }
+}
+
+template <class T>
+const map_adjoint_kernels<T>& map_adjoint_kernels_of(instruction_set isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case instruction_set::avx2:
+      return avx2::map_adjoint<T>;
+    case instruction_set::avx512:
+      return avx512::map_adjoint<T>;
+    case instruction_set::avx512_bf16:
+      if constexpr (std::same_as<T, bfloat16>)
+        return avx512_bf16::map_adjoint<T>;
+      else
+        return avx512::map_adjoint<T>;
+#elif defined(__aarch64__)
+    case instruction_set::neon:
+      return neon::map_adjoint<T>;
+#endif
+    default:
+      return scalar::map_adjoint<T>;
+  }
+}
+
+template <class T>
+const pair_adjoint_kernels& pair_adjoint_kernels_of(instruction_set isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case instruction_set::avx2:
+      return avx2::pair_adjoint<T>;
+    case instruction_set::avx512:
+      return avx512::pair_adjoint<T>;
+    case instruction_set::avx512_bf16:
+      return avx512_bf16::pair_adjoint<T>;
+#elif defined(__aarch64__)
+    case instruction_set::neon:
+      return neon::pair_adjoint<T>;
+#endif
+    default:
+      return scalar::pair_adjoint<T>;
   }
 }
 

@@ -1,7 +1,8 @@
-// The leaf kernels of the backward half for one instruction set; isa/adjoint.inl is their one source. All in float:
-// maps in blocks of 16 channels as table.hpp describes them.
+// The leaf kernels of the backward half for one instruction set; isa/adjoint.inl is their one source. All compute in
+// float; maps in blocks of 16 channels as table.hpp describes them.
 #pragma once
 
+#include <bit/bfloat16.hpp>
 #include <cstddef>
 
 namespace bit::inline v0::detail {
@@ -31,17 +32,6 @@ struct adjoint_kernels {
 
   void (*outer)(const outer_product& product);
 
-  /// sums [2][16] += sums over pixels of m and of m·x̂, where m = dy if the pre-activation is positive and 0 if not.
-  void (*norm_sums)(double* sums, const float* dy, const float* x, std::size_t pixels, const norm_block& norm);
-  /// dx = scale·m + a·x + b (+ passed, unless it is null), per channel; dx may be dy or passed.
-  void (*norm_apply)(float* dx, const float* dy, const float* x, const float* passed, std::size_t pixels,
-                     const norm_block& norm, const float* a, const float* b);
-
-  /// dx [height][width][16] += dy [rows][columns][16] at each window's first largest pixel of x, for the 3x3 windows of
-  /// stem_pool; where a zero of the padding comes first, nothing.
-  void (*max_pool)(float* dx, const float* x, const float* dy, std::size_t height, std::size_t width, std::size_t rows,
-                   std::size_t columns);
-
   /// Of `columns` <= tile_columns columns: sums += g and products += g·ŵ, ŵ = (w - mean)·scale; g in rows of
   /// tile_columns, w in rows of `stride` floats.
   void (*standardise_sums)(double* sums, double* products, const float* g, const float* w, std::size_t stride,
@@ -50,6 +40,21 @@ struct adjoint_kernels {
   void (*standardise_apply)(float* dw, const float* g, const float* w, std::size_t stride, std::size_t rows,
                             std::size_t columns, const double* mean, const double* scale, const double* factor,
                             const double* a, const double* b);
+};
+
+/// Those that go over maps of numbers of type T.
+template <class T>
+struct map_adjoint_kernels {
+  /// sums [2][16] += sums over pixels of m and of m·x̂, where m = dy if the pre-activation is positive and 0 if not.
+  void (*norm_sums)(double* sums, const T* dy, const T* x, std::size_t pixels, const norm_block& norm);
+  /// dx = scale·m + a·x + b (+ passed, unless it is null), per channel; dx may be dy or passed.
+  void (*norm_apply)(T* dx, const T* dy, const T* x, const T* passed, std::size_t pixels, const norm_block& norm,
+                     const float* a, const float* b);
+
+  /// dx [height][width][16] += dy [rows][columns][16] at each window's first largest pixel of x, for the 3x3 windows of
+  /// stem_pool; where a zero of the padding comes first, nothing. x and dx are in float whatever T is.
+  void (*max_pool)(float* dx, const float* x, const T* dy, std::size_t height, std::size_t width, std::size_t rows,
+                   std::size_t columns);
 };
 
 }  // namespace bit::inline v0::detail

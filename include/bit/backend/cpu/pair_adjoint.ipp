@@ -1,0 +1,178 @@
+// Bodies of backend/cpu/pair_adjoint.hpp.
+#pragma once
+
+#include <bit/backend/cpu/pack.ipp>
+#include <bit/backend/cpu/pair_adjoint.hpp>
+
+namespace bit::inline v0::detail {
+
+/// Pairs of pixels of a chunk: 8 KB of a block of x and 16 KB of a panel of dy, both in L1.
+inline constexpr std::size_t contracted_pairs = 128;
+/// Items that a kernel's gradient is cut into, if it has that many blocks and panels.
+inline constexpr std::size_t wanted_pair_items = 16;
+
+BIT_FUNC pair_kernel_adjoint_operation::pair_kernel_adjoint_operation(const kernel_table<bfloat16>& kernels,
+                                                                      const pair_adjoint_kernels& adjoints,
+                                                                      std::size_t images, conv_input in, map_place dy,
+                                                                      kernel_gradient_place gradient)
+    : kernels_(&kernels), adjoints_(&adjoints), images_(images), in_(in), dy_(dy), gradient_(gradient) {
+  const auto& w = in.window;
+  const std::size_t rows = std::clamp<std::size_t>(contracted_pairs / dy.width, 1, dy.height);
+  row_chunks_ = (dy.height + rows - 1) / rows;
+  const std::size_t together = row_chunks_ > 1 ? 1 : std::max<std::size_t>(contracted_pairs / dy.pixels(), 1);
+  pair_chunks_ = (pairs() + together - 1) / together;
+  cut_into_items();
+
+  // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
+  phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
+  row_pixels_ = (w.size == 1 ? 1 : w.stride) * phase_columns_;
+  pair_stride_ = row_pixels_ * pair_block * (w.size == 1 ? rows : (rows - 1) * w.stride + w.reach());
+  block_stride_ = pair_stride_ * std::min(together, std::max<std::size_t>(pairs(), 1));
+  dy_pair_size_ = rows * dy.width * pair_block;
+}
+
+/// Every group of panels packs all blocks of x, and every group of blocks all panels of dy: the cut that packs least.
+BIT_FUNC void pair_kernel_adjoint_operation::cut_into_items() {
+  const std::size_t blocks = in_.x.blocks, panels = gradient_.panels();
+  const std::size_t wanted = std::min(wanted_pair_items, blocks * panels);
+  std::size_t least = SIZE_MAX;
+  for (std::size_t groups = 1; groups <= std::min(blocks, wanted); ++groups) {
+    const std::size_t others = std::min((wanted + groups - 1) / groups, panels);
+    const std::size_t packed = others * blocks + groups * panels * panel_blocks();
+    if (groups * others < wanted || packed >= least) continue;
+    least = packed;
+    block_groups_ = groups;
+    panel_groups_ = others;
+  }
+}
+
+BIT_FUNC std::size_t pair_kernel_adjoint_operation::scratch_bytes() const {
+  const std::size_t blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
+  const std::size_t together = block_stride_ / pair_stride_;
+  return 4 * in_.x.blocks * block * sizeof(float) +
+         (row_pixels_ * pair_block + blocks * block_stride_ + panel_blocks() * together * dy_pair_size_) *
+             sizeof(bfloat16);
+}
+
+BIT_FUNC pair_kernel_adjoint_operation::places pair_kernel_adjoint_operation::divide(std::byte* scratch) const {
+  const std::size_t channels = in_.x.blocks * block, blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
+  places at{};
+  float* norms = reinterpret_cast<float*>(scratch);
+  for (std::size_t i = 0; i < 2; ++i) {
+    at.scale[i] = norms + 2 * i * channels;
+    at.shift[i] = at.scale[i] + channels;
+  }
+  at.a = reinterpret_cast<bfloat16*>(norms + 4 * channels);
+  at.b = at.a + blocks * block_stride_;
+  at.row[0] = at.b + panel_blocks() * (block_stride_ / pair_stride_) * dy_pair_size_;
+  at.row[1] = at.row[0] + row_pixels_ * block;
+  return at;
+}
+
+BIT_FUNC pair_kernel_adjoint_operation::chunk pair_kernel_adjoint_operation::chunk_at(std::size_t i) const {
+  const std::size_t pair = i / row_chunks_, row = i % row_chunks_;
+  return {{cut(pairs(), pair_chunks_, pair), cut(pairs(), pair_chunks_, pair + 1)},
+          {cut(dy_.height, row_chunks_, row), cut(dy_.height, row_chunks_, row + 1)}};
+}
+
+BIT_FUNC void pair_kernel_adjoint_operation::run(const training_context& run) const noexcept {
+  const places at = divide(run.scratch);
+  run.work(block_groups_ * panel_groups_, [&](std::size_t item) {
+    const std::size_t group = item / panel_groups_, part = item % panel_groups_;
+    const work_range blocks{cut(in_.x.blocks, block_groups_, group), cut(in_.x.blocks, block_groups_, group + 1)};
+    for (std::size_t i = 0; i < chunks(); ++i) {
+      const chunk c = chunk_at(i);
+      pack_x(run, at, c, blocks);
+      for (std::size_t panel = cut(gradient_.panels(), panel_groups_, part);
+           panel < cut(gradient_.panels(), panel_groups_, part + 1); ++panel) {
+        pack_dy(run, at, c, panel);
+        multiply(run, at, c, blocks, panel, i > 0);
+      }
+    }
+  });
+}
+
+BIT_FUNC void pair_kernel_adjoint_operation::pack_x(const training_context& run, const places& at, const chunk& c,
+                                                    work_range blocks) const {
+  for (std::size_t pair = c.pairs.begin; pair < c.pairs.end; ++pair) {
+    for (std::size_t i = 0; i < 2 && 2 * pair + i < images_; ++i)
+      in_.norm.fold(run, 2 * pair + i, at.scale[i], at.shift[i], blocks.begin * block, blocks.end * block);
+    for (std::size_t b = blocks.begin; b < blocks.end; ++b)
+      pack_block(run, at, pair, c.rows, b,
+                 at.a + (b - blocks.begin) * block_stride_ + (pair - c.pairs.begin) * pair_stride_);
+  }
+}
+
+/// The rows of x that `rows` of dy meet.
+BIT_FUNC void pair_kernel_adjoint_operation::pack_block(const training_context& run, const places& at, std::size_t pair,
+                                                        work_range rows, std::size_t b, bfloat16* to) const {
+  const auto& w = in_.window;
+  const map_place& x = in_.x;
+  const pixel_reader<bfloat16> read = kernels_->normalise;
+  const std::size_t images = std::min<std::size_t>(images_ - 2 * pair, 2);
+  const std::size_t first = rows.begin * w.stride;
+  const std::size_t end = w.size == 1 ? 0 : (rows.end - 1) * w.stride + w.reach();
+  const std::size_t count = w.size == 1 ? rows.end - rows.begin : end - first;
+  for (std::size_t r = 0; r < count; ++r, to += row_pixels_ * pair_block) {
+    for (std::size_t i = 0; i < images; ++i) {
+      const bfloat16* plane = x.at<bfloat16>(run, 2 * pair + i) + b * x.pixels() * block;
+      const float *scale = at.scale[i] + b * block, *shift = at.shift[i] + b * block;
+      if (w.size == 1) {
+        read(at.row[i], plane + (rows.begin + r) * w.stride * x.width * block, dy_.width, w.stride, scale, shift);
+        continue;
+      }
+      const std::size_t row = first + r;  // in the padded image
+      const bool inside = row >= w.padding && row < w.padding + x.height;
+      pack_row(read, at.row[i], inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w,
+               phase_columns_, scale, shift);
+    }
+    adjoints_->interleave(to, at.row[0], images > 1 ? at.row[1] : nullptr, row_pixels_);
+  }
+}
+
+BIT_FUNC void pair_kernel_adjoint_operation::pack_dy(const training_context& run, const places& at, const chunk& c,
+                                                     std::size_t panel) const {
+  const std::size_t first = panel * panel_blocks(), pixels = (c.rows.end - c.rows.begin) * dy_.width;
+  const std::size_t together = block_stride_ / pair_stride_;
+  for (std::size_t b = first; b < std::min(first + panel_blocks(), dy_.blocks); ++b)
+    for (std::size_t pair = c.pairs.begin; pair < c.pairs.end; ++pair) {
+      const std::size_t from = (b * dy_.pixels() + c.rows.begin * dy_.width) * block;
+      bfloat16* to = at.b + ((b - first) * together + pair - c.pairs.begin) * dy_pair_size_;
+      adjoints_->interleave(to, dy_.at<bfloat16>(run, 2 * pair) + from,
+                            2 * pair + 1 < images_ ? dy_.at<bfloat16>(run, 2 * pair + 1) + from : nullptr, pixels);
+    }
+}
+
+BIT_FUNC void pair_kernel_adjoint_operation::multiply(const training_context& run, const places& at, const chunk& c,
+                                                      work_range blocks, std::size_t panel, bool add) const {
+  const auto& w = in_.window;
+  pair_product p{};
+  p.a_row = (w.size == 1 ? 1 : w.stride) * row_pixels_ * pair_block;
+  p.a_image = pair_stride_;
+  p.b = at.b;
+  // Columns beyond the last are not looked at.
+  p.b_block = (panel + 1) * panel_blocks() <= dy_.blocks ? block_stride_ / pair_stride_ * dy_pair_size_ : 0;
+  p.b_row = dy_.width * pair_block;
+  p.b_image = dy_pair_size_;
+  p.columns = dy_.width;
+  p.rows = c.rows.end - c.rows.begin;
+  p.images = c.pairs.end - c.pairs.begin;
+  if (w.size == 1) {  // rows follow each other on both sides
+    p.columns *= p.rows;
+    p.rows = 1;
+  }
+  p.add = add;
+  for (std::size_t b = blocks.begin; b < blocks.end; ++b)
+    for (std::size_t tap = 0; tap < w.size * w.size; ++tap) {
+      const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation;
+      const bfloat16* a = at.a + (b - blocks.begin) * block_stride_ +
+                          (ky * row_pixels_ + (kx % w.stride) * phase_columns_ + kx / w.stride) * pair_block;
+      for (std::size_t m = 0; m < block; m += adjoints_->outer_rows) {
+        p.a = a + 2 * m;
+        p.sum = gradient_.row(run, panel, tap, b * block + m);
+        adjoints_->outer(p);
+      }
+    }
+}
+
+}  // namespace bit::inline v0::detail
