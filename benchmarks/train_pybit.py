@@ -15,8 +15,7 @@ class PybitTraining(Pybit):
     def load(self, files: Path, model: str) -> None:
         import pybit
 
-        options: dict[str, Any] = {} if self.variant == "float32" else {"precision": self.variant}
-        self.trainer = pybit.Trainer(pybit.load(files / f"{model}.npz"), momentum=MOMENTUM, **options)
+        self.trainer = pybit.Trainer(pybit.load(files / f"{model}.npz", dtype=self.variant), momentum=MOMENTUM)
         self.losses: list[float] = []
 
     def run(self) -> Any:

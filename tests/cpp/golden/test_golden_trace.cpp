@@ -80,8 +80,8 @@ trace_error run(const std::string& trace, const std::function<void(std::size_t, 
 
 }  // namespace
 
-// Losses: 3e-6 is ten times what PyTorch's own float32 leaves float64 by here; the design allows 1e-4. Logits at the end: PyTorch's
-// float32 leaves by 9e-5, of which three times are allowed.
+// Losses: 3e-6 is ten times what PyTorch's own float32 leaves float64 by here; the design allows 1e-4. Logits at the
+// end: PyTorch's float32 leaves by 9e-5, of which three times are allowed.
 TEST_CASE("the trace of losses and the final logits are those of the reference") {
   const auto error = run("trace", nullptr);
   CHECK(error.losses < 3e-6);
