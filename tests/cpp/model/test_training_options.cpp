@@ -161,12 +161,13 @@ TEST_CASE("what learns gets the gradients of a full run to the bit, whatever els
   const auto exact = gradients_of<bit::reference<double>>(s, {}, 1);
   const auto check = [&](const auto& found, const auto& expected, std::size_t frozen, bool image) {
     CHECK(found.size() + frozen == expected.size() - (image ? 0 : 1));
-    for (const auto& [name, values] : found) CHECK_MESSAGE(values == expected.at(name), name);
+    for (const auto& gradient : found) CHECK_MESSAGE(gradient.second == expected.at(gradient.first), gradient.first);
   };
-  for (const auto& [name, frozen] : cases)
+  for (const auto& one : cases)
     for (const auto recompute : {bit::recomputation::none, bit::recomputation::units})
       for (const bool image : {false, true}) {
-        CAPTURE(name);
+        const auto& frozen = one.second;
+        CAPTURE(one.first);
         const bit::training_options how{recompute, frozen};
         check(gradients_of<bit::cpu<float>>(s, how, 2, image), full, frozen.size(), image);
         if (recompute == bit::recomputation::units)  // slow
