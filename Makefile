@@ -101,7 +101,7 @@ format:
 	clang-format -i $(CXX_FILES)
 
 headers: build
-	python tests/build/check_headers.py build/dev
+	python tests/build/check_headers.py build/dev $(CXX)
 
 compile-cost: build
 	python tests/build/compile_cost.py build/dev build/compile_cost.json
@@ -137,7 +137,8 @@ ctest-slow: build
 pytest-slow: build
 	python -m pytest -q tests/python -m slow
 
-clang:
+clang: build
+	python tests/build/check_headers.py build/dev clang++
 	cmake --preset clang
 	cmake --build --preset clang
 	ctest --preset clang
