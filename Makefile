@@ -21,7 +21,7 @@ endif
 
 PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
-STAGES := build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64
+STAGES := build ctest pytest lint headers wheel readme tidy asan aarch64
 
 .PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64 \
@@ -44,7 +44,7 @@ test: setup-test
 	python tools/stages.py $(STAGES)
 
 test-slow: setup-test
-	python tools/stages.py build ctest-slow pytest-slow clang tsan fuzz-seeds demo
+	python tools/stages.py build compile-cost ctest-slow pytest-slow clang tsan fuzz-seeds demo
 
 test-oracle: build
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
