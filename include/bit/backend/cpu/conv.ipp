@@ -101,14 +101,15 @@ typename conv_operation<T>::places conv_operation<T>::places_in(std::byte* scrat
   return at;
 }
 
-/// Pixels are shared while there are enough chunks; otherwise the panels are, too, and each thread packs for itself.
+/// Pixels are shared while there are enough chunks; otherwise the panels are, too: a thread packs a chunk once for all
+/// its groups of panels.
 template <class T>
 typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threads) const {
   const std::size_t most = std::max<std::size_t>(images_ * chunks_ / threads, 1);
   const std::size_t images = std::min(images_per_item_, most), batches = (images_ + images - 1) / images;
-  const std::size_t pieces = batches * chunks_;
-  const bool uneven = pieces < 4 * threads && pieces % threads != 0;
-  return {images, batches, std::min(uneven ? threads : 1, panels())};
+  const std::size_t pieces = std::max<std::size_t>(batches * chunks_, 1);
+  const std::size_t wanted = threads > 1 ? (items_per_thread * threads + pieces - 1) / pieces : 1;
+  return {images, batches, std::min(wanted, panels())};
 }
 
 template <class T>
@@ -143,21 +144,54 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
     const item what = item_at(s, i);
     if (i / s.groups != packed) pack(run, what, at);
     packed = i / s.groups;
-    multiply(run, what, at, i + 1 < own_end ? panel_memory(item_at(s, i + 1).panels.begin) : run.next);
+    multiply(run, what, at, after(run, s, i, own_end));
   });
 }
 
+/// What this thread reads after item `i`, as far as it is known and laid out for it: pixels of single images.
 template <class T>
-void conv_operation<T>::multiply(const run_context& run, const item& what, const places& at, memory_range next) const {
+typename conv_operation<T>::upcoming conv_operation<T>::after(const run_context& run, const split& s, std::size_t i,
+                                                              std::size_t own_end) const {
+  upcoming next{i + 1 < own_end ? panel_memory(item_at(s, i + 1).panels.begin) : run.next, {}};
+  const std::size_t piece = (i / s.groups + 1) * s.groups;
+  if (piece >= own_end || s.images > 1) return next;
+  for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, piece));
+  return next;
+}
+
+/// What packing an item of one image reads of a source. A strided 1x1 convolution skips most lines: nothing for it.
+template <class T>
+plane_lines conv_operation<T>::read_by(const run_context& run, const source& s, const item& what) const {
+  const auto& w = s.in.window;
+  if (!by_rows() && w.stride > 1) return {};
+  work_range pixels = units_of(what.chunk);
+  if (by_rows()) {
+    const std::size_t begin = pixels.begin * w.stride, end = (pixels.end - 1) * w.stride + w.reach();
+    pixels = {(std::max(begin, w.padding) - w.padding) * s.in.x.width,
+              std::min(end - std::min(end, w.padding), s.in.x.height) * s.in.x.width};
+  }
+  if (pixels.begin >= pixels.end) return {};
+  const T* x = s.in.x.template at<T>(run, what.images.begin) + pixels.begin * block;
+  return {reinterpret_cast<const std::byte*>(x), s.in.x.pixels() * block * sizeof(T),
+          (pixels.end - pixels.begin) * block * sizeof(T) / 64};
+}
+
+template <class T>
+void conv_operation<T>::multiply(const run_context& run, const item& what, const places& at,
+                                 const upcoming& next) const {
   const work_range range = units_of(what.chunk);
   const std::size_t line = by_rows() ? y_.width : range.end - range.begin,
                     lines = by_rows() ? range.end - range.begin : 1;
   const std::size_t tiles = lines * ((line + kernels_->tile_rows - 1) / kernels_->tile_rows);
   const std::size_t calls = slices_ * tiles * (what.images.end - what.images.begin);
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
-    const memory_range soon = panel + 1 < what.panels.end ? panel_memory(panel + 1) : next;
+    const memory_range soon = panel + 1 < what.panels.end ? panel_memory(panel + 1) : next.panel;
     prefetcher ahead(soon, calls, sum_blocks() / slices_);
-    multiply_panel(run, what, at, panel, ahead);
+    for (std::size_t slice = 0; slice < slices_; ++slice) {
+      const stretches sum = stretches_of(panel, slice);
+      for (std::size_t n = what.images.begin; n < what.images.end; ++n)
+        multiply_slice(run, what, at, {panel, slice, n}, sum, ahead, next);
+    }
   }
 }
 
@@ -176,27 +210,27 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(std::size_
       const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation, skipped = first - at;
       const std::size_t offset = ((ky * w.stride + kx % w.stride) * s.phase_columns + kx / w.stride) * block;
       const std::size_t row = (tap * s.in.x.blocks + skipped) * block;
-      found.items[found.count++] = {which, offset + skipped * s.block_stride, last - first,
-                                    s.in.kernel->template panel<T>(panel) + row * kernels_->tile_columns};
+      found.items[found.count++] = {
+          which,   tap,          offset + skipped * s.block_stride,
+          skipped, last - first, s.in.kernel->template panel<T>(panel) + row * kernels_->tile_columns};
     }
     at += s.in.x.blocks;
   }
   return found;
 }
 
+/// The lines that stretch `part` of tile `call` of all `calls` over a chunk asks for; of a k x k kernel's taps the first.
 template <class T>
-void conv_operation<T>::multiply_panel(const run_context& run, const item& what, const places& at, std::size_t panel,
-                                       prefetcher& ahead) const {
-  for (std::size_t slice = 0; slice < slices_; ++slice) {
-    const stretches sum = stretches_of(panel, slice);
-    for (std::size_t n = what.images.begin; n < what.images.end; ++n)
-      multiply_slice(run, what, at, {panel, slice, n}, sum, ahead);
-  }
+plane_lines conv_operation<T>::share_of(const plane_lines& all, const stretch& part, std::size_t call,
+                                        std::size_t calls) {
+  if (part.tap > 0) return {};
+  const std::size_t begin = cut(all.lines, calls, call), end = cut(all.lines, calls, call + 1);
+  return {all.from + part.first_block * all.stride + begin * 64, all.stride, end - begin};
 }
 
 template <class T>
 void conv_operation<T>::multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in,
-                                       const stretches& sum, prefetcher& ahead) const {
+                                       const stretches& sum, prefetcher& panel, const upcoming& next) const {
   const std::size_t panel_blocks = kernels_->tile_columns / block, first_block = in.panel * panel_blocks;
   const work_range range = units_of(what.chunk);
   const bool rows = by_rows(), last = in.slice + 1 == slices_;
@@ -217,17 +251,19 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
   for (std::size_t l = 0; l < lines; ++l)
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t begin = cut(line, tiles, t), size = cut(line, tiles, t + 1) - begin;
+      const std::size_t call = (in.panel * lines + l) * tiles + t, calls = panels() * lines * tiles;
       for (std::size_t i = 0; i < sum.count; ++i) {
         const stretch& part = sum.items[i];
         const source& s = sources_[part.source];
         const T* a = at.packed[part.source] + held * s.image_stride + part.offset + l * row_stride + begin * block;
-        segments[i] = {a, s.block_stride, part.blocks, part.weights};
+        segments[i] = {a, s.block_stride, part.blocks, part.weights,
+                       share_of(next.pixels[part.source], part, call, calls)};
       }
       const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;
       out.y = y_.at<T>(run, in.image) + to;
       out.residual = in.slice > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
-      out.ahead = ahead.next();
+      out.ahead = panel.next();
       kernels_->tile[size - 1](segments.data(), sum.count, out);
     }
 }

@@ -14,15 +14,23 @@ namespace bit::inline v0::detail {
 /// Channels of a block.
 inline constexpr std::size_t block = 16;
 
+/// Cache lines of a map that is packed next: `lines` of each of its blocks of channels, `stride` bytes apart.
+struct plane_lines {
+  const std::byte* from = nullptr;
+  std::size_t stride = 0, lines = 0;
+};
+
 /// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Row m of block i starts at
 /// a + i·a_stride + m·16; the weights are consecutive, [16·blocks][tile_columns] for float. For bfloat16 the k come in
-/// pairs, [8·blocks][tile_columns][2], as the instruction vdpbf16ps wants them.
+/// pairs, [8·blocks][tile_columns][2], as the instruction vdpbf16ps wants them. With block i the tile asks for the lines
+/// of block i of `ahead`.
 template <class T>
 struct segment {
   const T* a;
   std::size_t a_stride;
   std::size_t blocks;
   const T* b;
+  plane_lines ahead = {};
 };
 
 /// Cache lines that a tile asks for on its way, `lines` per block of 16 k, so that what comes next is in L2 when it is
