@@ -15,9 +15,8 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)/python
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
-ifneq ($(shell command -v ccache),)
-export CMAKE_CXX_COMPILER_LAUNCHER := ccache
-endif
+# Looked up when a recipe runs: the set-up before it may have installed ccache.
+export CMAKE_CXX_COMPILER_LAUNCHER = $(notdir $(shell command -v ccache))
 
 PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
@@ -109,7 +108,7 @@ compile-cost: build
 wheel:
 	python tools/check_wheel.py build/wheel
 
-build/wheel/venv/bin/python:
+build/wheel/venv/bin/python: | setup-test
 	$(MAKE) wheel
 
 readme: build | build/wheel/venv/bin/python
