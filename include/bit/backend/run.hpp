@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <mutex>
 #include <span>
 
 namespace bit::inline v0 {
@@ -43,24 +44,30 @@ struct run_options {
 
 namespace detail {
 
-/// Writes run_options::step_seconds; used by the calling thread alone.
+/// Writes run_options::step_seconds; shared by the threads of a call.
 class step_timer {
  public:
   explicit step_timer(std::span<double> seconds) : seconds_(seconds) {
     if (!seconds_.empty()) last_ = clock::now();
   }
-  /// Step `i` ends now, and the next one begins.
+  /// Step `i` has ended, and the next one begins. Each thread says so, and the first counts: one that the system has
+  /// put aside comes when others have finished further steps, which would then seem to take no time.
   void finished(std::size_t i) {
     if (i >= seconds_.size()) return;
+    const std::lock_guard lock(mutex_);
+    if (i < next_) return;
     const clock::time_point now = clock::now();
     seconds_[i] = std::chrono::duration<double>(now - last_).count();
     last_ = now;
+    next_ = i + 1;
   }
 
  private:
   using clock = std::chrono::steady_clock;
   std::span<double> seconds_;
   clock::time_point last_;
+  std::size_t next_ = 0;
+  std::mutex mutex_;
 };
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 // weights; nothing like a whole-image im2col exists.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit/backend/cpu/context.hpp>
 #include <vector>
@@ -55,8 +56,8 @@ class conv_operation {
     conv_input in;
     std::size_t phase_columns;  ///< columns of one phase of a packed row (k x k)
     std::size_t packed_rows;    ///< rows of a packed chunk, or 1
-    std::size_t block_stride;   ///< elements between packed blocks of channels
-    std::size_t image_stride;   ///< elements between the packed chunks of two images
+    std::size_t block_stride;   ///< packed numbers between blocks of channels
+    std::size_t image_stride;   ///< packed numbers between the chunks of two images
   };
   /// How the work is shared: an item is one chunk of `images` neighbouring images times one group of panels.
   struct split {
@@ -86,7 +87,7 @@ class conv_operation {
   /// A thread's scratch, per source.
   struct places {
     float *scale[2], *shift[2];
-    T* packed[2];
+    std::byte* packed[2];
   };
 
   bool by_rows() const { return sources_.front().in.window.size > 1; }
@@ -95,17 +96,27 @@ class conv_operation {
   std::size_t taps() const { return sources_.front().in.window.size * sources_.front().in.window.size; }
   /// Of 16 k in the whole sum.
   std::size_t sum_blocks() const;
-  work_range units_of(std::size_t chunk) const {
-    return {cut(units(), chunks_, chunk), cut(units(), chunks_, chunk + 1)};
+  /// Pixels are cut into whole tiles where there are enough: 196 in four chunks of 49 made tiles of 12 and 13.
+  std::size_t chunk_begin(std::size_t chunk) const {
+    const std::size_t tiles = (units() + kernels_->tile_rows - 1) / kernels_->tile_rows;
+    if (by_rows() || tiles < chunks_) return cut(units(), chunks_, chunk);
+    return std::min(cut(tiles, chunks_, chunk) * kernels_->tile_rows, units());
   }
+  work_range units_of(std::size_t chunk) const { return {chunk_begin(chunk), chunk_begin(chunk + 1)}; }
   source make_source(const conv_input& in) const;
   void cut_into_chunks();
   split split_for(std::size_t threads) const;
   item item_at(const split& s, std::size_t i) const;
   places places_in(std::byte* scratch) const;
   void pack(const run_context& run, const item& what, const places& at) const;
-  void pack_pixels(const source& s, T* to, const T* x, const float* scale, const float* shift, work_range pixels) const;
-  void pack_rows(const source& s, T* to, const T* x, const float* scale, const float* shift, work_range rows) const;
+  template <class Packed>
+  void pack_as(const run_context& run, const item& what, const places& at) const;
+  template <class Packed>
+  void pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
+                   work_range pixels) const;
+  template <class Packed>
+  void pack_rows(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
+                 work_range rows) const;
   upcoming after(const run_context& run, const split& s, std::size_t i, std::size_t own_end) const;
   plane_lines read_by(const run_context& run, const source& s, const item& what) const;
   void multiply(const run_context& run, const item& what, const places& at, const upcoming& next) const;

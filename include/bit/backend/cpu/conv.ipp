@@ -29,7 +29,7 @@ void conv_operation<T>::cut_into_chunks() {
   for (const source& s : sources_) {
     const auto& w = s.in.window;
     const std::size_t columns = by_rows() ? (s.in.x.width + 2 * w.padding) * w.stride : 1;
-    bytes += s.in.x.blocks * columns * block * sizeof(T);
+    bytes += s.in.x.blocks * columns * block * kernels_->packed_bytes;
     if (by_rows()) halo = (w.reach() - 1 + w.stride - 1) / w.stride;
   }
   const std::size_t limit = weight_bytes() > large_kernel_bytes ? large_chunk_bytes : chunk_bytes;
@@ -38,7 +38,8 @@ void conv_operation<T>::cut_into_chunks() {
   if (y_.pixels() >= 784) chunks_ = std::max<std::size_t>(chunks_, 4);
   if (chunks_ > 1) chunks_ += chunks_ % 2;
   chunks_ = std::max<std::size_t>(std::min(chunks_, units()), 1);
-  chunk_units_ = (units() + chunks_ - 1) / chunks_;
+  chunk_units_ = 0;
+  for (std::size_t c = 0; c < chunks_; ++c) chunk_units_ = std::max(chunk_units_, units_of(c).end - units_of(c).begin);
   // Small images share one pass over the weights of a 1x1 convolution, in twice the room of a chunk. A 3x3 one reads a
   // panel (590 KB at 512 channels) once per row: more images beside it would push it out of L2.
   images_per_item_ = std::max<std::size_t>(2 * chunk_bytes / (bytes * (chunk_units_ + halo)), 1);
@@ -69,7 +70,7 @@ template <class T>
 std::size_t conv_operation<T>::scratch_bytes() const {
   std::size_t bytes = 0;
   for (const source& s : sources_)
-    bytes += s.in.x.blocks * 2 * block * sizeof(float) + images_per_item_ * s.image_stride * sizeof(T);
+    bytes += s.in.x.blocks * 2 * block * sizeof(float) + images_per_item_ * s.image_stride * kernels_->packed_bytes;
   return bytes;
 }
 
@@ -95,8 +96,8 @@ typename conv_operation<T>::places conv_operation<T>::places_in(std::byte* scrat
     at.scale[i] = reinterpret_cast<float*>(scratch);
     at.shift[i] = at.scale[i] + channels;
     scratch += 2 * channels * sizeof(float);
-    at.packed[i] = reinterpret_cast<T*>(scratch);
-    scratch += images_per_item_ * sources_[i].image_stride * sizeof(T);
+    at.packed[i] = scratch;
+    scratch += images_per_item_ * sources_[i].image_stride * kernels_->packed_bytes;
   }
   return at;
 }
@@ -255,9 +256,9 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
       for (std::size_t i = 0; i < sum.count; ++i) {
         const stretch& part = sum.items[i];
         const source& s = sources_[part.source];
-        const T* a = at.packed[part.source] + held * s.image_stride + part.offset + l * row_stride + begin * block;
-        segments[i] = {a, s.block_stride, part.blocks, part.weights,
-                       share_of(next.pixels[part.source], part, call, calls)};
+        const std::size_t from = held * s.image_stride + part.offset + l * row_stride + begin * block;
+        segments[i] = {at.packed[part.source] + from * kernels_->packed_bytes, s.block_stride, part.blocks,
+                       part.weights, share_of(next.pixels[part.source], part, call, calls)};
       }
       const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;

@@ -26,7 +26,7 @@ double predicted_seconds(const conv_size& size, kernel_form form, const kernel_t
   const std::size_t m = form == kernel_form::winograd_2x2 ? 2 : 4, t = m + 2;
   const double tiles = number(size.images * ((size.height + m - 1) / m) * ((size.width + m - 1) / m));
   const double products = number(t * t), flops = 2 * products * channels * tiles;
-  const double moved = products * tiles * (number(size.cin) * sizeof(T) + number(size.cout) * sizeof(float));
+  const double moved = products * tiles * (number(size.cin * kernels.packed_bytes) + number(size.cout) * sizeof(float));
   return std::max(flops / rate + moved / transform_bandwidth, products * channels * sizeof(T) / memory_bandwidth);
 }
 

@@ -62,7 +62,7 @@ BIT_FUNC void kernel_adjoint_operation::pack(const training_context& run, const 
   float* packed = shift + scale_size_;
   const auto& w = in_.window;
   const map_place& x = in_.x;
-  const pixel_reader<float> read = kernels_->normalise;
+  const pixel_reader<float, float> read(*kernels_, false);
   for (std::size_t n = c.images.begin; n < c.images.end; ++n) {
     in_.norm.fold(run, n, scale, shift, blocks.begin * block, blocks.end * block);
     for (std::size_t b = blocks.begin; b < blocks.end; ++b) {

@@ -4,36 +4,44 @@
 #include <algorithm>
 #include <bit/backend/cpu/conv.hpp>
 #include <cstring>
+#include <type_traits>
 
 namespace bit::inline v0::detail {
 
-/// Stands in for kernel_table::normalise where a map is read as it is.
-template <class T>
-void copy_pixels(T* y, const T* x, std::size_t pixels, std::size_t stride, const float*, const float*) {
-  if (stride == 1) {
-    std::memcpy(y, x, pixels * block * sizeof(T));
-    return;
+/// Pixels of one block of channels read into packed ones: norm and ReLU, or as they are.
+template <class Packed, class T>
+class pixel_reader {
+ public:
+  pixel_reader(const kernel_table<T>& kernels, bool as_it_is) : kernels_(&kernels), as_it_is_(as_it_is) {}
+
+  void operator()(Packed* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+                  const float* shift) const {
+    if constexpr (!std::is_same_v<Packed, T>) {
+      if (as_it_is_)
+        kernels_->widen(y, x, pixels, stride);
+      else
+        kernels_->normalise_to_float(y, x, pixels, stride, scale, shift);
+    } else if (!as_it_is_) {
+      kernels_->normalise(y, x, pixels, stride, scale, shift);
+    } else if (stride == 1) {
+      std::memcpy(y, x, pixels * block * sizeof(T));
+    } else {
+      for (std::size_t p = 0; p < pixels; ++p) std::memcpy(y + p * block, x + p * stride * block, block * sizeof(T));
+    }
   }
-  for (std::size_t p = 0; p < pixels; ++p) std::memcpy(y + p * block, x + p * stride * block, block * sizeof(T));
-}
 
-/// How a source's pixels get into a packed chunk.
-template <class T>
-using pixel_reader = void (*)(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
-                              const float* shift);
-
-template <class T>
-pixel_reader<T> reader_of(const norm_place& norm, const kernel_table<T>& kernels) {
-  return norm.gamma ? kernels.normalise : copy_pixels<T>;
-}
+ private:
+  const kernel_table<T>* kernels_;
+  bool as_it_is_;
+};
 
 /// One padded row of `width` pixels of a block, phase by phase (all columns that are 0 modulo the stride, then 1, ...),
 /// so that the tile sees consecutive pixels at every stride; without `in` zeros.
-template <class T>
-void pack_row(pixel_reader<T> read, T* out, const T* in, std::size_t width, const window& w, std::size_t phase_columns,
-              const float* scale, const float* shift) {
+template <class Packed, class T>
+void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std::size_t width, const window& w,
+              std::size_t phase_columns, const float* scale, const float* shift) {
   if (!in) {
-    std::memset(out, 0, w.stride * phase_columns * block * sizeof(T));
+    std::memset(out, 0, w.stride * phase_columns * block * sizeof(Packed));
     return;
   }
   for (std::size_t phase = 0; phase < w.stride; ++phase) {
@@ -41,21 +49,30 @@ void pack_row(pixel_reader<T> read, T* out, const T* in, std::size_t width, cons
     const std::size_t skip = phase < w.padding ? (w.padding - phase + w.stride - 1) / w.stride : 0;
     const std::size_t start = phase + skip * w.stride - w.padding;
     const std::size_t inside = start < width ? (width - start + w.stride - 1) / w.stride : 0;
-    T* columns = out + phase * phase_columns * block;
+    Packed* columns = out + phase * phase_columns * block;
     const std::size_t left = std::min(skip, phase_columns), used = std::min(inside, phase_columns - left);
-    std::memset(columns, 0, left * block * sizeof(T));
+    std::memset(columns, 0, left * block * sizeof(Packed));
     if (used > 0) read(columns + left * block, in + start * block, used, w.stride, scale, shift);
-    std::memset(columns + (left + used) * block, 0, (phase_columns - left - used) * block * sizeof(T));
+    std::memset(columns + (left + used) * block, 0, (phase_columns - left - used) * block * sizeof(Packed));
   }
 }
 
 template <class T>
 void conv_operation<T>::pack(const run_context& run, const item& what, const places& at) const {
+  if (kernels_->packed_bytes == sizeof(T))
+    pack_as<T>(run, what, at);
+  else
+    pack_as<float>(run, what, at);
+}
+
+template <class T>
+template <class Packed>
+void conv_operation<T>::pack_as(const run_context& run, const item& what, const places& at) const {
   for (std::size_t n = what.images.begin; n < what.images.end; ++n)
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const source& s = sources_[i];
       if (s.in.norm.gamma) s.in.norm.fold(run, n, at.scale[i], at.shift[i]);
-      T* to = at.packed[i] + (n - what.images.begin) * s.image_stride;
+      Packed* to = reinterpret_cast<Packed*>(at.packed[i]) + (n - what.images.begin) * s.image_stride;
       const T* x = s.in.x.template at<T>(run, n);
       if (by_rows())
         pack_rows(s, to, x, at.scale[i], at.shift[i], units_of(what.chunk));
@@ -65,13 +82,14 @@ void conv_operation<T>::pack(const run_context& run, const item& what, const pla
 }
 
 template <class T>
-void conv_operation<T>::pack_pixels(const source& s, T* to, const T* x, const float* scale, const float* shift,
+template <class Packed>
+void conv_operation<T>::pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                                     work_range pixels) const {
   const std::size_t stride = s.in.window.stride, width = y_.width;
-  const pixel_reader<T> read = reader_of(s.in.norm, *kernels_);
+  const pixel_reader<Packed, T> read(*kernels_, !s.in.norm.gamma);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b) {
     const T* plane = x + b * s.in.x.pixels() * block;
-    T* out = to + b * s.block_stride;
+    Packed* out = to + b * s.block_stride;
     if (stride == 1) {
       read(out, plane + pixels.begin * block, pixels.end - pixels.begin, 1, scale + b * block, shift + b * block);
       continue;
@@ -87,11 +105,12 @@ void conv_operation<T>::pack_pixels(const source& s, T* to, const T* x, const fl
 }
 
 template <class T>
-void conv_operation<T>::pack_rows(const source& s, T* to, const T* x, const float* scale, const float* shift,
+template <class Packed>
+void conv_operation<T>::pack_rows(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                                   work_range rows) const {
   const auto& w = s.in.window;
   const std::size_t first = rows.begin * w.stride, count = (rows.end - rows.begin - 1) * w.stride + w.reach();
-  const pixel_reader<T> read = reader_of(s.in.norm, *kernels_);
+  const pixel_reader<Packed, T> read(*kernels_, !s.in.norm.gamma);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b)
     for (std::size_t r = 0; r < count; ++r) {
       const std::size_t row = first + r;  // in the padded image

@@ -108,7 +108,7 @@ BIT_FUNC void pair_kernel_adjoint_operation::pack_block(const training_context& 
                                                         work_range rows, std::size_t b, bfloat16* to) const {
   const auto& w = in_.window;
   const map_place& x = in_.x;
-  const pixel_reader<bfloat16> read = kernels_->normalise;
+  const pixel_reader<bfloat16, bfloat16> read(*kernels_, false);
   const std::size_t images = std::min<std::size_t>(images_ - 2 * pair, 2);
   const std::size_t first = rows.begin * w.stride;
   const std::size_t end = w.size == 1 ? 0 : (rows.end - 1) * w.stride + w.reach();

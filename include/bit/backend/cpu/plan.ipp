@@ -188,6 +188,7 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
   std::uninitialized_default_construct(slots.begin(), slots.end());
   work_queue queue(slots);
   std::atomic<bool> stopped{false};
+  step_timer timer(options.step_seconds);
 #pragma omp parallel num_threads(region_threads(options.threads))
   {
     run_context context{.arena = memory.data() + slots.size_bytes(),
@@ -197,7 +198,6 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
                         .threads = static_cast<std::size_t>(omp_get_num_threads()),
                         .queue = &queue};
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
-    step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < operations_.size() && !stopped; ++i) {
       context.step = i + 1;
       context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], context) : memory_range{};
@@ -205,7 +205,7 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
       // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
       if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;
       queue.wait(context.step);
-      if (context.thread == 0) timer.finished(i);
+      timer.finished(i);
     }
     for (std::size_t i = 0; i < exports_.size() && !stopped; ++i) {
       context.step = operations_.size() + 1 + i;

@@ -66,7 +66,10 @@ struct head_operation {
   const packed_constant* kernel;
   const float* bias;
 
-  std::size_t scratch_bytes() const { return x.image_size() * sizeof(T); }
+  /// Of the pooled values as packed numbers; floats are read where they are.
+  std::size_t scratch_bytes() const {
+    return kernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * kernels->packed_bytes;
+  }
   std::size_t weight_bytes() const { return kernel->data.size(); }
   memory_range first_read(std::size_t thread, std::size_t threads) const {
     const std::size_t panel = std::min(kernel->panels * thread / threads, kernel->panels - 1);
@@ -76,8 +79,11 @@ struct head_operation {
   void run(const run_context& run) const noexcept {
     const std::size_t panel_blocks = kernels->tile_columns / block;
     const std::size_t tiles = (images + kernels->tile_rows - 1) / kernels->tile_rows;
-    T* packed = reinterpret_cast<T*>(run.scratch);
-    kernels->narrow(packed, x.at<float>(run, 0), x.blocks * images);
+    const std::byte* packed = reinterpret_cast<const std::byte*>(x.at<float>(run, 0));
+    if (kernels->packed_bytes != sizeof(float)) {
+      kernels->narrow(reinterpret_cast<T*>(run.scratch), x.at<float>(run, 0), x.blocks * images);
+      packed = run.scratch;
+    }
     run.work(kernel->panels, [&](std::size_t panel) {
       const std::size_t first_block = panel * panel_blocks;
       tile_output<float> out{};
@@ -85,7 +91,8 @@ struct head_operation {
       out.blocks = std::min(panel_blocks, y.blocks - first_block);
       for (std::size_t t = 0; t < tiles; ++t) {
         const std::size_t begin = cut(images, tiles, t), size = cut(images, tiles, t + 1) - begin;
-        const segment<T> s{packed + begin * block, images * block, x.blocks, kernel->panel<T>(panel)};
+        const segment<T> s{packed + begin * block * kernels->packed_bytes, images * block, x.blocks,
+                           kernel->panel<T>(panel)};
         out.y = y.at<float>(run, 0) + (first_block * images + begin) * block;
         kernels->product[size - 1](&s, 1, out);
         for (std::size_t b = 0; b < out.blocks; ++b)

@@ -29,6 +29,7 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
   std::uninitialized_default_construct(slots.begin(), slots.end());
   work_queue queue(slots);
   std::atomic<bool> stopped{false};
+  step_timer timer(options.step_seconds);
 #pragma omp parallel num_threads(region_threads(options.threads))
   {
     training_context context = shared;
@@ -37,14 +38,13 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
     context.threads = static_cast<std::size_t>(omp_get_num_threads());
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
     context.queue = &queue;
-    step_timer timer(options.step_seconds);
     for (std::size_t i = 0; i < operations.size() && !stopped; ++i) {
       context.step = i + 1;
       std::visit([&](const auto& o) { o.run(context); }, operations[i]);
       // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
       if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;
       queue.wait(context.step);
-      if (context.thread == 0) timer.finished(i);
+      timer.finished(i);
     }
   }
   return !stopped;

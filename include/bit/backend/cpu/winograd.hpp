@@ -17,7 +17,7 @@ inline constexpr std::size_t group_tiles = 64;
 /// loses, fell from 1.27 (worst 1.88) with 8 blocks to 1.06 (worst 1.31), and no layer became slower.
 inline constexpr std::size_t accurate_blocks_per_sum = 2;
 
-/// A conv_step of one 3x3 source of stride and dilation 1, compiled for one shape; maps and V are of type T.
+/// A conv_step of one 3x3 source of stride and dilation 1, compiled for one shape; maps are of type T.
 template <class T>
 class winograd_operation {
  public:
@@ -42,7 +42,7 @@ class winograd_operation {
   struct buffers {
     float *scale, *shift;  ///< [images of a group][channels]
     float* strip;
-    T* v;
+    std::byte* v;
     float* products;
   };
   /// Neighbouring tiles of one row of tiles of an image.

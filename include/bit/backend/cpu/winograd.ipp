@@ -29,7 +29,7 @@ winograd_operation<T>::winograd_operation(const kernel_table<T>& kernels, std::s
   group_size_ = longest * images_per_group_;
   strip_size_ = t_ * (std::min(tile_columns_, longest) * m_ + 2) * block;
   // One cache line more than the data, so that the t·t streams of a transform meet in different sets of L1.
-  v_stride_ = in_.x.blocks * group_size_ * block + 64 / sizeof(T);
+  v_stride_ = in_.x.blocks * group_size_ * block + 64 / kernels_->packed_bytes;
   product_stride_ = group_size_ * kernels_->tile_columns + block;
 }
 
@@ -53,7 +53,7 @@ std::size_t winograd_operation<T>::tiles_of(std::size_t group) const {
 template <class T>
 std::size_t winograd_operation<T>::scratch_bytes() const {
   return (2 * images_per_group_ * in_.x.blocks * block + strip_size_ + t_ * t_ * product_stride_) * sizeof(float) +
-         t_ * t_ * v_stride_ * sizeof(T);
+         t_ * t_ * v_stride_ * kernels_->packed_bytes;
 }
 
 template <class T>
@@ -63,7 +63,7 @@ typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte*
   b.shift = b.scale + images_per_group_ * in_.x.blocks * block;
   b.strip = b.shift + images_per_group_ * in_.x.blocks * block;
   b.products = b.strip + strip_size_;
-  b.v = reinterpret_cast<T*>(b.products + t_ * t_ * product_stride_);
+  b.v = reinterpret_cast<std::byte*>(b.products + t_ * t_ * product_stride_);
   return b;
 }
 
@@ -146,7 +146,7 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
       const std::size_t slot = chunks_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
       transforms_->input({in_.x.at<T>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
                           row.column, row.tiles, b.scale + at, b.shift + at, floor, b.strip,
-                          b.v + (k * size + row.index) * block, v_stride_});
+                          b.v + (k * size + row.index) * block * kernels_->packed_bytes, v_stride_});
     });
 }
 
@@ -165,7 +165,8 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
     prefetcher ahead(product + 1 < t_ * t_ ? weights : next, pieces, in_.x.blocks);
     for (std::size_t piece = 0; piece < pieces; ++piece) {
       const std::size_t begin = cut(size, pieces, piece), rows = cut(size, pieces, piece + 1) - begin;
-      const segment<T> s{b.v + product * v_stride_ + begin * block, size * block, in_.x.blocks, u};
+      const segment<T> s{b.v + (product * v_stride_ + begin * block) * kernels_->packed_bytes, size * block,
+                         in_.x.blocks, u};
       tile_output<float> out{};
       out.y = b.products + product * product_stride_ + begin * block;
       out.y_stride = size * block;

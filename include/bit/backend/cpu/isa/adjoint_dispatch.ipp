@@ -54,7 +54,8 @@ BIT_FUNC const adjoint_kernels& adjoint_kernels_of(instruction_set isa) {
     case instruction_set::avx2:
       return avx2::adjoint;
     case instruction_set::avx512:
-    case instruction_set::avx512_bf16:  // floats have nothing to gain from it
+    case instruction_set::avx512_bf16:  // floats have nothing to gain from them
+    case instruction_set::avx512_bf16_float:
       return avx512::adjoint;
 #elif defined(__aarch64__)
     case instruction_set::neon:
@@ -74,6 +75,7 @@ const map_adjoint_kernels<T>& map_adjoint_kernels_of(instruction_set isa) {
     case instruction_set::avx512:
       return avx512::map_adjoint<T>;
     case instruction_set::avx512_bf16:
+    case instruction_set::avx512_bf16_float:
       if constexpr (std::same_as<T, bfloat16>)
         return avx512_bf16::map_adjoint<T>;
       else
@@ -96,6 +98,7 @@ const pair_adjoint_kernels& pair_adjoint_kernels_of(instruction_set isa) {
     case instruction_set::avx512:
       return avx512::pair_adjoint<T>;
     case instruction_set::avx512_bf16:
+    case instruction_set::avx512_bf16_float:  // both sides are pairs: widening them costs what the instruction loses
       return avx512_bf16::pair_adjoint<T>;
 #elif defined(__aarch64__)
     case instruction_set::neon:

@@ -1,5 +1,4 @@
-// bfloat16 without instructions for it: rounding in integers, products in float, which hold them exactly. No include
-// guard: see kernels.inl.
+// bfloat16 without instructions for it: rounded in integers. No include guard: see kernels.inl.
 
 __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   const words bits = reinterpret_cast<words>(x);
@@ -7,16 +6,15 @@ __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   return __builtin_convertvector((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded, halves);
 }
 
-template <>
-struct product<bfloat16> {
-  static constexpr int steps = 8, numbers_per_step = 2;
-  static constexpr double relative_rate = 0.5;  // two conversions to two multiply-adds
+#include <bit/backend/cpu/isa/bfloat16_widened.inl>
+
+/// Products of pairs on both sides, as bfloat16_native.inl has them.
+struct pair_multiply {
   struct weights {
     vec low, high;
   };
   __attribute__((always_inline)) static weights load_weights(const bfloat16* b) {
-    const words pairs = load_words(b);
-    return {reinterpret_cast<vec>(pairs << 16), reinterpret_cast<vec>(pairs & 0xffff0000u)};
+    return {product<bfloat16>::load_weights(b, 0), product<bfloat16>::load_weights(b, 1)};
   }
   __attribute__((always_inline)) static void add(vec& sum, const bfloat16* a, const weights& w) {
     sum += static_cast<float>(a[0]) * w.low;

@@ -1,5 +1,5 @@
 // Chooses the instruction set once: the best that the CPU and the system support, or what BIT_STATIC_ISA or the
-// environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, neon) pins.
+// environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon) pins.
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
@@ -14,7 +14,7 @@ BIT_FUNC std::vector<std::string> available_isas();
 namespace detail {
 
 /// What kernels are compiled for, by name as BIT_ISA has it.
-enum class instruction_set { scalar, avx2, avx512, avx512_bf16, neon };
+enum class instruction_set { scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon };
 
 BIT_FUNC const char* name_of(instruction_set isa);
 

@@ -4,6 +4,7 @@
 #include <bit/backend/cpu/isa/avx2.hpp>
 #include <bit/backend/cpu/isa/avx512.hpp>
 #include <bit/backend/cpu/isa/avx512_bf16.hpp>
+#include <bit/backend/cpu/isa/avx512_bf16_float.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
@@ -24,8 +25,12 @@ inline std::vector<instruction_set> available_instruction_sets() {
     if (__builtin_cpu_supports("avx512f")) {
       found.push_back(instruction_set::avx512);
       if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-        found.push_back(instruction_set::avx512_bf16);
+          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+        // Intel's cores make at most one bfloat16 product instruction per cycle beside two float multiply-adds.
+        const bool slow_products = __builtin_cpu_is("intel");
+        found.push_back(slow_products ? instruction_set::avx512_bf16 : instruction_set::avx512_bf16_float);
+        found.push_back(slow_products ? instruction_set::avx512_bf16_float : instruction_set::avx512_bf16);
+      }
     }
   }
 #elif defined(__aarch64__)
@@ -35,7 +40,7 @@ inline std::vector<instruction_set> available_instruction_sets() {
 }
 
 BIT_FUNC const char* name_of(instruction_set isa) {
-  constexpr const char* names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "neon"};
+  constexpr const char* names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "avx512_bf16_float", "neon"};
   return names[static_cast<std::size_t>(isa)];
 }
 
@@ -69,6 +74,11 @@ const kernel_table<T>& kernels_of(instruction_set isa) {
     case instruction_set::avx512_bf16:  // floats have nothing to gain from it
       if constexpr (std::same_as<T, bfloat16>)
         return avx512_bf16::table<bfloat16>;
+      else
+        return avx512::table<T>;
+    case instruction_set::avx512_bf16_float:
+      if constexpr (std::same_as<T, bfloat16>)
+        return avx512_bf16_float::table<bfloat16>;
       else
         return avx512::table<T>;
 #elif defined(__aarch64__)

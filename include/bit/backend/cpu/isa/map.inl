@@ -1,7 +1,7 @@
 // What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see kernels.inl.
 
-template <class T>
-inline void normalise(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+template <class To, class T>
+inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
                       const float* shift) {
   for (int v = 0; v < block_vectors; ++v) {
     const vec a = load(scale + v * lanes), b = load(shift + v * lanes);
@@ -50,6 +50,12 @@ inline void accumulate_statistics(double* statistics, const T* x, std::size_t pi
       add_statistics(statistics + v * lanes, column, rows);
     }
   }
+}
+
+template <class T>
+inline void widen(float* y, const T* x, std::size_t pixels, std::size_t stride) {
+  for (std::size_t p = 0; p < pixels; ++p)
+    for (int v = 0; v < block_vectors; ++v) store(y + p * 16 + v * lanes, load(x + p * stride * 16 + v * lanes));
 }
 
 template <class T>

@@ -2,7 +2,7 @@
 
 template <class T>
 inline void outer_of_pairs(const pair_product& p) {
-  using multiply = product<T>;
+  using multiply = pair_multiply;
   vec sum[outer_rows][tile_vectors];
 #pragma GCC unroll 8
   for (int m = 0; m < outer_rows; ++m)

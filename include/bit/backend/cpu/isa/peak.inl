@@ -9,9 +9,13 @@ inline constexpr std::size_t fma_loop_flops = 2 * tile_rows* tile_columns* produ
 template <class T>
 inline float fma_loop(std::size_t iterations) {
   constexpr int step = product<T>::numbers_per_step;
-  alignas(64) T ones[step * (tile_columns > tile_rows ? tile_columns : tile_rows)];
-  for (T& one : ones) one = T(1.0f);
-  const T* x = ones;
+  using packed = typename product<T>::packed;
+  alignas(64) T weight_ones[step * tile_columns];
+  alignas(64) packed pixel_ones[step * tile_rows];
+  for (T& one : weight_ones) one = T(1.0f);
+  for (packed& one : pixel_ones) one = packed(1.0f);
+  const T* b = weight_ones;
+  const packed* a = pixel_ones;
   vec sum[tile_rows][tile_vectors];
 #pragma GCC unroll 16
   for (int m = 0; m < tile_rows; ++m)
@@ -19,14 +23,17 @@ inline float fma_loop(std::size_t iterations) {
     for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
   for (; iterations > 0; --iterations) {
     // Operands that the compiler does not know: equal sums would be made once, a product that stays only once, too.
-    asm("" : "+r"(x));
-    typename product<T>::weights weights[tile_vectors];
+    asm("" : "+r"(a), "+r"(b));
+#pragma GCC unroll 2
+    for (int part = 0; part < product<T>::parts; ++part) {
+      typename product<T>::weights weights[tile_vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < tile_vectors; ++v) weights[v] = product<T>::load_weights(x + v * lanes * step);
+      for (int v = 0; v < tile_vectors; ++v) weights[v] = product<T>::load_weights(b + v * lanes * step, part);
 #pragma GCC unroll 16
-    for (int m = 0; m < tile_rows; ++m)
+      for (int m = 0; m < tile_rows; ++m)
 #pragma GCC unroll 4
-      for (int v = 0; v < tile_vectors; ++v) product<T>::add(sum[m][v], x + m * step, weights[v]);
+        for (int v = 0; v < tile_vectors; ++v) product<T>::add(sum[m][v], a + m * step + part, weights[v]);
+    }
   }
   vec total = {};
 #pragma GCC unroll 16

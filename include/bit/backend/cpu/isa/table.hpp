@@ -20,13 +20,13 @@ struct plane_lines {
   std::size_t stride = 0, lines = 0;
 };
 
-/// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Row m of block i starts at
-/// a + i·a_stride + m·16; the weights are consecutive, [16·blocks][tile_columns] for float. For bfloat16 the k come in
-/// pairs, [8·blocks][tile_columns][2], as the instruction vdpbf16ps wants them. With block i the tile asks for the lines
-/// of block i of `ahead`.
+/// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Packed pixels are numbers of
+/// kernel_table::packed_bytes: row m of block i starts at number i·a_stride + m·16 of `a`. The weights are consecutive,
+/// [16·blocks][tile_columns] for float. For bfloat16 the k come in pairs, [8·blocks][tile_columns][2], as the
+/// instruction vdpbf16ps wants them. With block i the tile asks for the lines of block i of `ahead`.
 template <class T>
 struct segment {
-  const T* a;
+  const std::byte* a;
   std::size_t a_stride;
   std::size_t blocks;
   const T* b;
@@ -78,8 +78,8 @@ struct winograd_input {
   const float *scale, *shift;  ///< of the block
   float floor;                 ///< least value after them: 0 is ReLU, -infinity takes everything
   float* strip;                ///< scratch, [t][tiles·m + 2][16]
-  T* v;                        ///< [t·t] products, each [tiles][16]
-  std::size_t v_stride;        ///< elements between products
+  std::byte* v;                ///< [t·t] products, each [tiles][16] packed numbers
+  std::size_t v_stride;        ///< packed numbers between products
 };
 
 /// The same tiles on the way back.
@@ -108,6 +108,8 @@ struct kernel_table {
   static constexpr std::size_t max_tile_rows = 14;
   std::size_t tile_rows;     ///< largest tile, in pixels
   std::size_t tile_columns;  ///< output channels of a tile, a multiple of 16
+  /// Of the numbers that pixels are packed as: those of T, or of float where bfloat16 is multiplied as float.
+  std::size_t packed_bytes;
 
   /// tile[m - 1]: y[0..m) = residual + sum over segments of a·b, summed in float, and its statistics.
   void (*tile[max_tile_rows])(const segment<T>* segments, std::size_t count, const tile_output<T>& out);
@@ -118,6 +120,11 @@ struct kernel_table {
 
   /// y[p] = max(0, scale·x[p·stride] + shift) for one block of 16 channels; stride in pixels. NaN stays NaN.
   void (*normalise)(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale, const float* shift);
+  /// The same in float whatever T is.
+  void (*normalise_to_float)(float* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+                             const float* shift);
+  /// y[p] = x[p·stride] in float, one block of 16 channels.
+  void (*widen)(float* y, const T* x, std::size_t pixels, std::size_t stride);
   /// sum[16] += sum over pixels of max(0, scale·x + shift), in double.
   void (*normalised_sum)(double* sum, const T* x, std::size_t pixels, const float* scale, const float* shift);
   /// y[p] = max over the 3x3 window around pixel 2p of three rows; a null row counts as zeros, as do pixels beyond

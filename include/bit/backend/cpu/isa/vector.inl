@@ -60,15 +60,17 @@ __attribute__((always_inline)) inline void add_statistics(double* statistics, co
   add_to(statistics + 16, __builtin_convertvector(squares, dvec) + b * (2.0 * d + b * static_cast<double>(rows)));
 }
 
-/// How a tile multiplies numbers of type T: `steps` per block of 16 k, `numbers_per_step` numbers of a row each.
+/// How a tile multiplies numbers of type T by pixels packed as numbers of type `packed`: `steps` per block of 16 k,
+/// `numbers_per_step` numbers of a row each, in `parts` multiply-adds.
 template <class T>
 struct product;
 
 template <>
 struct product<float> {
-  static constexpr int steps = 16, numbers_per_step = 1;
+  using packed = float;
+  static constexpr int steps = 16, numbers_per_step = 1, parts = 1;
   static constexpr double relative_rate = 1;  ///< of the float tile, for the cost model
   using weights = vec;
-  __attribute__((always_inline)) static weights load_weights(const float* b) { return load(b); }
+  __attribute__((always_inline)) static weights load_weights(const float* b, int /*part*/) { return load(b); }
   __attribute__((always_inline)) static void add(vec& sum, const float* a, const weights& w) { sum += *a * w; }
 };

@@ -91,6 +91,7 @@ __attribute__((always_inline)) inline void transform_columns(const winograd_inpu
 template <class T, int m>
 inline void transform_input(const winograd_input<T>& in) {
   constexpr int t = m + 2;
+  using packed = typename product<T>::packed;
   const std::size_t columns = in.tiles * m + 2;
   for (int part = 0; part < block_vectors; ++part) {
     if (in.row > 0 && in.row + t <= in.height + 1)
@@ -99,7 +100,7 @@ inline void transform_input(const winograd_input<T>& in) {
       transform_columns<T, m, false>(in, part);
     for (int i = 0; i < t; ++i) {
       const float* row = in.strip + static_cast<std::size_t>(i) * columns * 16 + part * lanes;
-      T* to = in.v + static_cast<std::size_t>(i * t) * in.v_stride + part * lanes;
+      packed* to = reinterpret_cast<packed*>(in.v) + static_cast<std::size_t>(i * t) * in.v_stride + part * lanes;
       for (std::size_t tile = 0; tile < in.tiles; ++tile, row += m * 16, to += 16) {
         vec d[t], v[t];
 #pragma GCC unroll 6

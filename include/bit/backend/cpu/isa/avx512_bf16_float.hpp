@@ -1,0 +1,29 @@
+// AVX-512 with AVX-512-BF16's rounding and float's products, for CPUs whose bfloat16 products are no faster than
+// float's: two cores of Emerald Rapids reach 178 GFLOP/s with vdpbf16ps and 373 with float multiply-adds (Zen 5: 1000
+// and 500).
+#pragma once
+
+#include <bit/backend/cpu/isa/table.hpp>
+#include <cstdint>
+#include <utility>
+
+#if defined(__x86_64__)
+BIT_TARGET_BEGIN("avx512bf16,avx512bw,avx512vl,avx512dq,avx512f,avx2,fma")
+namespace bit::inline v0::detail::avx512_bf16_float {
+
+inline constexpr int vector_bytes = 64;
+inline constexpr int tile_rows = 14;
+inline constexpr int tile_columns = 32;
+inline constexpr double flops_per_second = 180e9;  // of the float tile, one Emerald Rapids core
+
+#include <bit/backend/cpu/isa/vector.inl>
+
+#include <bit/backend/cpu/isa/bfloat16_rounded.inl>
+
+#include <bit/backend/cpu/isa/bfloat16_widened.inl>
+
+#include <bit/backend/cpu/isa/kernels.inl>
+
+}  // namespace bit::inline v0::detail::avx512_bf16_float
+BIT_TARGET_END
+#endif
