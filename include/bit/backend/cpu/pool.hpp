@@ -68,8 +68,8 @@ struct head_operation {
 
   std::size_t scratch_bytes() const { return x.image_size() * sizeof(T); }
   std::size_t weight_bytes() const { return kernel->data.size(); }
-  memory_range first_read(std::size_t thread, std::size_t threads) const {
-    const std::size_t panel = std::min(kernel->panels * thread / threads, kernel->panels - 1);
+  memory_range first_read(const run_context& run) const {
+    const std::size_t panel = std::min(kernel->panels * run.thread / run.threads, kernel->panels - 1);
     return {reinterpret_cast<const std::byte*>(kernel->panel<T>(panel)), kernel->panel_size * sizeof(T)};
   }
 
