@@ -68,7 +68,7 @@ def network_from_arrays(arrays: list[tuple[str, Array]], config: _core.Config, h
 
 def replace_head(network: _core.Network, num_classes: int, kind: HeadKind, seed: int) -> _core.Network:
     """The same network with another head: kind "zero", "new" or "drop"."""
-    checkpoint = _core.recognise(network.tensors(), "model").adapt_head(kind, num_classes, seed)
+    checkpoint = network.checkpoint().adapt_head(kind, num_classes, seed)
     config = changed(network.config, num_classes=0 if kind == "drop" else num_classes)
     return network_from_checkpoint(checkpoint, Freezing.of(network), config)
 

@@ -101,7 +101,7 @@ def evaluate(
     if size is not None:
         spec = dataclasses.replace(spec, size=size)
     network = model._network
-    checkpoint = _core.recognise(network.tensors(), "model")
+    checkpoint = network.checkpoint()
     found = _core.evaluate(
         checkpoint,
         network.config,

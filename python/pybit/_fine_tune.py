@@ -240,7 +240,7 @@ def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpo
             checkpoint = checkpoint.with_config(_build.changed(checkpoint.config, weight_eps=card.weight_eps))
         return checkpoint, name or (card.name if card else Path(path).name)
     network = model._network
-    return _core.recognise(network.tensors(), "model").with_config(network.config), model.name
+    return network.checkpoint(), model.name
 
 
 def _sets_of(data: Any) -> tuple[Dataset, Dataset | None]:

@@ -24,8 +24,8 @@ class TrainingMemory:
     recompute: str
     threads: int
     rows: dict[str, int]
-    """model (this model's own weights), values, gradients, optimiser, packed (parameters in the forms that the kernels
-    read), maps, scratch (of the threads), images (the caller's array)."""
+    """values, gradients, optimiser, packed (parameters in the forms that the kernels read), maps, scratch (of the
+    threads), images (the caller's array). The model's own network is dropped before a step."""
 
     @property
     def total(self) -> int:
@@ -69,13 +69,10 @@ def plan(
         )
     if model.num_classes == 0:
         raise ConfigError("[memory_plan] expected a model with a head, got 0 classes")
-    network, (height, width) = model._network, height_width(size)
+    height, width = height_width(size)
     part = -(-batch // batch_split)
-    found = _core.training_memory(
-        network.config, model.dtype, part, height, width, recompute, optimiser, threads, **rules
-    )
-    rows = {"model": network.memory_plan(1, height, width)["weights_bytes"], **found}
-    rows["images"] = found["images"] // part * batch
+    rows = _core.training_memory(model.config, model.dtype, part, height, width, recompute, optimiser, threads, **rules)
+    rows["images"] = rows["images"] // part * batch
     return TrainingMemory(
         model.name, (part, height, width), batch, batch_split, recompute, threads or _core.get_num_threads(), rows
     )

@@ -49,10 +49,13 @@ class Model:
         self._range_warned = False
         self._preprocessing_warned = not trained  # random weights fit no preprocessing better than another
 
-    # ---- training takes the network away with each step; it is made anew when it is next asked for
-    def _trained_by(self, trainer: Trainer) -> None:
-        self.__dict__.pop("_network", None)
+    # ---- training takes the network away before each step; it is made anew when it is next asked for
+    def _given_to(self, trainer: Trainer) -> bool:
+        """Whether there was a network to take away."""
         self.__dict__["_trainer"] = trainer
+        return self.__dict__.pop("_network", None) is not None
+
+    def _trained(self) -> None:
         self.origin, self._file = "training", None
 
     def __getattr__(self, name: str) -> Any:

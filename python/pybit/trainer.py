@@ -49,12 +49,9 @@ class Trainer:
         if model.num_classes == 0:
             raise ConfigError("expected a model with a head; give it one with model.reset_classifier(classes)")
         network = model._network
-        checkpoint = _core.recognise(network.tensors(), "model")
         self._core = _core.Trainer(
-            checkpoint, network.config, network.dtype, optimiser, recompute, memory_limit or 0, **options
+            network.checkpoint(), network.config, network.dtype, optimiser, recompute, memory_limit or 0, **options
         )
-        del checkpoint  # a copy of all weights, which the heap would keep: 90 MB for R50x1
-        _core.give_back_memory()
         self._model, self._config, self._how = model, network.config, _build.Freezing.of(network)
         self._array_dtype = network.array_dtype
         self._known: _core.Network | None = network  # the model's network, unless a step has made it old
@@ -95,9 +92,12 @@ class Trainer:
                 f"y: expected class numbers (N,) or probabilities (N, {self._config.num_classes}), "
                 f"got {target.dtype} of shape {target.shape}"
             )
-        loss = self._core.step(a, layout, labels, probabilities, lr, label_smoothing, batch_split, threads)
-        self._model._trained_by(self)
+        had_network = self._model._given_to(self)
         self._known = None
+        if had_network:
+            _core.give_back_memory()  # which the heap would keep: 68 MB for R50x1
+        loss = self._core.step(a, layout, labels, probabilities, lr, label_smoothing, batch_split, threads)
+        self._model._trained()
         return loss
 
     def _network(self) -> _core.Network:

@@ -299,6 +299,18 @@ void register_model(py::module_& m) {
              std::size_t threads) { return net.gradients(x, layout_of(order), targets, threads); },
           py::arg("x"), py::arg("layout"), py::arg("targets"), py::arg("threads") = 0,
           "Mean softmax cross-entropy of probabilities (N,classes), and the gradients as `tensors` lists parameters.")
+      .def(
+          "checkpoint",
+          [](const any_network& net) {
+            bit::io::checkpoint own;
+            own.source = "model";
+            own.format = "memory";
+            own.config = net.network().config();
+            own.tensors = net.network().parameters();
+            own.stored.assign(own.tensors.size(), bit::io::dtype::float32);
+            return own;
+          },
+          "The parameters as a checkpoint, without a copy: they are read from where the network has read them.")
       .def("tensors", &any_network::tensors, "(official name, array in the official layout) of every parameter.")
       .def(
           "summary",

@@ -190,12 +190,12 @@ TEST_CASE("backward goes no further than to what learns, and leaves out frozen k
   const auto last = program_of(
       s, {.frozen = frozen_but(s.config, [](const auto& n) { return n.find("block4") != std::string::npos; })}, false);
   CHECK(last.backward.size() < all.backward.size() / 4);
-  // Nothing is kept for the way back, and nothing packed for it.
+  // Nothing is kept for the way back. Kernels are never packed for it beforehand: the arena holds one at a time.
   using fast = bit::trainable_resnet_v2<bit::cpu<float>>;
   const auto full = fast::memory_of(s.config, s.image),
              frozen = fast::memory_of(s.config, s.image, {.frozen = head.frozen});
   CHECK(frozen.arena < full.arena / 2);
-  CHECK(frozen.packed < 0.6 * static_cast<double>(full.packed));
+  CHECK(frozen.packed == full.packed);
   CHECK(frozen.gradients < full.gradients / 10);
 }
 

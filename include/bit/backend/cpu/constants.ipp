@@ -113,11 +113,15 @@ void pack_form(T* out, const float* taps, const packing& how, kernel_form form, 
   }
 }
 
-/// Room for a form of a 3x3 kernel.
+/// Matrices of a form: taps, or products of tiles of Winograd's.
+constexpr std::size_t products_of(const packing& how, kernel_form form) {
+  return form == kernel_form::direct ? how.taps : form == kernel_form::winograd_2x2 ? 16 : 36;
+}
+
+/// Room for a form.
 template <class T>
 packed_constant make_form(const packing& how, kernel_form form, const kernel_table<T>& kernels) {
-  const std::size_t t = form == kernel_form::winograd_2x2 ? 4 : 6;
-  return make_room<T>(how, form == kernel_form::direct ? how.taps : t * t, kernels.tile_columns);
+  return make_room<T>(how, products_of(how, form), kernels.tile_columns);
 }
 
 /// Panel `panel` of a kernel's form.

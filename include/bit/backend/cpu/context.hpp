@@ -51,6 +51,27 @@ struct map_place {
   }
 };
 
+/// The panels of a packed kernel: a constant's, or at `offset` of the arena, where an operation before has made them.
+struct kernel_place {
+  const std::byte* constant = nullptr;  ///< null: in the arena
+  std::size_t offset = 0;
+  std::size_t panel_size = 0, panels = 0;  ///< numbers of a panel; how many panels
+
+  kernel_place() = default;
+  kernel_place(const packed_constant& c) : constant(c.data.data()), panel_size(c.panel_size), panels(c.panels) {}
+  kernel_place(std::size_t at, std::size_t size, std::size_t count) : offset(at), panel_size(size), panels(count) {}
+
+  /// Panel i; T is what it was packed as.
+  template <class T>
+  const T* panel(const run_context& run, std::size_t i) const {
+    return reinterpret_cast<const T*>(constant ? constant : run.arena + offset) + i * panel_size;
+  }
+  template <class T>
+  std::size_t bytes() const {
+    return panels * panel_size * sizeof(T);
+  }
+};
+
 /// Sums of a map: [n][chunks][c/16][2][16] doubles. Chunks are cut by the map's shape alone, so that the result does
 /// not depend on the number of threads.
 struct statistics_place {

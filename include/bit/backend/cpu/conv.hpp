@@ -28,7 +28,7 @@ inline constexpr std::size_t items_per_thread = 8;
 struct conv_input {
   map_place x;
   norm_place norm;
-  const packed_constant* kernel = nullptr;
+  kernel_place kernel;
   bit::window window;
 };
 
@@ -47,8 +47,8 @@ class conv_operation {
   std::size_t scratch_bytes() const;
   /// Of the kernels.
   std::size_t weight_bytes() const;
-  /// What `thread` of `threads` reads first.
-  memory_range first_read(std::size_t thread, std::size_t threads) const;
+  /// What this thread reads first.
+  memory_range first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -92,7 +92,7 @@ class conv_operation {
 
   bool by_rows() const { return sources_.front().in.window.size > 1; }
   std::size_t units() const { return by_rows() ? y_.height : y_.pixels(); }
-  std::size_t panels() const { return sources_.front().in.kernel->panels; }
+  std::size_t panels() const { return sources_.front().in.kernel.panels; }
   std::size_t taps() const { return sources_.front().in.window.size * sources_.front().in.window.size; }
   /// Of 16 k in the whole sum.
   std::size_t sum_blocks() const;
@@ -123,8 +123,8 @@ class conv_operation {
   void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, const stretches& sum,
                       prefetcher& panel, const upcoming& next) const;
   static plane_lines share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
-  stretches stretches_of(std::size_t panel, std::size_t slice) const;
-  memory_range panel_memory(std::size_t panel) const;
+  stretches stretches_of(const run_context& run, std::size_t panel, std::size_t slice) const;
+  memory_range panel_memory(const run_context& run, std::size_t panel) const;
 
   const kernel_table<T>* kernels_;
   std::size_t images_;

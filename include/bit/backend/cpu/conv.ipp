@@ -77,7 +77,7 @@ std::size_t conv_operation<T>::scratch_bytes() const {
 template <class T>
 std::size_t conv_operation<T>::weight_bytes() const {
   std::size_t bytes = 0;
-  for (const source& s : sources_) bytes += s.in.kernel->data.size();
+  for (const source& s : sources_) bytes += s.in.kernel.template bytes<T>();
   return bytes;
 }
 
@@ -122,17 +122,17 @@ typename conv_operation<T>::item conv_operation<T>::item_at(const split& s, std:
 }
 
 template <class T>
-memory_range conv_operation<T>::panel_memory(std::size_t panel) const {
-  const packed_constant& kernel = *sources_.front().in.kernel;
-  return {reinterpret_cast<const std::byte*>(kernel.panel<T>(panel)), kernel.panel_size * sizeof(T)};
+memory_range conv_operation<T>::panel_memory(const run_context& run, std::size_t panel) const {
+  const kernel_place& kernel = sources_.front().in.kernel;
+  return {reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
 }
 
 template <class T>
-memory_range conv_operation<T>::first_read(std::size_t thread, std::size_t threads) const {
-  const split s = split_for(threads);
+memory_range conv_operation<T>::first_read(const run_context& run) const {
+  const split s = split_for(run.threads);
   const std::size_t items = s.batches * chunks_ * s.groups;
   return items == 0 ? memory_range{}
-                    : panel_memory(item_at(s, std::min(items * thread / threads, items - 1)).panels.begin);
+                    : panel_memory(run, item_at(s, std::min(items * run.thread / run.threads, items - 1)).panels.begin);
 }
 
 template <class T>
@@ -153,7 +153,7 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
 template <class T>
 typename conv_operation<T>::upcoming conv_operation<T>::after(const run_context& run, const split& s, std::size_t i,
                                                               std::size_t own_end) const {
-  upcoming next{i + 1 < own_end ? panel_memory(item_at(s, i + 1).panels.begin) : run.next, {}};
+  upcoming next{i + 1 < own_end ? panel_memory(run, item_at(s, i + 1).panels.begin) : run.next, {}};
   const std::size_t piece = (i / s.groups + 1) * s.groups;
   if (piece >= own_end || s.images > 1) return next;
   for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, piece));
@@ -186,10 +186,10 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
   const std::size_t tiles = lines * ((line + kernels_->tile_rows - 1) / kernels_->tile_rows);
   const std::size_t calls = slices_ * tiles * (what.images.end - what.images.begin);
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
-    const memory_range soon = panel + 1 < what.panels.end ? panel_memory(panel + 1) : next.panel;
+    const memory_range soon = panel + 1 < what.panels.end ? panel_memory(run, panel + 1) : next.panel;
     prefetcher ahead(soon, calls, sum_blocks() / slices_);
     for (std::size_t slice = 0; slice < slices_; ++slice) {
-      const stretches sum = stretches_of(panel, slice);
+      const stretches sum = stretches_of(run, panel, slice);
       for (std::size_t n = what.images.begin; n < what.images.end; ++n)
         multiply_slice(run, what, at, {panel, slice, n}, sum, ahead, next);
     }
@@ -198,7 +198,8 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
 
 /// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends.
 template <class T>
-typename conv_operation<T>::stretches conv_operation<T>::stretches_of(std::size_t panel, std::size_t slice) const {
+typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_context& run, std::size_t panel,
+                                                                      std::size_t slice) const {
   const std::size_t begin = cut(sum_blocks(), slices_, slice), end = cut(sum_blocks(), slices_, slice + 1);
   const auto& w = sources_.front().in.window;
   stretches found{};
@@ -213,7 +214,7 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(std::size_
       const std::size_t row = (tap * s.in.x.blocks + skipped) * block;
       found.items[found.count++] = {
           which,   tap,          offset + skipped * s.block_stride,
-          skipped, last - first, s.in.kernel->template panel<T>(panel) + row * kernels_->tile_columns};
+          skipped, last - first, s.in.kernel.template panel<T>(run, panel) + row * kernels_->tile_columns};
     }
     at += s.in.x.blocks;
   }

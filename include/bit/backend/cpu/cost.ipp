@@ -43,4 +43,18 @@ kernel_form choose_form(const conv_size& size, algorithm wanted, const kernel_ta
   return best;
 }
 
+template <class T>
+kernel_form choose_fresh_form(const conv_size& size, kernel_form largest, const kernel_table<T>& kernels) {
+  if (!std::is_same_v<T, float>) largest = std::min(largest, kernel_form::winograd_2x2);
+  const double weights = static_cast<double>(size.cin * size.cout) * sizeof(T);
+  const auto seconds = [&](kernel_form form) {
+    const double products = form == kernel_form::direct ? 9 : form == kernel_form::winograd_2x2 ? 16 : 36;
+    return predicted_seconds(size, form, kernels) + products * weights / memory_bandwidth;
+  };
+  kernel_form best = kernel_form::direct;
+  for (const kernel_form form : {kernel_form::winograd_2x2, kernel_form::winograd_4x4})
+    if (form <= largest && seconds(form) < seconds(best)) best = form;
+  return best;
+}
+
 }  // namespace bit::inline v0::detail

@@ -96,7 +96,7 @@ struct cpu_plan_builder {
   }
   conv_input input(const conv_source& s, kernel_form form = kernel_form::direct) {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
-    return {map(s.x), norm(s.input), &constant(s.kernel, form), s.window};
+    return {map(s.x), norm(s.input), constant(s.kernel, form), s.window};
   }
   /// Fixes where the statistics of map `of` go, once its writer knows its chunks.
   template <class Operation>
@@ -160,8 +160,8 @@ template <class Operation>
 memory_range first_read(const Operation& o, const run_context& run) {
   return std::visit(
       [&](const auto& op) {
-        if constexpr (requires { op.first_read(run.thread, run.threads); })
-          return op.first_read(run.thread, run.threads);
+        if constexpr (requires { op.first_read(run); })
+          return op.first_read(run);
         else
           return memory_range{};
       },

@@ -71,8 +71,8 @@ struct head_operation {
     return kernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * kernels->packed_bytes;
   }
   std::size_t weight_bytes() const { return kernel->data.size(); }
-  memory_range first_read(std::size_t thread, std::size_t threads) const {
-    const std::size_t panel = std::min(kernel->panels * thread / threads, kernel->panels - 1);
+  memory_range first_read(const run_context& run) const {
+    const std::size_t panel = std::min(kernel->panels * run.thread / run.threads, kernel->panels - 1);
     return {reinterpret_cast<const std::byte*>(kernel->panel<T>(panel)), kernel->panel_size * sizeof(T)};
   }
 

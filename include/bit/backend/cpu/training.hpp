@@ -44,8 +44,8 @@ class cpu_training_plan {
       std::conditional_t<std::same_as<T, float>, kernel_adjoint_operation, pair_kernel_adjoint_operation>;
   using operation =
       std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>, mean_operation,
-                   head_operation<float>, spread_operation<T>, scatter_operation<T>, norm_adjoint_operation<T>,
-                   norm_parameters_operation, kernel_gradient, standardise_adjoint_operation,
+                   head_operation<float>, pack_operation<T>, spread_operation<T>, scatter_operation<T>,
+                   norm_adjoint_operation<T>, norm_parameters_operation, kernel_gradient, standardise_adjoint_operation,
                    max_pool_adjoint_operation<T>, stem_kernel_adjoint_operation, image_adjoint_operation,
                    head_adjoint_operation, mean_adjoint_operation<T>>;
 

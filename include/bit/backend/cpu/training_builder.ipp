@@ -112,24 +112,15 @@ struct cpu_training_builder {
   }
   conv_input input(const conv_source& s, kernel_form form = kernel_form::direct) {
     if (s.window.size > 3) throw config_error("[cpu] expected a 1x1 or 3x3 convolution, got " + p[s.kernel].name);
-    return {map(s.x), norm(s.input), &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::forward, form), s.window};
+    return {map(s.x), norm(s.input), constants.kernel(p[s.kernel], s.weight_eps, kernel_use::forward, form), s.window};
   }
-  /// How a 3x3 convolution of stride 1 is computed: as the cost model says, with the time to make the form out of the
-  /// parameters at every step. Tiles of 4x4 are left to the way back: in the forward half their larger rounding errors
-  /// make more ReLUs open that should close, and each one that does is an error of a per cent in gradients.
+  /// What the gradient of a kernel reads: the source without the kernel.
+  conv_input read(const conv_source& s) { return {map(s.x), norm(s.input), {}, s.window}; }
+  /// Tiles of 4x4 are left to the way back: in the forward half their larger rounding errors make more ReLUs open that
+  /// should close, and each one that does is an error of a per cent in gradients.
   kernel_form form_of(constant_id kernel, const dims4& x, kernel_form largest) const {
-    if (std::same_as<T, bfloat16>) largest = std::min(largest, kernel_form::winograd_2x2);  // 4x4 doubles the error
     const auto& shape = p[kernel].shape;
-    const double weights = static_cast<double>(shape[2] * shape[3]) * sizeof(T);
-    const auto seconds = [&](kernel_form form) {
-      const double products = form == kernel_form::direct ? 9 : form == kernel_form::winograd_2x2 ? 16 : 36;
-      return predicted_seconds({x.n, x.h, x.w, shape[2], shape[3]}, form, constants.kernels()) +
-             products * weights / memory_bandwidth;
-    };
-    kernel_form best = kernel_form::direct;
-    for (const kernel_form form : {kernel_form::winograd_2x2, kernel_form::winograd_4x4})
-      if (form <= largest && seconds(form) < seconds(best)) best = form;
-    return best;
+    return choose_fresh_form({x.n, x.h, x.w, shape[2], shape[3]}, largest, constants.kernels());
   }
   template <class Operation>
   void statistics(Operation& op, const std::optional<value_id>& id, value_id of) {
@@ -224,19 +215,25 @@ struct cpu_training_builder {
     step_values values = values_of(s);
     values.writes.push_back(id);
     if constexpr (std::same_as<T, float>)
-      emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), input(s.source), map(s.dy),
+      emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), read(s.source), map(s.dy),
                                     place),
            std::move(values));
     else
       emit(pair_kernel_adjoint_operation(constants.kernels(), pair_adjoint_kernels_of<T>(constants.isa()), images(s.dy),
-                                         input(s.source), map(s.dy), place),
+                                         read(s.source), map(s.dy), place),
            std::move(values));
     emit_standardise_adjoint(s.source.kernel, id, place);
   }
 
-  /// The convolution that takes dy back: the same window turned round, of stride 1.
-  conv_input back(const adjoint_source& s, const map_place& dy, kernel_form form = kernel_form::direct) {
-    return {dy, {}, &constants.kernel(p[s.kernel], s.weight_eps, kernel_use::transposed, form), turned(s.window)};
+  /// The convolution that takes dy back: the same window turned round, of stride 1. Emits what makes its kernel, which
+  /// `values` then read.
+  conv_input back(const adjoint_source& s, const map_place& dy, step_values& values,
+                  kernel_form form = kernel_form::direct) {
+    const packed_form kernel = constants.layout_of(p[s.kernel], s.weight_eps, kernel_use::transposed, form);
+    const auto [id, at] = array(kernel.panels * kernel.panel_size * sizeof(T));
+    emit(pack_operation<T>{&constants, kernel, at}, touching({}, {id}));
+    values.reads.push_back(id);
+    return {dy, {}, {at.offset, kernel.panel_size, kernel.panels}, turned(s.window)};
   }
   static window turned(const window& w) { return {w.size, 1, w.reach() - 1 - w.padding, w.dilation}; }
   void operator()(const input_adjoint_step& s) {
@@ -254,15 +251,16 @@ struct cpu_training_builder {
     step_values values = touching({read}, {s.dx});
     if (turned(s.main.window) == window{3, 1, 1, 1} && !s.projection) {
       const kernel_form form = form_of(s.main.kernel, {d.n, p[s.main.dy].dims.c, d.h, d.w}, kernel_form::winograd_4x4);
-      if (form != kernel_form::direct)
-        return emit(winograd_operation<T>(constants.kernels(), d.n, map(s.dx), back(s.main, dy, form),
-                                          form == kernel_form::winograd_2x2 ? 2 : 4),
-                    std::move(values));
+      if (form != kernel_form::direct) {
+        winograd_operation<T> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy, values, form),
+                                 form == kernel_form::winograd_2x2 ? 2 : 4);
+        return emit(op, std::move(values));
+      }
     }
-    conv_operation<T> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy));
+    conv_operation<T> op(constants.kernels(), d.n, map(s.dx), back(s.main, dy, values));
     if (!s.projection) return emit(std::move(op), std::move(values));
     if (s.projection->window.stride == 1) {
-      op.add_projection(back(*s.projection, map(s.projection->dy)));
+      op.add_projection(back(*s.projection, map(s.projection->dy), values));
       values.reads.push_back(s.projection->dy);
       return emit(std::move(op), std::move(values));
     }
@@ -270,8 +268,10 @@ struct cpu_training_builder {
     const dims4& small = p[s.projection->dy].dims;
     emit(std::move(op), std::move(values));
     const auto [id, place] = own_map({d.n, d.c, small.h, small.w});
-    emit(conv_operation<T>(constants.kernels(), d.n, place, back(*s.projection, map(s.projection->dy))),
-         touching({s.projection->dy}, {id}));
+    step_values projected = touching({s.projection->dy}, {id});
+    conv_operation<T> projection(constants.kernels(), d.n, place,
+                                 back(*s.projection, map(s.projection->dy), projected));
+    emit(std::move(projection), std::move(projected));
     emit(scatter_operation<T>{d.n, s.projection->window.stride, place, map(s.dx)}, touching({id}, {s.dx}));
   }
 

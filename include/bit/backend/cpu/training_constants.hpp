@@ -1,4 +1,5 @@
 // Parameters of a model in training as the kernels want them: packed again, in place, whenever the values have changed.
+// What only the way back reads is not kept: an operation makes it in the arena for the one after it.
 #pragma once
 
 #include <bit/backend/cpu/constants.hpp>
@@ -25,6 +26,22 @@ enum class kernel_use {
   stem,        ///< k over all of (h,w,i), no padding, in float
 };
 
+/// A kernel, and what its standardisation subtracts and multiplies by.
+struct standardised_kernel {
+  const trainable_parameter<float>* parameter;
+  double eps;  ///< 0: as it is
+  standardisation standard;
+};
+
+/// How a kernel becomes one of its packed forms.
+struct packed_form {
+  const standardised_kernel* of = nullptr;
+  kernel_use use = kernel_use::forward;
+  kernel_form form = kernel_form::direct;
+  packing how = {};
+  std::size_t panel_size = 0, panels = 0;  ///< numbers of a panel; how many panels
+};
+
 /// Packed parameters, at addresses that stay as long as this lives: plans ask for what they need once. The parameters
 /// are float and stay so; convolutions' kernels are packed as T. One caller at a time.
 template <class T>
@@ -43,6 +60,12 @@ class cpu_training_constants {
   /// A kernel (h,w,i,o) packed; eps of its standardisation, 0 for none. Valid after the next refresh().
   const packed_constant& kernel(const named_tensor& tensor, double eps, kernel_use use,
                                 kernel_form form = kernel_form::direct);
+  /// The same for whoever makes the form himself, by pack(), after the next refresh().
+  packed_form layout_of(const named_tensor& tensor, double eps, kernel_use use, kernel_form form);
+  /// Makes a panel of a form, of T or, for the head and the stem, of float. `scratch`: form_scratch() floats.
+  void pack(const packed_form& form, std::size_t panel, void* to, float* scratch) const;
+  /// Floats of a thread that pack() works in.
+  std::size_t form_scratch(const packed_form& form) const;
   /// A vector (c), zeros to a whole panel. Valid after the next refresh().
   const packed_constant& vector(const named_tensor& tensor);
   /// Of a kernel that has been asked for. Valid after the next refresh().
@@ -56,27 +79,18 @@ class cpu_training_constants {
   std::size_t bytes(std::size_t threads) const;
 
  private:
-  struct kernel_entry {
-    const trainable_parameter<float>* parameter;
-    double eps;
-    standardisation standard;
-  };
-  struct form_entry {
-    const kernel_entry* of;
-    kernel_use use;
-    kernel_form form;
-    packing how;
+  struct kept_form {
+    packed_form form;
     packed_constant packed;
-    /// Whether the packed numbers are the taps in float.
-    bool plain() const {
-      const bool in_float = std::same_as<T, float> || use == kernel_use::head || use == kernel_use::stem;
-      return in_float && form == kernel_form::direct;
-    }
   };
 
-  void standardise(kernel_entry& kernel, std::size_t panel) const;
-  void pack(const form_entry& entry, std::size_t panel, float* scratch) const;
-  void pack_taps(const form_entry& entry, std::size_t panel, float* to) const;
+  /// Whether the packed numbers are the taps in float.
+  static bool plain(const packed_form& f) {
+    const bool in_float = std::same_as<T, float> || f.use == kernel_use::head || f.use == kernel_use::stem;
+    return in_float && f.form == kernel_form::direct;
+  }
+  void standardise(standardised_kernel& kernel, std::size_t panel) const;
+  void pack_taps(const packed_form& form, std::size_t panel, float* to) const;
   std::size_t scratch_size() const;  ///< floats of a thread
 
   instruction_set isa_;
@@ -85,8 +99,8 @@ class cpu_training_constants {
   const adjoint_kernels* adjoints_;
   const map_adjoint_kernels<T>* map_adjoints_;
   std::unordered_map<std::string, const trainable_parameter<float>*> parameters_;
-  std::unordered_map<std::string, kernel_entry> kernels_;
-  std::map<std::tuple<std::string, kernel_use, kernel_form>, form_entry> forms_;
+  std::unordered_map<std::string, standardised_kernel> kernels_;
+  std::map<std::tuple<std::string, kernel_use, kernel_form>, kept_form> forms_;
   std::unordered_map<std::string, packed_constant> vectors_;
   aligned_buffer<float> scratch_;
   bool fresh_ = false;

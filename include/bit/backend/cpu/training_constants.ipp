@@ -22,28 +22,38 @@ cpu_training_constants<T>::cpu_training_constants(std::span<const trainable_para
 }
 
 template <class T>
+packed_form cpu_training_constants<T>::layout_of(const named_tensor& tensor, double eps, kernel_use use,
+                                                 kernel_form form) {
+  const auto& s = tensor.shape;  // HWIO
+  const std::size_t columns = kernels().tile_columns;
+  const auto [at, added] = kernels_.try_emplace(tensor.name, standardised_kernel{&this->at(tensor), eps, {}});
+  if (added) {
+    fresh_ = false;
+    const std::size_t padded = (s[3] + columns - 1) / columns * columns;
+    at->second.standard.mean.assign(padded, 0.0);
+    at->second.standard.scale.assign(padded, 1.0);
+  }
+  packed_form made{&at->second, use, form};
+  if (use == kernel_use::forward || use == kernel_use::head)
+    made.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
+  if (use == kernel_use::transposed) made.how = {s[0] * s[1], s[3], blocks_of(s[3]) * block, s[2], eps};
+  if (use == kernel_use::stem) made.how = {1, s[0] * s[1] * s[2], s[0] * s[1] * s[2], s[3], eps};
+  made.panel_size = products_of(made.how, form) * made.how.padded_rows_per_tap * columns;
+  made.panels = (made.how.columns + columns - 1) / columns;
+  return made;
+}
+
+template <class T>
 const packed_constant& cpu_training_constants<T>::kernel(const named_tensor& tensor, double eps, kernel_use use,
                                                          kernel_form form) {
   const auto [at, added] = forms_.try_emplace({tensor.name, use, form});
-  form_entry& entry = at->second;
-  if (!added) return entry.packed;
+  kept_form& kept = at->second;
+  if (!added) return kept.packed;
   fresh_ = false;
-  const auto& s = tensor.shape;  // HWIO
-  const std::size_t columns = kernels().tile_columns;
-  kernel_entry& of = kernels_.try_emplace(tensor.name, kernel_entry{&this->at(tensor), eps, {}}).first->second;
-  const std::size_t padded = (s[3] + columns - 1) / columns * columns;
-  of.standard.mean.assign(padded, 0.0);
-  of.standard.scale.assign(padded, 1.0);
-  entry.of = &of;
-  entry.use = use;
-  entry.form = form;
-  if (use == kernel_use::forward || use == kernel_use::head)
-    entry.how = {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps};
-  if (use == kernel_use::transposed) entry.how = {s[0] * s[1], s[3], blocks_of(s[3]) * block, s[2], eps};
-  if (use == kernel_use::stem) entry.how = {1, s[0] * s[1] * s[2], s[0] * s[1] * s[2], s[3], eps};
-  entry.packed =
-      entry.plain() ? make_room<float>(entry.how, entry.how.taps, columns) : make_form(entry.how, form, kernels());
-  return entry.packed;
+  kept.form = layout_of(tensor, eps, use, form);
+  kept.packed = plain(kept.form) ? make_room<float>(kept.form.how, kept.form.how.taps, kernels().tile_columns)
+                                 : make_form(kept.form.how, form, kernels());
+  return kept.packed;
 }
 
 template <class T>
@@ -58,7 +68,7 @@ const packed_constant& cpu_training_constants<T>::vector(const named_tensor& ten
 
 /// Mean and scale of one panel of output channels.
 template <class T>
-void cpu_training_constants<T>::standardise(kernel_entry& kernel, std::size_t panel) const {
+void cpu_training_constants<T>::standardise(standardised_kernel& kernel, std::size_t panel) const {
   const std::size_t width = kernels().tile_columns, cout = kernel.parameter->shape[3], first = panel * width;
   if (kernel.eps > 0)
     measure_columns(kernel.standard.mean.data() + first, kernel.standard.scale.data() + first,
@@ -68,12 +78,12 @@ void cpu_training_constants<T>::standardise(kernel_entry& kernel, std::size_t pa
 
 /// The panel's taps, in float.
 template <class T>
-void cpu_training_constants<T>::pack_taps(const form_entry& entry, std::size_t panel, float* to) const {
+void cpu_training_constants<T>::pack_taps(const packed_form& form, std::size_t panel, float* to) const {
   const std::size_t width = kernels().tile_columns, first = panel * width;
-  const packing& how = entry.how;
-  const standardisation& standard = entry.of->standard;
-  const float* w = entry.of->parameter->value.data();
-  if (entry.use != kernel_use::transposed) {
+  const packing& how = form.how;
+  const standardisation& standard = form.of->standard;
+  const float* w = form.of->parameter->value.data();
+  if (form.use != kernel_use::transposed) {
     pack_panel<float>(to, reinterpret_cast<const std::byte*>(w), how, panel, float_kernels(),
                       standard.mean.data() + first, standard.scale.data() + first);
     return;
@@ -92,18 +102,22 @@ void cpu_training_constants<T>::pack_taps(const form_entry& entry, std::size_t p
 }
 
 template <class T>
-void cpu_training_constants<T>::pack(const form_entry& entry, std::size_t panel, float* scratch) const {
-  if (entry.plain()) return pack_taps(entry, panel, form_panel<float>(entry.packed, panel));
-  pack_taps(entry, panel, scratch);
-  pack_form(form_panel<T>(entry.packed, panel), scratch, entry.how, entry.form, kernels());
+void cpu_training_constants<T>::pack(const packed_form& form, std::size_t panel, void* to, float* scratch) const {
+  if (plain(form)) return pack_taps(form, panel, static_cast<float*>(to) + panel * form.panel_size);
+  pack_taps(form, panel, scratch);
+  pack_form(static_cast<T*>(to) + panel * form.panel_size, scratch, form.how, form.form, kernels());
 }
 
 /// A panel of taps, of which another form is made.
 template <class T>
+std::size_t cpu_training_constants<T>::form_scratch(const packed_form& form) const {
+  return plain(form) ? 0 : form.how.taps * form.how.padded_rows_per_tap * kernels().tile_columns;
+}
+
+template <class T>
 std::size_t cpu_training_constants<T>::scratch_size() const {
   std::size_t size = 0;
-  for (const auto& [key, f] : forms_)
-    if (!f.plain()) size = std::max(size, f.how.taps * f.how.padded_rows_per_tap * kernels().tile_columns);
+  for (const auto& [key, f] : forms_) size = std::max(size, form_scratch(f.form));
   return size;
 }
 
@@ -119,8 +133,8 @@ std::size_t cpu_training_constants<T>::bytes(std::size_t threads) const {
 template <class T>
 void cpu_training_constants<T>::refresh(std::size_t threads) {
   if (fresh_) return;
-  std::vector<std::pair<kernel_entry*, std::size_t>> measures;
-  std::vector<std::pair<const form_entry*, std::size_t>> packs;
+  std::vector<std::pair<standardised_kernel*, std::size_t>> measures;
+  std::vector<std::pair<const kept_form*, std::size_t>> packs;
   const std::size_t width = kernels().tile_columns;
   for (auto& [name, k] : kernels_)
     for (std::size_t panel = 0; panel * width < k.parameter->shape[3]; ++panel) measures.emplace_back(&k, panel);
@@ -139,7 +153,7 @@ void cpu_training_constants<T>::refresh(std::size_t threads) {
     for (std::size_t i = 0; i < measures.size(); ++i) standardise(*measures[i].first, measures[i].second);
 #pragma omp for schedule(dynamic, 1)
     for (std::size_t i = 0; i < packs.size(); ++i)
-      pack(*packs[i].first, packs[i].second,
+      pack(packs[i].first->form, packs[i].second, packs[i].first->packed.data.data(),
            scratch_.data() + scratch * static_cast<std::size_t>(omp_get_thread_num()));
   }
   fresh_ = true;

@@ -31,10 +31,10 @@ class winograd_operation {
   std::size_t chunks() const { return chunks_; }
   std::size_t scratch_bytes() const;
   /// Of the kernel, transformed.
-  std::size_t weight_bytes() const { return in_.kernel->data.size(); }
+  std::size_t weight_bytes() const { return in_.kernel.template bytes<T>(); }
   bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
-  /// What `thread` of `threads` reads first.
-  memory_range first_read(std::size_t thread, std::size_t threads) const;
+  /// What this thread reads first.
+  memory_range first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -70,7 +70,7 @@ class winograd_operation {
                         std::size_t k) const;
   /// Parts that the panels are cut into for this many threads.
   std::size_t parts_for(std::size_t threads) const;
-  memory_range first_product(std::size_t panel) const;
+  memory_range first_product(const run_context& run, std::size_t panel) const;
 
   const kernel_table<T>* kernels_;
   const winograd_kernels<T>* transforms_;

@@ -90,26 +90,26 @@ void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
 template <class T>
 std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
   const bool uneven = groups() < 4 * threads && groups() % threads != 0;
-  return uneven ? std::min(threads, in_.kernel->panels) : 1;
+  return uneven ? std::min(threads, in_.kernel.panels) : 1;
 }
 
 template <class T>
-memory_range winograd_operation<T>::first_product(std::size_t panel) const {
-  return {reinterpret_cast<const std::byte*>(in_.kernel->template panel<T>(panel)),
+memory_range winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
+  return {reinterpret_cast<const std::byte*>(in_.kernel.template panel<T>(run, panel)),
           in_.x.blocks * block * kernels_->tile_columns * sizeof(T)};
 }
 
 template <class T>
-memory_range winograd_operation<T>::first_read(std::size_t thread, std::size_t threads) const {
-  const std::size_t parts = parts_for(threads), items = groups() * parts;
+memory_range winograd_operation<T>::first_read(const run_context& run) const {
+  const std::size_t parts = parts_for(run.threads), items = groups() * parts;
   if (items == 0) return {};
-  const std::size_t item = std::min(items * thread / threads, items - 1);
-  return first_product(cut(in_.kernel->panels, parts, item % parts));
+  const std::size_t item = std::min(items * run.thread / run.threads, items - 1);
+  return first_product(run, cut(in_.kernel.panels, parts, item % parts));
 }
 
 template <class T>
 void winograd_operation<T>::run(const run_context& run) const noexcept {
-  const std::size_t panels = in_.kernel->panels, pieces = groups(), parts = parts_for(run.threads);
+  const std::size_t panels = in_.kernel.panels, pieces = groups(), parts = parts_for(run.threads);
   const buffers b = divide(run.scratch);
   const std::size_t items = pieces * parts, own_end = run.own_end(items);
   std::size_t transformed = pieces;  // the group in scratch; pieces: none
@@ -120,8 +120,8 @@ void winograd_operation<T>::run(const run_context& run) const noexcept {
     const std::size_t begin = cut(panels, parts, part), end = cut(panels, parts, part + 1);
     for (std::size_t panel = begin; panel < end; ++panel)
       multiply(run, b, group, panel,
-               panel + 1 < end      ? first_product(panel + 1)
-               : item + 1 < own_end ? first_product(begin)
+               panel + 1 < end      ? first_product(run, panel + 1)
+               : item + 1 < own_end ? first_product(run, begin)
                                     : run.next);
   });
 }
@@ -157,7 +157,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
   const std::size_t width = kernels_->tile_columns, panel_blocks = width / block, first_block = panel * panel_blocks;
   const std::size_t blocks = std::min(panel_blocks, y_.blocks - first_block), size = tiles_of(group);
   const std::size_t pieces = (size + kernels_->tile_rows - 1) / kernels_->tile_rows;
-  memory_range weights = first_product(panel);
+  memory_range weights = first_product(run, panel);
   for (std::size_t product = 0; product < t_ * t_; ++product) {
     const T* u = reinterpret_cast<const T*>(weights.begin);
     weights.begin += weights.bytes;
