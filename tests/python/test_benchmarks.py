@@ -19,6 +19,7 @@ import figures  # noqa: E402
 import machine  # noqa: E402
 import report  # noqa: E402
 import training_curve  # noqa: E402
+import training_data  # noqa: E402
 import weights  # noqa: E402
 import workers  # noqa: E402
 
@@ -206,6 +207,16 @@ def test_the_committed_curves_agree_and_the_page_tells_them() -> None:
     text = report.curve_section(facts)
     assert "100 steps" in text and f"{facts['mean_distance']['pybit float32']:.1e}" in text
     assert (ROOT / "docs/benchmarks/training_curve.png").is_file()
+
+
+def test_the_share_of_waiting_leaves_out_the_first_step_and_other_events() -> None:
+    def step(load: float) -> str:
+        return json.dumps({"event": "step", "load_seconds": load, "gradient_seconds": 0.7, "update_seconds": 0.2})
+
+    found = training_data.shares([step(9.0), '{"event": "checkpoint"}', step(0.1), step(0.1)])
+    assert found["load_seconds"] == pytest.approx(0.1) and found["step_seconds"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="at least two steps"):
+        training_data.shares([step(1.0)])
 
 
 def test_a_worker_answers_orders_and_reports_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

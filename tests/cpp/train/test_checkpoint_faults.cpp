@@ -84,7 +84,7 @@ TEST_CASE("case 18: killed at each write, sync and rename, a save leaves the old
       next.save(path);
     });
     finished = WIFEXITED(status);
-    CHECK(finished ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL);
+    CHECK((finished ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL));
     const std::string found = load(path);
     CHECK((found == old_bytes || found == new_bytes));
     (found == old_bytes ? left_old : left_new) += !finished;
@@ -205,7 +205,7 @@ TEST_CASE("case 20: of two writers to one path, by its name and by a link, each 
   int seen[2] = {}, torn = 0;
   for (int running = 2; running > 0;) {
     const std::string now = load(folder / "last");
-    now == contents[0] ? ++seen[0] : now == contents[1] ? ++seen[1] : ++torn;
+    ++(now == contents[0] ? seen[0] : now == contents[1] ? seen[1] : torn);
     int status = 0;
     if (::waitpid(-1, &status, WNOHANG) <= 0) continue;
     --running;
