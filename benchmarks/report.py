@@ -167,6 +167,22 @@ def losses(jobs: Jobs) -> str:
     return f"**We lose {len(found)} of {measured} cases:** " + "; ".join(found) + "."
 
 
+def curve_section(curve: Mapping[str, Any]) -> str:
+    """What benchmarks/training_curve.py found."""
+    mean, excess = curve["mean_distance"], curve["excess"]
+    own = max((name for name in mean if name.startswith("PyTorch")), key=lambda name: mean[name])
+    wrong = [name for name in mean if name.startswith("pybit, ")]
+    return (
+        f"**The same run as PyTorch's.** {curve['steps']} steps on scikit-learn's digits, a small network, the same "
+        f"weights and batches ([training_curve.py](../benchmarks/training_curve.py)): pybit's losses in float32 are "
+        f"off PyTorch's in float64 by {mean['pybit float32']:.1e} in the mean, PyTorch's own in float32 by up to "
+        f"{mean[own]:.1e}. At no step is pybit further off than {excess['pybit float32']:.1f} times what PyTorch has "
+        f"been ({curve['factor']} are allowed); "
+        + ", ".join(f"{name.removeprefix('pybit, ')}: {excess[name]:.0f} times" for name in wrong)
+        + ".\n\n![Losses of a hundred steps](benchmarks/training_curve.png)"
+    )
+
+
 def start_section(job: Mapping[str, Any]) -> str:
     """Where the time to the first logits goes."""
     rows = []
@@ -216,8 +232,11 @@ def versions(jobs: Jobs) -> str:
     return "; ".join(f"{name} {', '.join(sorted(found[name]))}" for name in sorted(found))
 
 
-def write(path: Path, results: Mapping[str, Any], charts: Mapping[str, str]) -> None:
-    """The page. `charts`: file names by section, in a folder of the page's own name beside it."""
+def write(
+    path: Path, results: Mapping[str, Any], charts: Mapping[str, str], curve: Mapping[str, Any] | None = None
+) -> None:
+    """The page. `charts`: file names by section, in a folder of the page's own name beside it; `curve`: what
+    training_curve.py wrote."""
     jobs, machine = results["jobs"], results["machine"]
     text = [(Path(__file__).parent / "page.md").read_text().rstrip()]
     flags = ", ".join(machine["flags"])
@@ -232,6 +251,7 @@ def write(path: Path, results: Mapping[str, Any], charts: Mapping[str, str]) -> 
             text += [training_memory_table(jobs, names)] if key == "training" else []
             text += ["\n".join(lines)] if (lines := notes(jobs, names)) else []
             text += [f"![{TITLES[key]}](benchmarks/{charts[key]})"] if key in charts else []
+            text += [curve_section(curve)] if key == "training" and curve else []
     rest = {"startup": start_section, "memory": memory_section, "sizes": size_section}
     titles = {"startup": "Start", "memory": "Memory", "sizes": "Disk"}
     for key, section in rest.items():

@@ -106,7 +106,9 @@ def main() -> int:
     from charts import draw
     from report import groups, write
 
-    write(ROOT / "docs/benchmarks.md", results, draw(ROOT / "docs/benchmarks", results, groups()))
+    found = HERE / "results/training_curve.json"
+    curve = json.loads(found.read_text()) if found.exists() else None
+    write(ROOT / "docs/benchmarks.md", results, draw(ROOT / "docs/benchmarks", results, groups()), curve)
     say(f"{path.relative_to(ROOT)}, docs/benchmarks.md")
     return 0
 

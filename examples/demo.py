@@ -19,14 +19,12 @@ from typing import Any
 
 import numpy as np
 import pybit
-from demo_letters import letters
+from demo_letters import PRE_TRAINING, SMALL, letters, new_network
 from demo_pictures import contact_sheet, learning_curves
 from PIL import Image
 from pybit import probe
 
 CPP = Path(__file__).resolve().parents[1] / "build" / "dev" / "examples" / "example_classify"
-# 8 x 8 pixels at a quarter of HyperRule's 160 and 128 for small images; mirrored digits are other signs.
-SMALL: dict[str, Any] = {"resolution": (36, 32), "flip": "never"}
 Digits = tuple[np.ndarray, np.ndarray]
 
 
@@ -76,16 +74,12 @@ class Progress:
 
 def tune(model: pybit.Model, data: Any, **options: Any) -> tuple[pybit.FineTuning, pybit.model.Model, Progress]:
     """One run with its recipe and its progress shown."""
-    run = pybit.FineTuning(model, data, **SMALL, **options)
+    run = pybit.FineTuning(model, data, **(SMALL | options))
     run.estimate()
     print(run.recipe, flush=True)
     progress = Progress(run.steps)
     done = run.start(on_step=progress.step, on_evaluation=progress.evaluation)
     return run, done.model, progress
-
-
-def new_network() -> pybit.Model:
-    return pybit.create_model("BiT-R8x0.5", 10, units=(1, 1, 1, 1), stem_channels=32, seed=0)
 
 
 def starting_point(args: argparse.Namespace) -> tuple[pybit.Model, str]:
@@ -101,9 +95,8 @@ def starting_point(args: argparse.Namespace) -> tuple[pybit.Model, str]:
     )
     pictures, names = letters(2 if args.quick else 30)
     print(f"{len(pictures)} pictures of {len(set(names))} letters\n")
-    # From nothing, most steps want the high rate; HyperRule, made for pre-trained networks, lowers it early.
-    schedule = [1, 2, 3, 4] if args.quick else [30, 200, 250, 300]
-    _, model, progress = tune(new_network(), (pictures, names), batch=64, base_lr=0.03, schedule=schedule)
+    how = PRE_TRAINING | ({"schedule": [1, 2, 3, 4]} if args.quick else {})
+    _, model, progress = tune(new_network(), (pictures, names), **how)
     print(f"{100 * progress.evaluations[-1][1]:.1f} % of other pictures of the letters are read rightly")
     model.save(args.out / "letters.safetensors")
     return model, "pre-trained on letters"

@@ -44,8 +44,12 @@ class TrainLog:
     """
 
     def __init__(self, folder: Path, *, quiet: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = logging.FileHandler(folder / "train.log", encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = logging.FileHandler(folder / "train.log", encoding="utf-8")
+        except OSError as e:
+            text = f"cannot write a run here: {e.strerror}; choose a --logdir and a --name that can be written"
+            raise OSError(e.errno, text, str(folder)) from None
         self._file.setLevel(logging.DEBUG)
         self._stream = _Stream()
         self._live = sys.stderr.isatty() and not quiet

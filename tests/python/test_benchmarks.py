@@ -18,6 +18,8 @@ cases = pytest.importorskip("cases", reason="the repository's benchmarks/ is not
 import figures  # noqa: E402
 import machine  # noqa: E402
 import report  # noqa: E402
+import training_curve  # noqa: E402
+import training_data  # noqa: E402
 import weights  # noqa: E402
 import workers  # noqa: E402
 
@@ -160,6 +162,61 @@ def test_the_page_tells_ratios_failures_and_losses(tmp_path: Path) -> None:
     assert "**missed**" in won  # 1.25 is less than the goal
     report.write(page, some_results(0.025), {})
     assert "We lose 1 of 1 cases" in page.read_text()
+
+
+def curves_of(ours: float, wrong: float = 1e-2) -> dict[str, list[float]]:
+    """Losses of four steps; PyTorch's float32 is off by 1e-6 of them, pybit by `ours`, the wrong runs by `wrong`."""
+    truth = np.array([2.0, 1.5, 1.0, 0.5])
+    off = dict.fromkeys(training_curve.NOISE, 1e-6) | {training_curve.OURS: ours}
+    off |= dict.fromkeys(training_curve.WRONG, wrong)
+    return {training_curve.TRUTH: list(truth)} | {name: list(truth * (1 + x)) for name, x in off.items()}
+
+
+def test_curves_agree_within_the_noise_of_pytorchs_own_float32() -> None:
+    curves = curves_of(-2e-6)
+    assert training_curve.faults(curves) == []
+    found = training_curve.summary(curves)
+    assert found["excess"][training_curve.OURS] == pytest.approx(2, rel=1e-6)
+    assert found["mean_distance"][training_curve.NOISE[0]] == pytest.approx(1e-6, rel=1e-6)
+    # A step at which PyTorch happens to be near the truth is no reason to ask more of pybit; one where it is far is
+    # none to allow more before.
+    for name in training_curve.NOISE:
+        curves[name][2] = curves[training_curve.TRUTH][2]
+        curves[name][3] *= 1.01
+    assert training_curve.excess(curves, training_curve.OURS) == pytest.approx(2, rel=1e-6)
+
+
+@pytest.mark.parametrize("ours", [6e-6, -6e-6, float("nan")])
+def test_curves_that_part_are_told(ours: float) -> None:
+    assert [fault.startswith("pybit float32 strays") for fault in training_curve.faults(curves_of(ours))] == [True]
+
+
+def test_a_band_that_lets_wrong_runs_pass_is_told() -> None:
+    assert len(training_curve.faults(curves_of(1e-6, wrong=2e-6))) == len(training_curve.WRONG)
+
+
+def test_the_schedule_of_small_sets_is_scaled() -> None:
+    assert training_curve.schedule(500) == pybit.hyper_rule(1797, (8, 8)).schedule
+    assert training_curve.schedule(100) == [20, 40, 60, 80, 100]
+
+
+def test_the_committed_curves_agree_and_the_page_tells_them() -> None:
+    facts = json.loads((ROOT / "benchmarks/results/training_curve.json").read_text())
+    assert training_curve.faults(facts["curves"]) == [] and facts["steps"] == 100
+    assert facts["excess"] == pytest.approx(training_curve.summary(facts["curves"])["excess"])
+    text = report.curve_section(facts)
+    assert "100 steps" in text and f"{facts['mean_distance']['pybit float32']:.1e}" in text
+    assert (ROOT / "docs/benchmarks/training_curve.png").is_file()
+
+
+def test_the_share_of_waiting_leaves_out_the_first_step_and_other_events() -> None:
+    def step(load: float) -> str:
+        return json.dumps({"event": "step", "load_seconds": load, "gradient_seconds": 0.7, "update_seconds": 0.2})
+
+    found = training_data.shares([step(9.0), '{"event": "checkpoint"}', step(0.1), step(0.1)])
+    assert found["load_seconds"] == pytest.approx(0.1) and found["step_seconds"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="at least two steps"):
+        training_data.shares([step(1.0)])
 
 
 def test_a_worker_answers_orders_and_reports_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class input_file {
 };
 
 /// A file that appears whole or not at all: written beside its target, synced, then renamed over it.
-/// If the target is a symbolic link, the file that it points to is replaced; an old file's mode is kept.
+/// If the target is a symbolic link, the file that it points to is replaced; an old file's mode and ACL are kept.
 class output_file {
  public:
   /// Throws io_error if the temporary file cannot be made.

@@ -5,10 +5,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/xattr.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <system_error>
 
 #include <bit/error.hpp>
@@ -86,6 +90,22 @@ BIT_FUNC void input_file::release(std::uint64_t offset, std::uint64_t count) con
   if (begin < end) ::madvise(const_cast<std::byte*>(mapped_) + begin, end - begin, MADV_DONTNEED);
 }
 
+/// Gives the open file the mode of the file at `path` and its access list, if it has one: users who are named there could
+/// otherwise read the old file and not the new one. False, with errno, if that is not allowed.
+inline bool keep_access([[maybe_unused]] const char* path, int descriptor, mode_t mode) {
+  if (::fchmod(descriptor, mode & 07777) != 0) return false;
+#ifdef __linux__
+  constexpr const char* list = "system.posix_acl_access";
+  const ssize_t size = ::getxattr(path, list, nullptr, 0);
+  if (size <= 0) return true;  // there is none, or the file system has no such lists
+  std::string value(static_cast<std::size_t>(size), '\0');
+  return ::getxattr(path, list, value.data(), value.size()) == size &&
+         ::fsetxattr(descriptor, list, value.data(), value.size(), 0) == 0;
+#else
+  return true;
+#endif
+}
+
 BIT_FUNC output_file::output_file(const std::filesystem::path& path) : target_(path) {
   std::error_code ignored;
   if (std::filesystem::is_symlink(path, ignored)) {
@@ -100,12 +120,12 @@ BIT_FUNC output_file::output_file(const std::filesystem::path& path) : target_(p
   }
   if (descriptor_ < 0) fail("create");
   struct stat old {};
-  if (::stat(target_.c_str(), &old) == 0 && ::fchmod(descriptor_, old.st_mode & 07777) != 0) {
+  if (::stat(target_.c_str(), &old) == 0 && !keep_access(target_.c_str(), descriptor_, old.st_mode)) {
     const int code = errno;
     ::close(descriptor_);
     ::unlink(temporary_.c_str());
     errno = code;
-    fail("set the mode of");
+    fail("set the mode and the access list of");
   }
 }
 

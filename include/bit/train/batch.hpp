@@ -11,8 +11,10 @@
 namespace bit::inline v0::train {
 
 /// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation may fill `targets`.
-struct micro_batch {
-  tensor4<float> images;
+/// T is float, or double for the reference policy.
+template <class T>
+struct basic_micro_batch {
+  tensor4<T> images;
   layout order = layout::nchw;
   std::vector<std::int64_t> labels;    ///< (n)
   std::vector<std::int64_t> partners;  ///< (n), or empty
@@ -20,8 +22,10 @@ struct micro_batch {
   std::vector<double> targets;         ///< (n,classes) probabilities instead of labels, or empty
 
   std::size_t size() const { return images.shape(0); }
-  image_view<float> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }
+  image_view<T> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }
 };
+
+using micro_batch = basic_micro_batch<float>;
 
 /// Images first .. first + count - 1 are one of several parts of a step.
 struct part_range {
@@ -36,13 +40,16 @@ constexpr part_range range_of_part(std::size_t size, std::size_t part, std::size
 
 /// Training data as a function of the step: the same images for the same step, however often and from wherever it is
 /// asked. Called by the trainer's thread alone, in increasing order within a run.
-class batch_source {
+template <class T>
+class basic_batch_source {
  public:
-  virtual ~batch_source() = default;
+  virtual ~basic_batch_source() = default;
   /// Images in step `step`, all parts together, as planned: read() may leave out some, e.g. those that cannot be decoded.
   virtual std::size_t size(std::size_t step) const = 0;
   /// Part `part` of the step's `parts`, which may have no images.
-  virtual micro_batch read(std::size_t step, std::size_t part, std::size_t parts) = 0;
+  virtual basic_micro_batch<T> read(std::size_t step, std::size_t part, std::size_t parts) = 0;
 };
+
+using batch_source = basic_batch_source<float>;
 
 }  // namespace bit::inline v0::train

@@ -64,7 +64,8 @@ inline void write_training(const std::filesystem::path& path, std::span<const tr
   for (const auto& p : parameters)
     if (!std::all_of(p.value.begin(), p.value.end(), [](float v) { return std::isfinite(v); }))
       throw diverged_error("[training] " + p.name + " holds NaN or infinite values at step " +
-                           std::to_string(state.step) + "; " + path.string() + " was left as it is");
+                           std::to_string(state.step) + "; " + path.string() +
+                           " was left as it is. A lower learning rate, or a longer warm-up, may help");
   const auto tensors = training_tensors(parameters, by);
   std::vector<std::pair<std::string, std::vector<std::size_t>>> forms;
   std::uint32_t checksum = 0;

@@ -15,6 +15,18 @@ inline tensor4<float>::shape_type crop_shape(const data::augment_spec& spec, std
   return {n, spec.crop, spec.crop, 3};
 }
 
+/// Throws `failure` again, if it is a file's fault with what can be done.
+[[noreturn]] inline void rethrow_with_advice(const std::exception_ptr& failure) {
+  const char* advice = "; mend or remove it, or let skip_corrupt leave out such images";
+  try {
+    std::rethrow_exception(failure);
+  } catch (const format_error& e) {
+    throw format_error(e.what() + std::string(advice));
+  } catch (const io_error& e) {
+    throw io_error(e.what() + std::string(advice), e.code);
+  }
+}
+
 }  // namespace bit::inline v0::detail
 
 namespace bit::inline v0::train {
@@ -88,7 +100,7 @@ BIT_FUNC labelled_batch batch_loader::part(std::size_t count) {
     const auto fault = skip_corrupt_ ? data::detail::fault_of_file(failure) : std::nullopt;
     if (!fault) {
       tasks_->stop();
-      std::rethrow_exception(failure);
+      detail::rethrow_with_advice(failure);
     }
     skipped_.push_back({next_, index, images_->name(index), *fault});
   }

@@ -24,10 +24,10 @@
 namespace bit::inline v0::train {
 
 /// A model that can be trained. accumulate() adds scale · dloss/dparameter to the gradients and returns the loss.
-template <class Model>
-concept trainable_model = requires(Model& m, const image_view<float>& images, const loss_function<float>& loss,
-                                   std::span<float> image_gradient, const run_options& run) {
-  { m.parameters() } -> std::convertible_to<std::span<const trainable_parameter<float>>>;
+template <class Model, class T = float>
+concept trainable_model = requires(Model& m, const image_view<T>& images, const loss_function<T>& loss,
+                                   std::span<T> image_gradient, const run_options& run) {
+  { m.parameters() } -> std::convertible_to<std::span<const trainable_parameter<T>>>;
   m.zero_gradients();
   { m.accumulate(images, loss, 1.0, image_gradient, run) } -> std::convertible_to<double>;
   m.parameters_changed();
@@ -48,21 +48,23 @@ struct step_report {
   phase_seconds seconds;  ///< of this step
 };
 
-/// How a run goes. All functions are called by the thread that calls train().
-struct trainer_options {
+/// How a run goes. All functions are called by the thread that calls train(). T is float, or double for the reference
+/// policy.
+template <class T>
+struct basic_trainer_options {
   /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
   std::function<std::optional<double>(std::size_t step)> rate = nullptr;
   std::size_t batch_split = 1;  ///< parts that a step's images are taken in; the results differ by rounding alone
-  std::function<void(std::size_t step, std::size_t part, micro_batch&)> mix =
+  std::function<void(std::size_t step, std::size_t part, basic_micro_batch<T>&)> mix =
       nullptr;  ///< mixup, after a part was read
   /// The loss of a part; by default softmax cross-entropy of its targets, or of its labels and partners.
-  std::function<std::unique_ptr<loss_function<float>>(const micro_batch&)> loss = nullptr;
+  std::function<std::unique_ptr<loss_function<T>>(const basic_micro_batch<T>&)> loss = nullptr;
   double label_smoothing = 0;  ///< of the default loss
 
   std::function<evaluation(std::size_t step)> evaluate = nullptr;
   std::size_t eval_every = 0;  ///< steps; 0: at the end only
 
-  std::filesystem::path folder = {};  ///< empty: nothing is written, and nothing resumed
+  std::filesystem::path folder = {};  ///< empty: nothing is written, and nothing resumed; files hold float alone
   training_state run = {};            ///< what this run is: seed, flags, architecture, labels, metadata
   std::size_t save_every = 0;         ///< steps; 0: with each evaluation. The end and an interrupt save, too
   double save_seconds = 600;          ///< saves when so much time has passed since the last save; 0: never
@@ -74,6 +76,8 @@ struct trainer_options {
   std::function<bool()> should_stop = nullptr;
   run_options execution = {};
 };
+
+using trainer_options = basic_trainer_options<float>;
 
 /// How a run ended.
 struct training_result {
@@ -95,12 +99,13 @@ double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& ima
 
 /// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the
 /// same bits as if it had never stopped. Evaluations that reach a better top-1 write best.safetensors. Throws
-/// - config_error without a schedule, for a batch_split of 0, or if the folder holds another run;
+/// - config_error without a schedule, for a batch_split of 0, for a folder in double precision, or if it holds another run;
 /// - diverged_error if the loss, a clipped gradient or a parameter is not finite; last.safetensors stays as it was;
 /// - io_error if the folder cannot be written or used; the message names the step that can be resumed from;
 /// - what the source, the model and the functions throw, after last.safetensors was brought up to the last finished step.
-template <trainable_model Model>
-training_result train(Model& model, optimiser& by, batch_source& data, const trainer_options& options);
+template <class T, trainable_model<T> Model>
+training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+                      const basic_trainer_options<T>& options);
 
 }  // namespace bit::inline v0::train
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include <bit/error.hpp>
@@ -35,9 +36,10 @@ inline void add(train::phase_seconds& total, const train::phase_seconds& part) {
   total.save += part.save;
 }
 
-inline std::unique_ptr<loss_function<float>> loss_of(const train::trainer_options& options,
-                                                     const train::micro_batch& batch) {
-  using loss = train::cross_entropy<float>;
+template <class T>
+std::unique_ptr<loss_function<T>> loss_of(const train::basic_trainer_options<T>& options,
+                                          const train::basic_micro_batch<T>& batch) {
+  using loss = train::cross_entropy<T>;
   if (options.loss) return options.loss(batch);
   if (!batch.targets.empty())
     return std::make_unique<loss>(loss::of_probabilities(batch.targets, options.label_smoothing));
@@ -51,23 +53,18 @@ inline void check_loss(double loss, std::uint64_t step) {
 }
 
 /// What a run writes; does nothing without a folder.
+template <class T>
 class run_recorder {
  public:
-  run_recorder(std::span<const trainable_parameter<float>> parameters, train::optimiser& by,
-               const train::trainer_options& options)
+  run_recorder(std::span<const trainable_parameter<T>> parameters, train::basic_optimiser<T>& by,
+               const train::basic_trainer_options<T>& options)
       : parameters_(parameters), by_(by), options_(options), state_(options.run) {
     if (options.folder.empty()) return;
-    folder_.emplace(options.folder);
-    if (std::filesystem::exists(folder_->last())) {
-      const auto metadata = std::move(state_.metadata);
-      state_ = train::restore_training(folder_->last(), parameters, by, options.run);
-      state_.metadata = metadata;
-      saved_step_ = state_.step;
-      saved_best_ = state_.best;
-      resumed_ = true;
-    }
-    log_.emplace(folder_->metrics());
-    log_->write(train::metrics_line("start").add("step", state_.step).add("seed", state_.seed));
+    if constexpr (!has_files)
+      throw config_error("[training] checkpoints hold float32: expected no folder for a run in double precision, got " +
+                         options.folder.string());
+    else
+      open();
   }
 
   train::training_state& state() { return state_; }
@@ -86,7 +83,7 @@ class run_recorder {
   void save_last() {
     if (!folder_ || (saved_step_ == state_.step && saved_best_ == state_.best)) return;
     try {
-      train::save_training(folder_->last(), parameters_, by_, state_);
+      if constexpr (has_files) train::save_training(folder_->last(), parameters_, by_, state_);
     } catch (const io_error& e) {
       throw io_error(e.what() + advice() + "; make room and run again to continue", e.code);
     }
@@ -104,21 +101,35 @@ class run_recorder {
   }
   void save_best() {
     if (!folder_) return;
-    train::save_weights(folder_->best(), parameters_, state_);
+    if constexpr (has_files) train::save_weights(folder_->best(), parameters_, state_);
     report(folder_->best());
   }
 
  private:
   using clock = std::chrono::steady_clock;
+  static constexpr bool has_files = std::is_same_v<T, float>;
 
+  void open() {
+    folder_.emplace(options_.folder);
+    if (std::filesystem::exists(folder_->last())) {
+      const auto metadata = std::move(state_.metadata);
+      state_ = train::restore_training(folder_->last(), parameters_, by_, options_.run);
+      state_.metadata = metadata;
+      saved_step_ = state_.step;
+      saved_best_ = state_.best;
+      resumed_ = true;
+    }
+    log_.emplace(folder_->metrics());
+    log_->write(train::metrics_line("start").add("step", state_.step).add("seed", state_.seed));
+  }
   void report(const std::filesystem::path& path) {
     log_->write(train::metrics_line("checkpoint").add("step", state_.step).add("file", path.filename().string()));
     if (options_.on_checkpoint) options_.on_checkpoint(static_cast<std::size_t>(state_.step), path);
   }
 
-  std::span<const trainable_parameter<float>> parameters_;
-  train::optimiser& by_;
-  const train::trainer_options& options_;
+  std::span<const trainable_parameter<T>> parameters_;
+  train::basic_optimiser<T>& by_;
+  const train::basic_trainer_options<T>& options_;
   train::training_state state_;
   std::optional<train::run_folder> folder_;
   std::optional<train::metrics_log> log_;
@@ -130,14 +141,14 @@ class run_recorder {
 
 /// Loss and gradients of one step, part by part; each part weighs by its share of the planned images. Returns what the
 /// gradients must be multiplied with, which is 1 unless images were left out.
-template <class Model>
-double accumulate_step(Model& model, train::batch_source& data, const train::trainer_options& options,
+template <class T, class Model>
+double accumulate_step(Model& model, train::basic_batch_source<T>& data, const train::basic_trainer_options<T>& options,
                        train::step_report& report) {
   const std::size_t step = report.step - 1;
   const auto planned = static_cast<double>(data.size(step));
   model.zero_gradients();
   for (std::size_t part = 0; part < options.batch_split; ++part) {
-    train::micro_batch batch;
+    train::basic_micro_batch<T> batch;
     {
       const phase_clock timing(report.seconds.load);
       batch = data.read(step, part, options.batch_split);
@@ -155,7 +166,8 @@ double accumulate_step(Model& model, train::batch_source& data, const train::tra
   return correction;
 }
 
-inline void write_step(run_recorder& record, const train::step_report& report) {
+template <class T>
+void write_step(run_recorder<T>& record, const train::step_report& report) {
   train::metrics_line line("step");
   line.add("step", std::uint64_t{report.step}).add("loss", report.loss).add("lr", report.rate);
   if (report.gradient_norm) line.add("gradient_norm", *report.gradient_norm);
@@ -167,7 +179,9 @@ inline void write_step(run_recorder& record, const train::step_report& report) {
 }
 
 /// Evaluates and keeps the best.
-inline void evaluate_now(const train::trainer_options& options, run_recorder& record, train::training_result& result) {
+template <class T>
+void evaluate_now(const train::basic_trainer_options<T>& options, run_recorder<T>& record,
+                  train::training_result& result) {
   if (!options.evaluate) return;
   auto& state = record.state();
   const auto step = static_cast<std::size_t>(state.step);
@@ -194,9 +208,10 @@ inline void evaluate_now(const train::trainer_options& options, run_recorder& re
 }
 
 /// One update, reported.
-template <class Model>
-void update_once(Model& model, train::optimiser& by, train::batch_source& data, const train::trainer_options& options,
-                 double rate, run_recorder& record, train::training_result& result) {
+template <class T, class Model>
+void update_once(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+                 const train::basic_trainer_options<T>& options, double rate, run_recorder<T>& record,
+                 train::training_result& result) {
   train::training_state& state = record.state();
   train::step_report report;
   report.step = static_cast<std::size_t>(state.step) + 1;
@@ -216,9 +231,9 @@ void update_once(Model& model, train::optimiser& by, train::batch_source& data, 
 }
 
 /// Steps, evaluations and saves, until the schedule ends or the caller wants to stop.
-template <class Model>
-void train_on(Model& model, train::optimiser& by, train::batch_source& data, const train::trainer_options& options,
-              run_recorder& record, train::training_result& result) {
+template <class T, class Model>
+void train_on(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+              const train::basic_trainer_options<T>& options, run_recorder<T>& record, train::training_result& result) {
   const train::training_state& state = record.state();
   const auto due = [&](std::size_t every) { return every != 0 && state.step % every == 0; };
   const std::size_t save_every = options.save_every != 0 ? options.save_every : options.eval_every;
@@ -255,11 +270,12 @@ double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& ima
   return value;
 }
 
-template <trainable_model Model>
-training_result train(Model& model, optimiser& by, batch_source& data, const trainer_options& options) {
+template <class T, trainable_model<T> Model>
+training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+                      const basic_trainer_options<T>& options) {
   if (!options.rate || options.batch_split == 0)
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");
-  detail::run_recorder record(model.parameters(), by, options);
+  detail::run_recorder<T> record(model.parameters(), by, options);
   const training_state& state = record.state();
   if (record.resumed()) model.parameters_changed();
   training_result result;

@@ -138,7 +138,14 @@ TEST_CASE("an image that cannot be read stops the run by name, or is left out an
   const sampler order(8, 3, 0, {.order = sample_order::sequential});
   batch_loader strict(images, order, small, 0, 0, 3);
   CHECK(strict.next()->indices == std::vector<std::size_t>{0, 1, 2});
-  CHECK_THROWS_WITH_AS(strict.next(), doctest::Contains("5_baseline.jpg"), bit::format_error);
+  std::string text;
+  try {
+    strict.next();
+  } catch (const bit::format_error& e) {
+    text = e.what();
+  }
+  CHECK(text.find("5_baseline.jpg") != std::string::npos);
+  CHECK(text.ends_with("; mend or remove it, or let skip_corrupt leave out such images"));
   CHECK_FALSE(strict.next());
 
   batch_loader tolerant(images, order, small, 0, 0, 3, {.skip_corrupt = true});

@@ -174,3 +174,39 @@ TEST_CASE(
   CHECK_THROWS_AS(lost.go(), bit::config_error);
   CHECK_THROWS_AS(split.go(), bit::config_error);
 }
+
+TEST_CASE("a run in double precision takes its steps, and refuses a folder, since files hold float32") {
+  struct slope {  // logits are the one parameter and 0; it learns the label
+    std::vector<double> value{0}, gradient{0};
+    std::vector<bit::trainable_parameter<double>> views{{"slope", {1}, value, gradient}};
+    std::span<const bit::trainable_parameter<double>> parameters() const { return views; }
+    void zero_gradients() { gradient[0] = 0; }
+    double accumulate(const bit::image_view<double>&, const bit::loss_function<double>& loss, double scale,
+                      std::span<double>, const bit::run_options&) {
+      const std::vector<double> logits{value[0], 0};
+      std::vector<double> d(2);
+      const double found = loss(logits, d, 1, 2);
+      gradient[0] += scale * d[0];
+      return found;
+    }
+    void parameters_changed() {}
+  } model;
+  struct one_image final : basic_batch_source<double> {
+    std::size_t size(std::size_t) const override { return 1; }
+    basic_micro_batch<double> read(std::size_t, std::size_t, std::size_t) override {
+      basic_micro_batch<double> batch;
+      batch.images = bit::tensor4<double>::from_shape({1, 1, 1, 1});
+      batch.labels = {0};
+      return batch;
+    }
+  } data;
+  basic_sgd<double> by(model.parameters(), {.momentum = 0});
+  basic_trainer_options<double> options;
+  options.rate = [](std::size_t step) { return step < 1 ? std::optional(1.0) : std::nullopt; };
+  CHECK(*train(model, by, data, options).loss == doctest::Approx(std::log(2.0)).epsilon(1e-15));
+  CHECK(model.value[0] == doctest::Approx(0.5).epsilon(1e-15));
+  const scratch_folder folder;
+  options.folder = folder / "run";
+  CHECK(contains(message_of<bit::config_error>([&] { train(model, by, data, options); }), "expected no folder"));
+  CHECK(!std::filesystem::exists(folder / "run"));
+}
