@@ -3,6 +3,7 @@
 
 #include <bit/config.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <new>
 

@@ -82,8 +82,8 @@ std::size_t wrong_numbers(const geometry& g, instruction_set isa, int change = 0
   const std::vector<float> gamma(x_place.blocks * block, 1.0f), beta(x_place.blocks * block, 0.0f);
 
   const pair_kernel_adjoint_operation operation(kernels, pair_adjoint_kernels_of<bfloat16>(isa), g.images,
-                                                {x_place, {sums, gamma.data(), beta.data(), 0}, {}, g.window},
-                                                dy_place, place);
+                                                {x_place, {sums, gamma.data(), beta.data(), 0}, {}, g.window}, dy_place,
+                                                place);
   bit::detail::aligned_buffer<std::byte> scratch(operation.scratch_bytes());
   std::memset(scratch.data(), 0xff, operation.scratch_bytes());  // NaN: nothing may be read before it is written
   std::vector<work_slot> slots(1);

@@ -33,10 +33,28 @@ struct run_context {
   /// cache, and what is left of the others' when that is done. Every operation calls this once.
   template <class Body>
   void work(std::size_t items, const Body& body) const {
-    queue->work(step, items, thread, threads, body);
+    queue->work(step, items, place(), threads, [&](std::size_t i) { body(mirrored(items, i)); });
   }
-  /// One past the last item of the range that this thread begins with.
-  std::size_t own_end(std::size_t items) const { return items * (thread + 1) / threads; }
+  /// The item after `item` in this thread's own range, or `items` if there is none.
+  std::size_t following(std::size_t items, std::size_t item) const {
+    return own_or_none(items, backwards() ? item - 1 : item + 1);
+  }
+  /// The item that this thread begins with; there is one at least.
+  std::size_t first_item(std::size_t items) const {
+    return mirrored(items, std::min(items * place() / threads, items - 1));
+  }
+  /// `item` if it is of this thread's own range, else `items`.
+  std::size_t own_or_none(std::size_t items, std::size_t item) const {
+    const std::size_t i = item < items ? mirrored(items, item) : items;
+    return i >= items * place() / threads && i < items * (place() + 1) / threads ? item : items;
+  }
+  /// Every second step goes through its items from the last to the first: what the step before has written last is still
+  /// in L2, which a map of 3 MB would have left in order.
+  bool backwards() const { return step % 2 == 0; }
+
+ private:
+  std::size_t place() const { return backwards() ? threads - 1 - thread : thread; }
+  std::size_t mirrored(std::size_t items, std::size_t i) const { return backwards() ? items - 1 - i : i; }
 };
 
 /// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.

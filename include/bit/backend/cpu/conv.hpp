@@ -117,7 +117,7 @@ class conv_operation {
   template <class Packed>
   void pack_rows(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                  work_range rows) const;
-  upcoming after(const run_context& run, const split& s, std::size_t i, std::size_t own_end) const;
+  upcoming after(const run_context& run, const split& s, std::size_t i) const;
   plane_lines read_by(const run_context& run, const source& s, const item& what) const;
   void multiply(const run_context& run, const item& what, const places& at, const upcoming& next) const;
   void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, const stretches& sum,

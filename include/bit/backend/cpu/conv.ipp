@@ -131,32 +131,33 @@ template <class T>
 memory_range conv_operation<T>::first_read(const run_context& run) const {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * chunks_ * s.groups;
-  return items == 0 ? memory_range{}
-                    : panel_memory(run, item_at(s, std::min(items * run.thread / run.threads, items - 1)).panels.begin);
+  return items == 0 ? memory_range{} : panel_memory(run, item_at(s, run.first_item(items)).panels.begin);
 }
 
 template <class T>
 void conv_operation<T>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
-  const std::size_t items = s.batches * chunks_ * s.groups, own_end = run.own_end(items);
+  const std::size_t items = s.batches * chunks_ * s.groups;
   const places at = places_in(run.scratch);
   std::size_t packed = items;  // the piece in scratch; items: none
   run.work(items, [&](std::size_t i) {
     const item what = item_at(s, i);
     if (i / s.groups != packed) pack(run, what, at);
     packed = i / s.groups;
-    multiply(run, what, at, after(run, s, i, own_end));
+    multiply(run, what, at, after(run, s, i));
   });
 }
 
 /// What this thread reads after item `i`, as far as it is known and laid out for it: pixels of single images.
 template <class T>
-typename conv_operation<T>::upcoming conv_operation<T>::after(const run_context& run, const split& s, std::size_t i,
-                                                              std::size_t own_end) const {
-  upcoming next{i + 1 < own_end ? panel_memory(run, item_at(s, i + 1).panels.begin) : run.next, {}};
-  const std::size_t piece = (i / s.groups + 1) * s.groups;
-  if (piece >= own_end || s.images > 1) return next;
-  for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, piece));
+typename conv_operation<T>::upcoming conv_operation<T>::after(const run_context& run, const split& s,
+                                                              std::size_t i) const {
+  const std::size_t items = s.batches * chunks_ * s.groups, following = run.following(items, i);
+  upcoming next{following < items ? panel_memory(run, item_at(s, following).panels.begin) : run.next, {}};
+  const std::size_t piece = i / s.groups * s.groups;
+  const std::size_t first = run.own_or_none(items, run.backwards() ? piece - 1 : piece + s.groups);
+  if (first == items || s.images > 1) return next;
+  for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, first));
   return next;
 }
 

@@ -200,7 +200,9 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
     for (std::size_t i = 0; i < operations_.size() && !stopped; ++i) {
       context.step = i + 1;
-      context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], context) : memory_range{};
+      run_context then = context;
+      ++then.step;
+      context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], then) : memory_range{};
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
       // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
       if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;

@@ -72,8 +72,8 @@ struct head_operation {
   }
   std::size_t weight_bytes() const { return kernel->data.size(); }
   memory_range first_read(const run_context& run) const {
-    const std::size_t panel = std::min(kernel->panels * run.thread / run.threads, kernel->panels - 1);
-    return {reinterpret_cast<const std::byte*>(kernel->panel<T>(panel)), kernel->panel_size * sizeof(T)};
+    return {reinterpret_cast<const std::byte*>(kernel->panel<T>(run.first_item(kernel->panels))),
+            kernel->panel_size * sizeof(T)};
   }
 
   void run(const run_context& run) const noexcept {

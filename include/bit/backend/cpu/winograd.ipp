@@ -103,26 +103,25 @@ template <class T>
 memory_range winograd_operation<T>::first_read(const run_context& run) const {
   const std::size_t parts = parts_for(run.threads), items = groups() * parts;
   if (items == 0) return {};
-  const std::size_t item = std::min(items * run.thread / run.threads, items - 1);
-  return first_product(run, cut(in_.kernel.panels, parts, item % parts));
+  return first_product(run, cut(in_.kernel.panels, parts, run.first_item(items) % parts));
 }
 
 template <class T>
 void winograd_operation<T>::run(const run_context& run) const noexcept {
   const std::size_t panels = in_.kernel.panels, pieces = groups(), parts = parts_for(run.threads);
   const buffers b = divide(run.scratch);
-  const std::size_t items = pieces * parts, own_end = run.own_end(items);
+  const std::size_t items = pieces * parts;
   std::size_t transformed = pieces;  // the group in scratch; pieces: none
   run.work(items, [&](std::size_t item) {
-    const std::size_t group = item / parts, part = item % parts;
+    const std::size_t group = item / parts, part = item % parts, following = run.following(items, item);
     if (group != transformed) transform_input(run, b, group);
     transformed = group;
     const std::size_t begin = cut(panels, parts, part), end = cut(panels, parts, part + 1);
     for (std::size_t panel = begin; panel < end; ++panel)
       multiply(run, b, group, panel,
-               panel + 1 < end      ? first_product(run, panel + 1)
-               : item + 1 < own_end ? first_product(run, begin)
-                                    : run.next);
+               panel + 1 < end     ? first_product(run, panel + 1)
+               : following < items ? first_product(run, cut(panels, parts, following % parts))
+                                   : run.next);
   });
 }
 
