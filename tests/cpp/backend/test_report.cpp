@@ -3,8 +3,11 @@
 #include <bit/backend/cpu/peak.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
+#include <chrono>
 #include <cmath>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "random_data.hpp"
 
@@ -18,6 +21,20 @@ bit::program program_of(const bit::network& net, const bit::dims4& images) {
 }
 
 }  // namespace
+
+TEST_CASE("a step ends when the first thread says so: one that comes late changes no time") {
+  std::vector<double> seconds(3, -1.0);
+  bit::detail::step_timer timer(seconds);
+  timer.finished(0);
+  timer.finished(1);
+  const std::vector<double> before = seconds;
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  timer.finished(0);
+  timer.finished(1);
+  CHECK(seconds == before);
+  timer.finished(2);
+  CHECK(seconds[2] >= 0.005);
+}
 
 TEST_CASE_TEMPLATE("a report has the summary's rows and sums", Backend, bit::cpu<float>, bit::reference<double>) {
   const auto model = bit::resnet_v2<Backend>(small, 1).freeze({.algorithm = bit::algorithm::direct});

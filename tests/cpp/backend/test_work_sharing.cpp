@@ -1,6 +1,7 @@
 // The work queue: nothing is lost, done twice or read too early. What threads share here is plain memory on purpose: the
 // thread sanitizer reports every access that the queue fails to order.
 #include <doctest/doctest.h>
+#include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/work_queue.hpp>
 #include <numeric>
 #include <thread>
@@ -51,6 +52,38 @@ TEST_CASE("a thread takes its own share from the front, then the others' from th
   std::vector<std::size_t> order;
   CHECK(queue.work(1, 9, 1, 2, [&](std::size_t item) { order.push_back(item); }) == 9);
   CHECK(order == std::vector<std::size_t>{4, 5, 6, 7, 8, 3, 2, 1, 0});
+}
+
+TEST_CASE("steps go through a thread's items forwards and backwards, and what follows is known beforehand") {
+  for (const std::size_t threads : {1u, 2u, 3u})
+    for (const std::size_t items : {1u, 2u, 9u})
+      for (const std::size_t step : {1u, 2u})
+        for (std::size_t t = 0; t < threads; ++t) {
+          CAPTURE(threads);
+          CAPTURE(items);
+          CAPTURE(step);
+          CAPTURE(t);
+          std::vector<work_slot> slots(threads);
+          work_queue queue(slots);
+          for (std::size_t before = 1; before < step; ++before) queue.work(before, 0, 0, threads, [](std::size_t) {});
+          bit::detail::run_context run{};
+          run.thread = t;
+          run.threads = threads;
+          run.queue = &queue;
+          run.step = step;
+          std::vector<std::size_t> order;
+          run.work(items, [&](std::size_t item) { order.push_back(item); });
+          // This thread alone: first its own range, then, the other way round, those of threads that have not come.
+          const std::size_t place = run.backwards() ? threads - 1 - t : t;
+          const std::size_t own = items * (place + 1) / threads - items * place / threads;
+          REQUIRE(order.size() == items);
+          CHECK(run.backwards() == (step == 2));
+          if (own == 0) continue;
+          CHECK(order.front() == run.first_item(items));
+          for (std::size_t i = 0; i < own; ++i)
+            CHECK(run.following(items, order[i]) == (i + 1 < own ? order[i + 1] : items));
+          for (std::size_t i = 1; i < own; ++i) CHECK((order[i] < order[i - 1]) == run.backwards());
+        }
 }
 
 TEST_CASE("a thread that never comes is not waited for, and finds nothing to do when it does") {
