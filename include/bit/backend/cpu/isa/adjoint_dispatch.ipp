@@ -98,7 +98,7 @@ const pair_adjoint_kernels& pair_adjoint_kernels_of(instruction_set isa) {
     case instruction_set::avx512:
       return avx512::pair_adjoint<T>;
     case instruction_set::avx512_bf16:
-    case instruction_set::avx512_bf16_float:  // both sides are pairs: widening them costs what the instruction loses
+    case instruction_set::avx512_bf16_float:  // pairs of images are made for the instruction
       return avx512_bf16::pair_adjoint<T>;
 #elif defined(__aarch64__)
     case instruction_set::neon:

@@ -43,7 +43,7 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
         __builtin_prefetch(s->ahead.from + i * s->ahead.stride + 64 * j, 0, 2);
       const packed* a = reinterpret_cast<const packed*>(s->a) + i * s->a_stride;
       // Two multiply-adds per sum and iteration: with one, the counting costs Intel's cores 1.5 cycles (12 rows:
-      // 163 instead of 183 GFLOP/s, Emerald Rapids; Zen 5 makes no difference).
+      // 163 instead of 183 GFLOP/s, Emerald Rapids; Zen 5 reached its peak without).
       constexpr int unrolled = multiply::parts == 1 ? 2 : 1;
       for (int k = 0; k < multiply::steps; k += unrolled) {
 #pragma GCC unroll 2
