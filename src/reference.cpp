@@ -1,9 +1,11 @@
-// Compiled mode: the reference policy in single and double precision.
+// Compiled mode: the reference policy in single and double precision, inference and training.
 #include <bit/reference.hpp>
 
 namespace bit::inline v0 {
 
 template class frozen_resnet_v2<reference<float>>;
 template class frozen_resnet_v2<reference<double>>;
+template class trainable_resnet_v2<reference<float>>;
+template class trainable_resnet_v2<reference<double>>;
 
 }  // namespace bit::inline v0

@@ -5,7 +5,6 @@
 #include <bit/backend/cpu/stem_adjoint.ipp>
 #include <bit/backend/cpu/training.ipp>
 #include <bit/backend/cpu/training_constants.ipp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/program/adjoint.ipp>
 
@@ -25,7 +24,5 @@ template class cpu_training_plan<bfloat16>;
 
 template class trainable_resnet_v2<cpu<float>>;
 template class trainable_resnet_v2<cpu<bfloat16>>;
-template class trainable_resnet_v2<reference<float>>;
-template class trainable_resnet_v2<reference<double>>;
 
 }  // namespace bit::inline v0

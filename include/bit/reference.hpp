@@ -2,11 +2,15 @@
 #pragma once
 
 #include <bit/backend/reference.hpp>
+#include <bit/backend/reference/training.hpp>
+#include <bit/model/trainable.hpp>
 #include <bit/resnet.hpp>
 
 #if !BIT_HEADER_ONLY
 namespace bit::inline v0 {
 extern template class frozen_resnet_v2<reference<float>>;
 extern template class frozen_resnet_v2<reference<double>>;
+extern template class trainable_resnet_v2<reference<float>>;
+extern template class trainable_resnet_v2<reference<double>>;
 }  // namespace bit::inline v0
 #endif

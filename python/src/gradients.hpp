@@ -3,9 +3,8 @@
 
 #include <pybind11/numpy.h>
 
-#include <bit/backend/cpu/training.hpp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
+#include <bit/reference.hpp>
 #include <bit/train/loss.hpp>
 
 /// A copy of `net` whose gradients are those of one batch, and the loss. Runs without the GIL.

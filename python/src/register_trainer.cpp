@@ -7,10 +7,9 @@
 #endif
 
 #include <algorithm>
-#include <bit/backend/cpu/training.hpp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/io/checkpoint.hpp>
 #include <bit/model/trainable.hpp>
+#include <bit/reference.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/loss.hpp>
 #include <bit/train/memory.hpp>

@@ -1,6 +1,7 @@
 // A network whose parameters may change: values and gradients in memory, forward, loss and backward for a batch.
 #pragma once
 
+#include <bit/backend/cpu/training.hpp>
 #include <bit/backend/loss_function.hpp>
 #include <bit/backend/training.hpp>
 #include <bit/detail/aligned_buffer.hpp>
@@ -109,6 +110,11 @@ class trainable_resnet_v2 {
   std::size_t memory_bytes_ = 0;
   std::vector<T> logits_, dlogits_;
 };
+
+#if !BIT_HEADER_ONLY
+extern template class trainable_resnet_v2<cpu<float>>;
+extern template class trainable_resnet_v2<cpu<bfloat16>>;
+#endif
 
 }  // namespace bit::inline v0
 

@@ -5,16 +5,7 @@
 #include <variant>
 #include <vector>
 
-#include <bit/backend/cpu/training.hpp>
-#include <bit/config.hpp>
 #include <bit/model/trainable.hpp>
-
-#if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
-extern template class trainable_resnet_v2<cpu<float>>;
-extern template class trainable_resnet_v2<cpu<bfloat16>>;
-}  // namespace bit::inline v0
-#endif
 
 namespace bit::inline v0::train {
 

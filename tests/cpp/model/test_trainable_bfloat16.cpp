@@ -2,8 +2,6 @@
 // a per cent of the ReLUs, which alone is an error of ten per cent and more in deep layers' gradients, in any
 // implementation; so these networks keep every pre-activation away from zero, half of the channels open, half closed.
 #include <doctest/doctest.h>
-#include <bit/backend/cpu/training.hpp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/reference.hpp>
 

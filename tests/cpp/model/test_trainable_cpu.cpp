@@ -1,7 +1,5 @@
 // trainable_resnet_v2<cpu<float>> on every instruction set against reference<double>, on small awkward networks.
 #include <doctest/doctest.h>
-#include <bit/backend/cpu/training.hpp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/reference.hpp>
 

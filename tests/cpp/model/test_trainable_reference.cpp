@@ -1,6 +1,5 @@
 // trainable_resnet_v2<reference<double>> against central differences of its own loss, on small awkward networks.
 #include <doctest/doctest.h>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/reference.hpp>
 #include <numeric>

@@ -1,7 +1,5 @@
 // Recomputation and frozen parameters: fewer bytes, fewer steps, the same gradients to the bit.
 #include <doctest/doctest.h>
-#include <bit/backend/cpu/training.hpp>
-#include <bit/backend/reference/training.hpp>
 #include <bit/model/random.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/reference.hpp>

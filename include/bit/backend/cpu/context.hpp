@@ -158,25 +158,39 @@ struct work_range {
 /// Cuts `total` into `parts` nearly equal pieces; begin of piece i.
 constexpr std::size_t cut(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }
 
-/// Hands out the cache lines of `range` piece by piece: `calls` tiles of `blocks` blocks of k each ask for all of them.
+/// Cache lines of a map that is packed next: `lines` of each of its blocks of channels, `stride` bytes apart.
+struct plane_lines {
+  const std::byte* from = nullptr;
+  std::size_t stride = 0, lines = 0;
+
+  /// Lines begin to end of block `first` and those after it.
+  prefetch_stream stream(std::size_t first, std::size_t begin, std::size_t end) const {
+    if (begin == end) return {};
+    const std::size_t step = ((end - begin) * 64 + pixel_asks - 1) / pixel_asks;
+    return {from + first * stride + begin * 64, step, stride - pixel_asks * step};
+  }
+};
+
+/// Hands out the bytes of `range` in equal shares to `calls` tiles of `blocks` blocks of k each.
 class prefetcher {
  public:
   prefetcher(memory_range range, std::size_t calls, std::size_t blocks)
-      : at_(range.begin), left_((range.bytes + 63) / 64), blocks_(blocks), lines_(1) {
-    if (calls > 0 && blocks > 0) lines_ = std::max<std::size_t>((left_ + calls * blocks - 1) / (calls * blocks), 1);
+      : at_(range.begin), left_(range.bytes), blocks_(blocks) {
+    // At least a line for each block of k.
+    if (calls > 0) share_ = std::max((range.bytes + calls - 1) / calls, 64 * blocks);
   }
-  /// For the next tile; without lines when all have been asked for.
-  prefetch_stream next() {
+  /// For the next tile, which asks `asks` times in a block; nothing when all has been asked for.
+  prefetch_stream next(std::size_t asks) {
     if (left_ == 0) return {};
-    const prefetch_stream stream{at_, lines_};
-    at_ += blocks_ * lines_ * 64;
-    left_ -= std::min(left_, blocks_ * lines_);
+    const prefetch_stream stream{at_, (share_ + blocks_ * asks - 1) / (blocks_ * asks)};
+    at_ += share_;
+    left_ -= std::min(left_, share_);
     return stream;
   }
 
  private:
   const std::byte* at_;
-  std::size_t left_, blocks_, lines_;
+  std::size_t left_, blocks_, share_ = 0;
 };
 
 }  // namespace detail

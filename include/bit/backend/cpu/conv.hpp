@@ -122,7 +122,7 @@ class conv_operation {
   void multiply(const run_context& run, const item& what, const places& at, const upcoming& next) const;
   void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, const stretches& sum,
                       prefetcher& panel, const upcoming& next) const;
-  static plane_lines share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
+  static prefetch_stream share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
   stretches stretches_of(const run_context& run, std::size_t panel, std::size_t slice) const;
   memory_range panel_memory(const run_context& run, std::size_t panel) const;
 

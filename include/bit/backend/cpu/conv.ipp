@@ -222,13 +222,12 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_
   return found;
 }
 
-/// The lines that stretch `part` of tile `call` of all `calls` over a chunk asks for; of a k x k kernel's taps the first.
+/// What stretch `part` of tile `call` of all `calls` over a chunk asks for; of a k x k kernel's taps the first.
 template <class T>
-plane_lines conv_operation<T>::share_of(const plane_lines& all, const stretch& part, std::size_t call,
-                                        std::size_t calls) {
+prefetch_stream conv_operation<T>::share_of(const plane_lines& all, const stretch& part, std::size_t call,
+                                            std::size_t calls) {
   if (part.tap > 0) return {};
-  const std::size_t begin = cut(all.lines, calls, call), end = cut(all.lines, calls, call + 1);
-  return {all.from + part.first_block * all.stride + begin * 64, all.stride, end - begin};
+  return all.stream(part.first_block, cut(all.lines, calls, call), cut(all.lines, calls, call + 1));
 }
 
 template <class T>
@@ -266,7 +265,7 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;
       out.y = y_.at<T>(run, in.image) + to;
       out.residual = in.slice > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
-      out.ahead = panel.next();
+      out.ahead = panel.next(weight_asks(size, kernels_->tile_rows));
       kernels_->tile[size - 1](segments.data(), sum.count, out);
     }
 }

@@ -170,7 +170,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
       out.y = b.products + product * product_stride_ + begin * block;
       out.y_stride = size * block;
       out.blocks = blocks;
-      out.ahead = ahead.next();
+      out.ahead = ahead.next(weight_asks(rows, kernels_->tile_rows));
       if (m_ == 4 && std::is_same_v<T, float>) out.blocks_per_sum = accurate_blocks_per_sum;
       kernels_->product[rows - 1](&s, 1, out);
     }

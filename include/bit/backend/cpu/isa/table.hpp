@@ -14,30 +14,32 @@ namespace bit::inline v0::detail {
 /// Channels of a block.
 inline constexpr std::size_t block = 16;
 
-/// Cache lines of a map that is packed next: `lines` of each of its blocks of channels, `stride` bytes apart.
-struct plane_lines {
-  const std::byte* from = nullptr;
-  std::size_t stride = 0, lines = 0;
+/// Cache lines that a tile asks for on its way, so that what comes next is in L2 when it is needed: without it a batch of
+/// 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time. In each block of 16 k it asks so many times
+/// as weight_asks or pixel_asks says, `step` bytes further every time (less than a line: again for the same one), and goes
+/// on by `jump` bytes after the block.
+struct prefetch_stream {
+  const std::byte* from = nullptr;  ///< null: ask for nothing
+  std::size_t step = 0, jump = 0;
 };
+inline constexpr std::size_t pixel_asks = 8;
+/// A tile of few rows may be the only one that a panel meets, and then asks for all of the next one's lines.
+constexpr std::size_t weight_asks(std::size_t rows, std::size_t tile_rows) {
+  if (rows > tile_rows / 2 + 1) return 8;
+  return rows > tile_rows / 4 + 1 ? 16 : 32;
+}
 
 /// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Packed pixels are numbers of
 /// kernel_table::packed_bytes: row m of block i starts at number i·a_stride + m·16 of `a`. The weights are consecutive,
 /// [16·blocks][tile_columns] for float. For bfloat16 the k come in pairs, [8·blocks][tile_columns][2], as the
-/// instruction vdpbf16ps wants them. With block i the tile asks for the lines of block i of `ahead`.
+/// instruction vdpbf16ps wants them.
 template <class T>
 struct segment {
   const std::byte* a;
   std::size_t a_stride;
   std::size_t blocks;
   const T* b;
-  plane_lines ahead = {};
-};
-
-/// Cache lines that a tile asks for on its way, `lines` per block of 16 k, so that what comes next is in L2 when it is
-/// needed: without it a batch of 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time.
-struct prefetch_stream {
-  const std::byte* from = nullptr;
-  std::size_t lines = 0;
+  prefetch_stream ahead = {};  ///< pixels
 };
 
 /// Blocks of 16 k that a tile sums in one go before it adds them to a total. A float sum of n random terms loses about
@@ -54,7 +56,7 @@ struct tile_output {
   const T* residual;      ///< added, same strides as y, may be y; or null
   double* statistics;     ///< [block][2][16]: sum and sum of squares, added to; or null
   std::size_t blocks;     ///< blocks that exist (the weights' last panel may reach beyond)
-  prefetch_stream ahead;  ///< lines to ask for
+  prefetch_stream ahead;  ///< weights; without jumps: it goes on from segment to segment
   std::size_t blocks_per_sum = default_blocks_per_sum;
 };
 
