@@ -42,10 +42,11 @@ def build(folder: Path) -> Path:
     tracked = run("git", "-C", ROOT, "ls-files", "CMakeLists.txt", "cmake", "include", "src", "python").splitlines()
     if missing := sorted(set(tracked) - packed):
         raise SystemExit(f"{archive.name} lacks {missing}")
-    launcher = {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
-    # Warnings as in the development build, so that ccache knows the library's objects.
+    # Compiler, warnings and pybind11 of the development build, so that ccache knows its objects: 18 s instead of 174.
+    same = {"CXX": "c++"} if shutil.which("c++") else {}
+    same |= {"CMAKE_CXX_COMPILER_LAUNCHER": "ccache"} if shutil.which("ccache") else {}
     options = ["-C", f"build-dir={folder / 'objects'}", "-C", "cmake.define.BIT_WARNINGS_AS_ERRORS=ON"]
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", dist, *options, ROOT, **launcher)
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", dist, *options, ROOT, **same)
     wheel = next(dist.glob("*.whl"))
     print(f"{archive.name}: {archive.stat().st_size / 1e6:.2f} MB, {wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB")
     return wheel
