@@ -1,7 +1,6 @@
 // Compiled mode: the bodies of every function that is not a template, once, and the templates for the usual policies.
 #include <bit/backend/cpu/constants.ipp>
 #include <bit/backend/cpu/conv.ipp>
-#include <bit/backend/cpu/isa/dispatch.ipp>
 #include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/stem.ipp>
@@ -23,8 +22,6 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template const kernel_table<float>& kernels_of<float>(instruction_set);
-template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_set);
 template class cpu_constants<float>;
 template class cpu_constants<bfloat16>;
 template class stem_operation<float>;
