@@ -14,7 +14,9 @@ namespace detail {
 
 template const map_adjoint_kernels<float>& map_adjoint_kernels_of<float>(instruction_set);
 template const map_adjoint_kernels<bfloat16>& map_adjoint_kernels_of<bfloat16>(instruction_set);
-template const pair_adjoint_kernels& pair_adjoint_kernels_of<bfloat16>(instruction_set);
+template const pair_adjoint_kernels* pair_adjoint_kernels_of<bfloat16>(instruction_set);
+template class kernel_adjoint_operation<float>;
+template class kernel_adjoint_operation<bfloat16>;
 template class cpu_training_constants<float>;
 template class cpu_training_constants<bfloat16>;
 template class cpu_training_plan<float>;

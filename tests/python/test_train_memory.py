@@ -113,26 +113,37 @@ import pybit
 def peak():
     return next(1024 * int(l.split()[1]) for l in open("/proc/self/status") if l.startswith("VmHWM"))
 
-dtype, recompute = sys.argv[1:]
+dtype, recompute, train = sys.argv[1:]
 before = peak()
 model = pybit.create_model("R50x1", 100, dtype=dtype)
-trainer = pybit.Trainer(model, momentum=0.9, recompute=recompute)
+trainer = pybit.Trainer(model, momentum=0.9, recompute=recompute, train=[train])
 for _ in range(2):
     trainer.step(np.zeros((8, 3, 128, 128), np.float32), np.arange(8), 1e-7, threads=2)
 print(peak() - before)
 """
 
 
-@pytest.mark.parametrize(("dtype", "recompute"), [("float32", "none"), ("float32", "units"), ("bfloat16", "none")])
-def test_a_step_takes_the_memory_that_was_planned(dtype: str, recompute: str) -> None:
-    """Within 10 %, as docs/finetuning.md says; measured 3 to 6 % above the plan, which counts no Python objects."""
+@pytest.mark.parametrize(
+    ("dtype", "recompute", "train"),
+    [
+        ("float32", "none", "*"),
+        ("float32", "units", "*"),
+        ("bfloat16", "none", "*"),
+        ("float32", "none", "resnet/head/*"),
+        ("bfloat16", "none", "resnet/head/*"),
+    ],
+)
+def test_a_step_takes_the_memory_that_was_planned(dtype: str, recompute: str, train: str) -> None:
+    """Within 10 %, as docs/finetuning.md says; measured 0.4 % above the plan to 0.8 % below it."""
     if not Path("/proc/self/status").exists():
         pytest.skip("needs Linux's /proc to measure")
     plan = create_model("R50x1", 100, dtype=dtype).memory_plan(
-        128, 8, training=True, recompute=recompute, optimiser="sgd", threads=2
+        128, 8, training=True, recompute=recompute, optimiser="sgd", threads=2, train=[train]
     )
-    done = subprocess.run([sys.executable, "-c", PEAK, dtype, recompute], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", PEAK, dtype, recompute, train]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     measured = int(done.stdout)
     assert 0.9 * measured < plan.total < 1.1 * measured
-    # A copy of all weights more, 95 MB, would be seen: so was the model's own network, kept during the step.
+    # A copy of all weights more, 95 MB, would be seen: so was the model's own network, kept during the step, and the
+    # gradients of what does not learn.
     assert plan.total + plan.rows["values"] > 1.1 * measured

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/detail/aligned_buffer.hpp>
+#include <cstring>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -38,6 +39,10 @@ BIT_FUNC void* allocate_pages(std::size_t bytes) {
   return bytes < huge_page ? ::operator new(bytes, cache_line) : map_pages(bytes);
 }
 
+BIT_FUNC void* allocate_zeros(std::size_t bytes) {
+  return bytes < huge_page ? std::memset(allocate_pages(bytes), 0, bytes) : map_pages(bytes);
+}
+
 BIT_FUNC void free_pages(void* memory, std::size_t bytes) noexcept {
   if (bytes < huge_page)
     ::operator delete(memory, cache_line);
@@ -46,6 +51,8 @@ BIT_FUNC void free_pages(void* memory, std::size_t bytes) noexcept {
 }
 #else
 BIT_FUNC void* allocate_pages(std::size_t bytes) { return ::operator new(bytes, cache_line); }
+
+BIT_FUNC void* allocate_zeros(std::size_t bytes) { return std::memset(allocate_pages(bytes), 0, bytes); }
 
 BIT_FUNC void free_pages(void* memory, std::size_t /*bytes*/) noexcept { ::operator delete(memory, cache_line); }
 #endif

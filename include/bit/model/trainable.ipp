@@ -71,7 +71,9 @@ void trainable_resnet_v2<Backend>::place_gradients() {
   std::size_t total = 0;
   for (const auto& p : parameters_) total += options_.frozen.contains(p.name) ? 0 : padded(p.value.size());
   gradients_ = {};  // before the new ones, not beside them
-  gradients_ = detail::aligned_buffer<T>(total);
+  // A model is made before it is told what learns. Until the first step its gradients take no memory: written, they were
+  // 95 MB of R50x1 more than a step that trains the head, in either number format.
+  gradients_ = detail::aligned_buffer<T>::zeros(total);
   T* next = gradients_.data();
   for (auto& p : parameters_) {
     p.gradient = {};
@@ -79,7 +81,6 @@ void trainable_resnet_v2<Backend>::place_gradients() {
     p.gradient = {next, p.value.size()};
     next += padded(p.value.size());
   }
-  zero_gradients();
 }
 
 template <trainable_backend Backend>

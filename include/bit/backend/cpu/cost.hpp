@@ -33,8 +33,8 @@ double predicted_seconds(const conv_size& size, kernel_form form, const kernel_t
 template <class T>
 kernel_form choose_form(const conv_size& size, algorithm wanted, const kernel_table<T>& kernels);
 
-/// The fastest form up to `largest` where it is made anew for every use, which takes the time to write it; never tiles of
-/// 4x4 in bfloat16.
+/// The fastest form up to `largest` where it is made anew for every use, which takes the time to write it. In bfloat16
+/// tiles of 4x4 only where pixels are packed as floats, and of kernels that stay small in them.
 template <class T>
 kernel_form choose_fresh_form(const conv_size& size, kernel_form largest, const kernel_table<T>& kernels);
 

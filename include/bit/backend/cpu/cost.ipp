@@ -13,6 +13,9 @@ inline constexpr double memory_bandwidth = 38e9;
 /// Bytes per second at which transforms write V and read the products, both cores together: 55e9 to 99e9 measured.
 inline constexpr double transform_bandwidth = 70e9;
 inline constexpr double cores = 2;
+/// Bytes of a bfloat16 kernel in tiles of 4x4 that is made for one use. Beyond them (512 channels: 19 MB in an arena of
+/// 128) two layers of R50x1 would gain 3 of its 510 ms.
+inline constexpr std::size_t largest_fresh_kernel = std::size_t{8} << 20;
 
 template <class T>
 double predicted_seconds(const conv_size& size, kernel_form form, const kernel_table<T>& kernels) {
@@ -45,7 +48,8 @@ kernel_form choose_form(const conv_size& size, algorithm wanted, const kernel_ta
 
 template <class T>
 kernel_form choose_fresh_form(const conv_size& size, kernel_form largest, const kernel_table<T>& kernels) {
-  if (!std::is_same_v<T, float>) largest = std::min(largest, kernel_form::winograd_2x2);
+  const bool too_large = !std::is_same_v<T, float> && 36 * size.cin * size.cout * sizeof(T) > largest_fresh_kernel;
+  if (kernels.packed_bytes < sizeof(float) || too_large) largest = std::min(largest, kernel_form::winograd_2x2);
   const double weights = static_cast<double>(size.cin * size.cout) * sizeof(T);
   const auto seconds = [&](kernel_form form) {
     const double products = form == kernel_form::direct ? 9 : form == kernel_form::winograd_2x2 ? 16 : 36;

@@ -3,6 +3,7 @@
 
 #include <bit/backend/cpu/kernel_adjoint.hpp>
 #include <bit/backend/cpu/pack.ipp>
+#include <concepts>
 
 namespace bit::inline v0::detail {
 
@@ -12,62 +13,84 @@ inline constexpr std::size_t contracted_pixels = 256;
 /// Items that a kernel's gradient is cut into, if it has that many blocks and panels.
 inline constexpr std::size_t wanted_items = 16;
 
-BIT_FUNC kernel_adjoint_operation::kernel_adjoint_operation(const kernel_table<float>& kernels,
-                                                            const adjoint_kernels& adjoints, std::size_t images,
-                                                            conv_input in, map_place dy, kernel_gradient_place gradient)
-    : kernels_(&kernels), adjoints_(&adjoints), images_(images), in_(in), dy_(dy), gradient_(gradient) {
+BIT_FUNC kernel_gradient_items::kernel_gradient_items(std::size_t blocks, std::size_t panels, std::size_t packed_blocks)
+    : blocks_(blocks), panels_(panels) {
+  const std::size_t wanted = std::min(wanted_items, blocks * panels);
+  std::size_t least = SIZE_MAX;
+  for (std::size_t groups = 1; groups <= std::min(blocks, wanted); ++groups) {
+    const std::size_t others = std::min((wanted + groups - 1) / groups, panels);
+    const std::size_t packed = others * blocks + groups * panels * packed_blocks;
+    if (groups * others < wanted || packed >= least) continue;
+    least = packed;
+    block_groups_ = groups;
+    panel_groups_ = others;
+  }
+}
+
+template <class T>
+kernel_adjoint_operation<T>::kernel_adjoint_operation(const kernel_table<T>& kernels, const adjoint_kernels& adjoints,
+                                                      std::size_t images, conv_input in, map_place dy,
+                                                      kernel_gradient_place gradient)
+    : kernels_(&kernels),
+      adjoints_(&adjoints),
+      images_(images),
+      in_(in),
+      dy_(dy),
+      gradient_(gradient),
+      items_(in.x.blocks, gradient.panels(), std::same_as<T, float> ? 0 : adjoints.tile_columns / block) {
   const auto& w = in.window;
   const std::size_t rows = std::clamp<std::size_t>(contracted_pixels / dy.width, 1, dy.height);
   row_chunks_ = (dy.height + rows - 1) / rows;
   const std::size_t together = row_chunks_ > 1 ? 1 : std::max<std::size_t>(contracted_pixels / dy.pixels(), 1);
   image_chunks_ = (images + together - 1) / together;
-  block_groups_ = std::min(in.x.blocks, wanted_items);
-  panel_groups_ = std::min((wanted_items + block_groups_ - 1) / block_groups_, gradient.panels());
 
   // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
   phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
   row_size_ = (w.size == 1 ? 1 : w.stride) * phase_columns_ * block;
   image_stride_ = row_size_ * (w.size == 1 ? rows : (rows - 1) * w.stride + w.reach());
-  block_stride_ = image_stride_ * std::min(together, std::max<std::size_t>(images, 1));
+  const std::size_t most_images = std::min(together, std::max<std::size_t>(images, 1));
+  block_stride_ = image_stride_ * most_images;
   scale_size_ = in.x.blocks * block;
+  dy_image_stride_ = rows * dy.width * block;
+  dy_block_stride_ = dy_image_stride_ * most_images;
 }
 
-BIT_FUNC std::size_t kernel_adjoint_operation::scratch_bytes() const {
-  const std::size_t blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
-  return (2 * scale_size_ + blocks * block_stride_) * sizeof(float);
+template <class T>
+std::size_t kernel_adjoint_operation<T>::scratch_bytes() const {
+  const std::size_t dy_size = std::same_as<T, float> ? 0 : panel_blocks() * dy_block_stride_;
+  return (2 * scale_size_ + items_.most_blocks() * block_stride_ + dy_size) * sizeof(float);
 }
 
-BIT_FUNC kernel_adjoint_operation::chunk kernel_adjoint_operation::chunk_at(std::size_t i) const {
+template <class T>
+typename kernel_adjoint_operation<T>::chunk kernel_adjoint_operation<T>::chunk_at(std::size_t i) const {
   const std::size_t image = i / row_chunks_, row = i % row_chunks_;
   return {{cut(images_, image_chunks_, image), cut(images_, image_chunks_, image + 1)},
           {cut(dy_.height, row_chunks_, row), cut(dy_.height, row_chunks_, row + 1)}};
 }
 
-BIT_FUNC void kernel_adjoint_operation::run(const training_context& run) const noexcept {
-  run.work(block_groups_ * panel_groups_, [&](std::size_t item) {
-    const std::size_t group = item / panel_groups_, part = item % panel_groups_;
-    const work_range blocks{cut(in_.x.blocks, block_groups_, group), cut(in_.x.blocks, block_groups_, group + 1)};
-    const work_range panels{cut(gradient_.panels(), panel_groups_, part),
-                            cut(gradient_.panels(), panel_groups_, part + 1)};
+template <class T>
+void kernel_adjoint_operation<T>::run(const training_context& run) const noexcept {
+  run.work(items_.count(), [&](std::size_t item) {
+    const work_range blocks = items_.blocks(item), panels = items_.panels(item);
     for (std::size_t i = 0; i < chunks(); ++i) {
       const chunk c = chunk_at(i);
       pack(run, c, blocks);
-      multiply(run, c, blocks, panels, i > 0);
+      for (std::size_t panel = panels.begin; panel < panels.end; ++panel) multiply(run, c, blocks, panel, i > 0);
     }
   });
 }
 
-BIT_FUNC void kernel_adjoint_operation::pack(const training_context& run, const chunk& c, work_range blocks) const {
+template <class T>
+void kernel_adjoint_operation<T>::pack(const training_context& run, const chunk& c, work_range blocks) const {
   float *scale = reinterpret_cast<float*>(run.scratch), *shift = scale + scale_size_;
-  float* packed = shift + scale_size_;
   const auto& w = in_.window;
   const map_place& x = in_.x;
-  const pixel_reader<float, float> read(*kernels_, false);
+  const pixel_reader<float, T> read(*kernels_, false);
   for (std::size_t n = c.images.begin; n < c.images.end; ++n) {
     in_.norm.fold(run, n, scale, shift, blocks.begin * block, blocks.end * block);
     for (std::size_t b = blocks.begin; b < blocks.end; ++b) {
-      const float* plane = x.at<float>(run, n) + b * x.pixels() * block;
-      float* out = packed + (b - blocks.begin) * block_stride_ + (n - c.images.begin) * image_stride_;
+      const T* plane = x.at<T>(run, n) + b * x.pixels() * block;
+      float* out = packed_x(run) + (b - blocks.begin) * block_stride_ + (n - c.images.begin) * image_stride_;
       const float *s = scale + b * block, *t = shift + b * block;
       if (w.size == 1) {
         for (std::size_t r = c.rows.begin; r < c.rows.end; ++r, out += row_size_)
@@ -84,17 +107,43 @@ BIT_FUNC void kernel_adjoint_operation::pack(const training_context& run, const 
   }
 }
 
-BIT_FUNC void kernel_adjoint_operation::multiply(const training_context& run, const chunk& c, work_range blocks,
-                                                 work_range panels, bool add) const {
-  const float* packed = reinterpret_cast<const float*>(run.scratch) + 2 * scale_size_;
+/// Floats are read where they lie, others widened behind the packed pixels of x.
+template <class T>
+typename kernel_adjoint_operation<T>::dy_panel kernel_adjoint_operation<T>::read_dy(const training_context& run,
+                                                                                    const chunk& c,
+                                                                                    std::size_t panel) const {
+  const std::size_t first = panel * panel_blocks(), end = std::min(first + panel_blocks(), dy_.blocks);
+  const auto from = [&](std::size_t b, std::size_t n) {
+    return dy_.at<T>(run, n) + (b * dy_.pixels() + c.rows.begin * dy_.width) * block;
+  };
+  dy_panel dy;
+  if constexpr (std::same_as<T, float>) {
+    dy = {from(first, c.images.begin), dy_.pixels() * block, dy_.image_size()};
+  } else {
+    float* to = packed_x(run) + items_.most_blocks() * block_stride_;
+    dy = {to, dy_block_stride_, dy_image_stride_};
+    for (std::size_t b = first; b < end; ++b)
+      for (std::size_t n = c.images.begin; n < c.images.end; ++n)
+        kernels_->widen(to + (b - first) * dy_block_stride_ + (n - c.images.begin) * dy_image_stride_, from(b, n),
+                        (c.rows.end - c.rows.begin) * dy_.width, 1);
+  }
+  if (end - first < panel_blocks()) dy.block_stride = 0;  // columns beyond the last are not looked at
+  return dy;
+}
+
+template <class T>
+void kernel_adjoint_operation<T>::multiply(const training_context& run, const chunk& c, work_range blocks,
+                                           std::size_t panel, bool add) const {
   const auto& w = in_.window;
-  const std::size_t panel_blocks = adjoints_->tile_columns / block;
+  const dy_panel dy = read_dy(run, c, panel);
   outer_product p{};
   p.a_pixel = block;
   p.a_row = w.size == 1 ? row_size_ : w.stride * row_size_;
   p.a_image = image_stride_;
+  p.b = dy.at;
+  p.b_block = dy.block_stride;
   p.b_row = dy_.width * block;
-  p.b_image = dy_.image_size();
+  p.b_image = dy.image_stride;
   p.columns = dy_.width;
   p.rows = c.rows.end - c.rows.begin;
   p.images = c.images.end - c.images.begin;
@@ -104,22 +153,17 @@ BIT_FUNC void kernel_adjoint_operation::multiply(const training_context& run, co
   }
   p.count = adjoints_->outer_rows;
   p.add = add;
-  for (std::size_t panel = panels.begin; panel < panels.end; ++panel) {
-    const std::size_t first = panel * panel_blocks;
-    p.b = dy_.at<float>(run, c.images.begin) + (first * dy_.pixels() + c.rows.begin * dy_.width) * block;
-    p.b_block = first + 1 < dy_.blocks ? dy_.pixels() * block : 0;  // columns beyond the last are not looked at
-    for (std::size_t b = blocks.begin; b < blocks.end; ++b)
-      for (std::size_t tap = 0; tap < w.size * w.size; ++tap) {
-        const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation;
-        const float* a = packed + (b - blocks.begin) * block_stride_ + ky * row_size_ +
-                         ((kx % w.stride) * phase_columns_ + kx / w.stride) * block;
-        for (std::size_t m = 0; m < block; m += adjoints_->outer_rows) {
-          p.a = a + m;
-          p.sum = gradient_.row(run, panel, tap, b * block + m);
-          adjoints_->outer(p);
-        }
+  for (std::size_t b = blocks.begin; b < blocks.end; ++b)
+    for (std::size_t tap = 0; tap < w.size * w.size; ++tap) {
+      const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation;
+      const float* a = packed_x(run) + (b - blocks.begin) * block_stride_ + ky * row_size_ +
+                       ((kx % w.stride) * phase_columns_ + kx / w.stride) * block;
+      for (std::size_t m = 0; m < block; m += adjoints_->outer_rows) {
+        p.a = a + m;
+        p.sum = gradient_.row(run, panel, tap, b * block + m);
+        adjoints_->outer(p);
       }
-  }
+    }
 }
 
 BIT_FUNC void standardise_adjoint_operation::run(const training_context& run) const noexcept {

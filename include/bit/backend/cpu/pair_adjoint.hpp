@@ -1,6 +1,6 @@
-// Gradient of a convolution's kernel in bfloat16, as kernel_adjoint.hpp computes it in float: what is summed goes in pairs,
-// the same pixel of two images, which both sides are packed into (isa/pair_adjoint_table.hpp). A last odd image is paired
-// with zeros.
+// Gradient of a convolution's kernel in bfloat16 where an instruction multiplies pairs faster than floats, otherwise as
+// kernel_adjoint.hpp computes it: what is summed goes in pairs, the same pixel of two images, which both sides are packed
+// into (isa/pair_adjoint_table.hpp). A last odd image is paired with zeros.
 #pragma once
 
 #include <bit/backend/cpu/kernel_adjoint.hpp>
@@ -34,7 +34,6 @@ class pair_kernel_adjoint_operation {
   std::size_t panel_blocks() const { return kernels_->tile_columns / block; }
   chunk chunk_at(std::size_t i) const;
   places divide(std::byte* scratch) const;
-  void cut_into_items();
   void pack_x(const training_context& run, const places& at, const chunk& c, work_range blocks) const;
   void pack_block(const training_context& run, const places& at, std::size_t pair, work_range rows, std::size_t b,
                   bfloat16* to) const;
@@ -48,7 +47,8 @@ class pair_kernel_adjoint_operation {
   conv_input in_;
   map_place dy_;
   kernel_gradient_place gradient_;
-  std::size_t pair_chunks_, row_chunks_, block_groups_ = 1, panel_groups_ = 1;
+  kernel_gradient_items items_;
+  std::size_t pair_chunks_, row_chunks_;
   std::size_t phase_columns_, row_pixels_;                 ///< of a packed row of x: of one phase, of all
   std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< numbers
 };

@@ -8,20 +8,23 @@ namespace bit::inline v0::detail {
 
 /// Pairs of pixels of a chunk: 8 KB of a block of x and 16 KB of a panel of dy, both in L1.
 inline constexpr std::size_t contracted_pairs = 128;
-/// Items that a kernel's gradient is cut into, if it has that many blocks and panels.
-inline constexpr std::size_t wanted_pair_items = 16;
 
 BIT_FUNC pair_kernel_adjoint_operation::pair_kernel_adjoint_operation(const kernel_table<bfloat16>& kernels,
                                                                       const pair_adjoint_kernels& adjoints,
                                                                       std::size_t images, conv_input in, map_place dy,
                                                                       kernel_gradient_place gradient)
-    : kernels_(&kernels), adjoints_(&adjoints), images_(images), in_(in), dy_(dy), gradient_(gradient) {
+    : kernels_(&kernels),
+      adjoints_(&adjoints),
+      images_(images),
+      in_(in),
+      dy_(dy),
+      gradient_(gradient),
+      items_(in.x.blocks, gradient.panels(), kernels.tile_columns / block) {
   const auto& w = in.window;
   const std::size_t rows = std::clamp<std::size_t>(contracted_pairs / dy.width, 1, dy.height);
   row_chunks_ = (dy.height + rows - 1) / rows;
   const std::size_t together = row_chunks_ > 1 ? 1 : std::max<std::size_t>(contracted_pairs / dy.pixels(), 1);
   pair_chunks_ = (pairs() + together - 1) / together;
-  cut_into_items();
 
   // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
   phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
@@ -31,31 +34,15 @@ BIT_FUNC pair_kernel_adjoint_operation::pair_kernel_adjoint_operation(const kern
   dy_pair_size_ = rows * dy.width * pair_block;
 }
 
-/// Every group of panels packs all blocks of x, and every group of blocks all panels of dy: the cut that packs least.
-BIT_FUNC void pair_kernel_adjoint_operation::cut_into_items() {
-  const std::size_t blocks = in_.x.blocks, panels = gradient_.panels();
-  const std::size_t wanted = std::min(wanted_pair_items, blocks * panels);
-  std::size_t least = SIZE_MAX;
-  for (std::size_t groups = 1; groups <= std::min(blocks, wanted); ++groups) {
-    const std::size_t others = std::min((wanted + groups - 1) / groups, panels);
-    const std::size_t packed = others * blocks + groups * panels * panel_blocks();
-    if (groups * others < wanted || packed >= least) continue;
-    least = packed;
-    block_groups_ = groups;
-    panel_groups_ = others;
-  }
-}
-
 BIT_FUNC std::size_t pair_kernel_adjoint_operation::scratch_bytes() const {
-  const std::size_t blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
   const std::size_t together = block_stride_ / pair_stride_;
   return 4 * in_.x.blocks * block * sizeof(float) +
-         (row_pixels_ * pair_block + blocks * block_stride_ + panel_blocks() * together * dy_pair_size_) *
+         (row_pixels_ * pair_block + items_.most_blocks() * block_stride_ + panel_blocks() * together * dy_pair_size_) *
              sizeof(bfloat16);
 }
 
 BIT_FUNC pair_kernel_adjoint_operation::places pair_kernel_adjoint_operation::divide(std::byte* scratch) const {
-  const std::size_t channels = in_.x.blocks * block, blocks = (in_.x.blocks + block_groups_ - 1) / block_groups_;
+  const std::size_t channels = in_.x.blocks * block;
   places at{};
   float* norms = reinterpret_cast<float*>(scratch);
   for (std::size_t i = 0; i < 2; ++i) {
@@ -63,7 +50,7 @@ BIT_FUNC pair_kernel_adjoint_operation::places pair_kernel_adjoint_operation::di
     at.shift[i] = at.scale[i] + channels;
   }
   at.a = reinterpret_cast<bfloat16*>(norms + 4 * channels);
-  at.b = at.a + blocks * block_stride_;
+  at.b = at.a + items_.most_blocks() * block_stride_;
   at.row[0] = at.b + panel_blocks() * (block_stride_ / pair_stride_) * dy_pair_size_;
   at.row[1] = at.row[0] + row_pixels_ * block;
   return at;
@@ -77,14 +64,12 @@ BIT_FUNC pair_kernel_adjoint_operation::chunk pair_kernel_adjoint_operation::chu
 
 BIT_FUNC void pair_kernel_adjoint_operation::run(const training_context& run) const noexcept {
   const places at = divide(run.scratch);
-  run.work(block_groups_ * panel_groups_, [&](std::size_t item) {
-    const std::size_t group = item / panel_groups_, part = item % panel_groups_;
-    const work_range blocks{cut(in_.x.blocks, block_groups_, group), cut(in_.x.blocks, block_groups_, group + 1)};
+  run.work(items_.count(), [&](std::size_t item) {
+    const work_range blocks = items_.blocks(item), panels = items_.panels(item);
     for (std::size_t i = 0; i < chunks(); ++i) {
       const chunk c = chunk_at(i);
       pack_x(run, at, c, blocks);
-      for (std::size_t panel = cut(gradient_.panels(), panel_groups_, part);
-           panel < cut(gradient_.panels(), panel_groups_, part + 1); ++panel) {
+      for (std::size_t panel = panels.begin; panel < panels.end; ++panel) {
         pack_dy(run, at, c, panel);
         multiply(run, at, c, blocks, panel, i > 0);
       }

@@ -40,14 +40,14 @@ class cpu_training_plan {
 
  private:
   friend struct cpu_training_builder<T>;
-  using kernel_gradient =
-      std::conditional_t<std::same_as<T, float>, kernel_adjoint_operation, pair_kernel_adjoint_operation>;
-  using operation =
+  template <class... More>
+  using any_of =
       std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>, mean_operation,
                    head_operation<float>, pack_operation<T>, spread_operation<T>, scatter_operation<T>,
-                   norm_adjoint_operation<T>, norm_parameters_operation, kernel_gradient, standardise_adjoint_operation,
-                   max_pool_adjoint_operation<T>, stem_kernel_adjoint_operation, image_adjoint_operation,
-                   head_adjoint_operation, mean_adjoint_operation<T>>;
+                   norm_adjoint_operation<T>, norm_parameters_operation, kernel_adjoint_operation<T>,
+                   standardise_adjoint_operation, max_pool_adjoint_operation<T>, stem_kernel_adjoint_operation,
+                   image_adjoint_operation, head_adjoint_operation, mean_adjoint_operation<T>, More...>;
+  using operation = std::conditional_t<std::same_as<T, float>, any_of<>, any_of<pair_kernel_adjoint_operation>>;
 
   bool run(std::span<const operation> operations, const training_context& context, const workspace& memory,
            const run_options& options) const;

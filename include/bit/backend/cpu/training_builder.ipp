@@ -208,20 +208,22 @@ struct cpu_training_builder {
                                        &constants.standardised(p[kernel])},
          touching({id}, {}));
   }
+  void emit_contraction(std::size_t count, const conv_input& in, const map_place& dy,
+                        const kernel_gradient_place& place, step_values values) {
+    if constexpr (!std::same_as<T, float>)
+      if (const pair_adjoint_kernels* pairs = pair_adjoint_kernels_of<T>(constants.isa()))
+        return emit(pair_kernel_adjoint_operation(constants.kernels(), *pairs, count, in, dy, place),
+                    std::move(values));
+    emit(kernel_adjoint_operation<T>(constants.kernels(), constants.adjoints(), count, in, dy, place),
+         std::move(values));
+  }
   void operator()(const kernel_adjoint_step& s) {
     const auto& shape = p[s.source.kernel].shape;
     const auto [id, place] =
         kernel_gradient({shape[0] * shape[1], shape[2], blocks_of(shape[2]) * block, shape[3], s.source.weight_eps});
     step_values values = values_of(s);
     values.writes.push_back(id);
-    if constexpr (std::same_as<T, float>)
-      emit(kernel_adjoint_operation(constants.kernels(), constants.adjoints(), images(s.dy), read(s.source), map(s.dy),
-                                    place),
-           std::move(values));
-    else
-      emit(pair_kernel_adjoint_operation(constants.kernels(), pair_adjoint_kernels_of<T>(constants.isa()), images(s.dy),
-                                         read(s.source), map(s.dy), place),
-           std::move(values));
+    emit_contraction(images(s.dy), read(s.source), map(s.dy), place, std::move(values));
     emit_standardise_adjoint(s.source.kernel, id, place);
   }
 

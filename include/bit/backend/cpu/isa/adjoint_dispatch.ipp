@@ -11,7 +11,6 @@
 
 namespace bit::inline v0::detail::scalar {
 #include <bit/backend/cpu/isa/adjoint.inl>
-#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::scalar
 
@@ -19,7 +18,6 @@ inline constexpr adjoint_kernels adjoint = adjoint_table();
 BIT_TARGET_BEGIN("avx2,fma")
 namespace bit::inline v0::detail::avx2 {
 #include <bit/backend/cpu/isa/adjoint.inl>
-#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::avx2
 BIT_TARGET_END
@@ -27,7 +25,6 @@ BIT_TARGET_END
 BIT_TARGET_BEGIN("avx512f,avx2,fma")
 namespace bit::inline v0::detail::avx512 {
 #include <bit/backend/cpu/isa/adjoint.inl>
-#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::avx512
 BIT_TARGET_END
@@ -41,7 +38,6 @@ BIT_TARGET_END
 #elif defined(__aarch64__)
 namespace bit::inline v0::detail::neon {
 #include <bit/backend/cpu/isa/adjoint.inl>
-#include <bit/backend/cpu/isa/pair_adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::neon
 #endif
@@ -90,23 +86,11 @@ const map_adjoint_kernels<T>& map_adjoint_kernels_of(instruction_set isa) {
 }
 
 template <class T>
-const pair_adjoint_kernels& pair_adjoint_kernels_of(instruction_set isa) {
-  switch (isa) {
+const pair_adjoint_kernels* pair_adjoint_kernels_of([[maybe_unused]] instruction_set isa) {
 #if defined(__x86_64__)
-    case instruction_set::avx2:
-      return avx2::pair_adjoint<T>;
-    case instruction_set::avx512:
-      return avx512::pair_adjoint<T>;
-    case instruction_set::avx512_bf16:
-    case instruction_set::avx512_bf16_float:  // pairs of images are made for the instruction
-      return avx512_bf16::pair_adjoint<T>;
-#elif defined(__aarch64__)
-    case instruction_set::neon:
-      return neon::pair_adjoint<T>;
+  if (isa == instruction_set::avx512_bf16) return &avx512_bf16::pair_adjoint<T>;
 #endif
-    default:
-      return scalar::pair_adjoint<T>;
-  }
+  return nullptr;
 }
 
 }  // namespace bit::inline v0::detail

@@ -1,8 +1,9 @@
-// Leaf kernels of a kernel's gradient in bfloat16. No include guard: see kernels.inl; adjoint.inl comes before.
+// Leaf kernels of a kernel's gradient by instructions that multiply pairs. No include guard: see kernels.inl;
+// bfloat16_native.inl and adjoint.inl come before.
 
 template <class T>
 inline void outer_of_pairs(const pair_product& p) {
-  using multiply = pair_multiply;
+  using multiply = product<T>;
   vec sum[outer_rows][tile_vectors];
 #pragma GCC unroll 8
   for (int m = 0; m < outer_rows; ++m)
@@ -17,8 +18,8 @@ inline void outer_of_pairs(const pair_product& p) {
         typename multiply::weights right[tile_vectors];
 #pragma GCC unroll 4
         for (int v = 0; v < tile_vectors; ++v)
-          right[v] = multiply::load_weights(b + static_cast<std::size_t>(v / block_vectors) * p.b_block +
-                                            v % block_vectors * lanes * 2);
+          right[v] = multiply::load_weights(
+              b + static_cast<std::size_t>(v / block_vectors) * p.b_block + v % block_vectors * lanes * 2, 0);
 #pragma GCC unroll 8
         for (int m = 0; m < outer_rows; ++m)
 #pragma GCC unroll 4

@@ -1,6 +1,6 @@
-// The leaf kernels of a kernel's gradient in bfloat16 for one instruction set; isa/pair_adjoint.inl is their one source.
-// The products take numbers in pairs that are summed, so pairs are made of what a contraction sums: the same pixel of two
-// images. Then all taps of a 3x3 kernel read the same pairs, and a pixel of a block is 16 pairs, a cache line.
+// The leaf kernels of a kernel's gradient for an instruction that multiplies pairs of bfloat16 and sums them, as
+// isa/pair_adjoint.inl makes them. Pairs are made of what a contraction sums: the same pixel of two images. Then all taps
+// of a 3x3 kernel read the same pairs, and a pixel of a block is 16 pairs, a cache line.
 #pragma once
 
 #include <bit/bfloat16.hpp>
