@@ -13,8 +13,8 @@ inline constexpr double memory_bandwidth = 38e9;
 /// Bytes per second at which transforms write V and read the products, both cores together: 55e9 to 99e9 measured.
 inline constexpr double transform_bandwidth = 70e9;
 inline constexpr double cores = 2;
-/// Bytes of a bfloat16 kernel in tiles of 4x4 that is made for one use. Beyond them (512 channels: 19 MB in an arena of
-/// 128) two layers of R50x1 would gain 3 of its 510 ms.
+/// Bytes of a bfloat16 kernel in tiles of 4x4 that is made for one use. Larger ones (512 channels: 19 MB) would be much of
+/// a small batch's arena.
 inline constexpr std::size_t largest_fresh_kernel = std::size_t{8} << 20;
 
 template <class T>
