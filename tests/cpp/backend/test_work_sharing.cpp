@@ -9,6 +9,7 @@
 
 namespace {
 
+using bit::detail::patience;
 using bit::detail::work_queue;
 using bit::detail::work_slot;
 
@@ -29,14 +30,15 @@ TEST_CASE("every item of every step is done once, and its result is seen by the 
   for (const int spins : {0, 20, 2000})
     for (const std::size_t threads : {1u, 2u, 3u, 5u}) {
       std::vector<work_slot> slots(threads);
-      work_queue queue(slots, spins);
+      work_queue queue(slots);
       std::vector<std::vector<int>> done;
       for (std::size_t s = 0; s < steps * rounds; ++s) done.emplace_back(step_items[s % steps], 0);
       std::vector<std::size_t> mine(threads, 0), unfinished(threads, 0);
       in_threads(threads, [&](std::size_t t) {
+        patience waits(spins);
         for (std::size_t s = 0; s < done.size(); ++s) {
           mine[t] += queue.work(s + 1, done[s].size(), t, threads, [&](std::size_t item) { ++done[s][item]; });
-          queue.wait(s + 1);
+          queue.wait(s + 1, waits);
           for (const int times : done[s]) unfinished[t] += times != 1;
         }
       });
@@ -88,12 +90,13 @@ TEST_CASE("steps go through a thread's items forwards and backwards, and what fo
 
 TEST_CASE("a thread that never comes is not waited for, and finds nothing to do when it does") {
   std::vector<work_slot> slots(3);
-  work_queue queue(slots, 0);
+  work_queue queue(slots);
   std::vector<std::size_t> mine(3, 0);
   const auto all_steps = [&](std::size_t t) {
+    patience waits(0);
     for (std::size_t s = 0; s < steps; ++s) {
       mine[t] += queue.work(s + 1, step_items[s], t, 3, [](std::size_t) {});
-      queue.wait(s + 1);
+      queue.wait(s + 1, waits);
     }
   };
   in_threads(2, all_steps);
@@ -105,7 +108,7 @@ TEST_CASE("a thread that never comes is not waited for, and finds nothing to do 
 TEST_CASE("a step lasts until its last item is done") {
   for (const int spins : {0, 2000}) {
     std::vector<work_slot> slots(2);
-    work_queue queue(slots, spins);
+    work_queue queue(slots);
     std::atomic<std::size_t> others{0};
     bool last_is_done = false, seen = false;
     in_threads(2, [&](std::size_t t) {
@@ -117,7 +120,8 @@ TEST_CASE("a step lasts until its last item is done") {
         while (others < 9) std::this_thread::yield();  // somebody else does all the rest
         last_is_done = true;
       });
-      queue.wait(1);
+      patience waits(spins);
+      queue.wait(1, waits);
       if (t == 1) seen = last_is_done;
     });
     CHECK(seen);
@@ -131,9 +135,10 @@ TEST_CASE("as many steps and items as the words have room for") {
   CHECK(queue.work(1, work_queue::max_items, 2, 3, [&](std::size_t item) { last = item, ++sum; }) == sum);
   CHECK(sum == work_queue::max_items);
   CHECK(last == work_queue::max_items / 3);  // 2, 0, 1 is the order of shares; the last ends at its first item
+  patience waits;
   for (std::size_t step = 2; step <= work_queue::max_steps; ++step) {
     queue.work(step, step % 3, 0, 3, [&](std::size_t) { --sum; });
-    queue.wait(step);
+    queue.wait(step, waits);
   }
   CHECK(sum == work_queue::max_items - 65534);
 }

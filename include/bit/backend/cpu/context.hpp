@@ -19,6 +19,20 @@ struct memory_range {
   std::size_t bytes = 0;
 };
 
+/// Weights that will be wanted soon: a panel of one kernel, or of two that are multiplied together.
+struct upcoming_weights {
+  memory_range first, second = {};
+
+  /// Bytes [total·begin / of, total·end / of) of both, one after the other.
+  upcoming_weights part(std::size_t begin, std::size_t end, std::size_t of) const {
+    const std::size_t total = first.bytes + second.bytes, from = total * begin / of, to = total * end / of;
+    const std::size_t in_first = std::min(from, first.bytes), of_first = std::min(to, first.bytes) - in_first;
+    return {{first.begin + in_first, of_first}, {second.begin + (from - in_first), to - from - of_first}};
+  }
+  /// What comes first; the second kernel's where nothing of the first is wanted.
+  memory_range begin() const { return first.bytes > 0 ? first : second; }
+};
+
 /// State of one run of a plan, the same for all threads but `scratch`, `thread` and `next`.
 struct run_context {
   std::byte* arena;
@@ -26,8 +40,8 @@ struct run_context {
   std::byte* scratch;  ///< this thread's own
   std::size_t thread, threads;
   work_queue* queue;
-  std::size_t step = 0;    ///< of the queue
-  memory_range next = {};  ///< what this thread will read first in the next operation
+  std::size_t step = 0;        ///< of the queue
+  upcoming_weights next = {};  ///< what this thread will read first in the next operation
 
   /// Calls body(item) for this thread's part of an operation's items: a contiguous range, so that neighbours stay in one
   /// cache, and what is left of the others' when that is done. Every operation calls this once.
@@ -171,26 +185,29 @@ struct plane_lines {
   }
 };
 
-/// Hands out the bytes of `range` in equal shares to `calls` tiles of `blocks` blocks of k each.
+/// Hands out the bytes of `range` in equal shares to `calls` tiles, which ask `asks` times in each of `blocks` blocks of k.
 class prefetcher {
  public:
-  prefetcher(memory_range range, std::size_t calls, std::size_t blocks)
-      : at_(range.begin), left_(range.bytes), blocks_(blocks) {
+  prefetcher() = default;
+  prefetcher(memory_range range, std::size_t calls, std::size_t blocks, std::size_t asks)
+      : at_(range.begin), left_(range.bytes) {
+    if (range.bytes == 0 || calls == 0) return;
     // At least a line for each block of k.
-    if (calls > 0) share_ = std::max((range.bytes + calls - 1) / calls, 64 * blocks);
+    share_ = std::max((range.bytes + calls - 1) / calls, 64 * blocks);
+    step_ = (share_ + blocks * asks - 1) / (blocks * asks);
   }
-  /// For the next tile, which asks `asks` times in a block; nothing when all has been asked for.
-  prefetch_stream next(std::size_t asks) {
+  /// For the next tile; nothing when all has been asked for.
+  prefetch_stream next() {
     if (left_ == 0) return {};
-    const prefetch_stream stream{at_, (share_ + blocks_ * asks - 1) / (blocks_ * asks)};
+    const prefetch_stream stream{at_, step_};
     at_ += share_;
     left_ -= std::min(left_, share_);
     return stream;
   }
 
  private:
-  const std::byte* at_;
-  std::size_t left_, blocks_, share_ = 0;
+  const std::byte* at_ = nullptr;
+  std::size_t left_ = 0, share_ = 0, step_ = 0;
 };
 
 }  // namespace detail

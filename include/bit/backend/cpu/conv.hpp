@@ -10,16 +10,18 @@
 
 namespace bit::inline v0::detail {
 
-/// Bytes of a packed chunk. L2 of the machines that count is 1 MiB or more; 384 KB of pixels beside 256 KB of weights
-/// measured best.
-inline constexpr std::size_t chunk_bytes = 384 * 1024;
-/// Every chunk reads all weights. Where these are more than an L3 keeps, few large chunks that do not fit L2 are the
-/// lesser evil: the 3x3 convolution of 1536 channels on 14x14 pixels (85 MB) took 13.5 ms in chunks of one row
-/// and takes 4.9 as one.
-inline constexpr std::size_t large_kernel_bytes = std::size_t{16} << 20, large_chunk_bytes = std::size_t{1536} << 10;
-/// What L2 keeps of a panel while the tiles of a chunk go over it. A larger panel is taken in slices of k; between them
-/// the sums wait in y, so only float convolutions are sliced.
-inline constexpr std::size_t slice_bytes = 384 * 1024;
+/// Bytes of a packed chunk. L2 of the machines that count is 1 MiB or more, and holds a chunk beside two slices of
+/// weights.
+inline constexpr std::size_t chunk_bytes = 448 * 1024;
+/// Every chunk reads all weights. Where these come from memory, few large chunks are the lesser evil, even if they do not
+/// fit L2: a chunk may have a sixteenth of its kernel's bytes, up to large_chunk_bytes. The 3x3 convolution of 1536
+/// channels on 14x14 pixels (85 MB) took 13.5 ms in chunks of one row and takes 4.9 as one; the strided one of 512
+/// channels (9 MB) 0.97 ms in two chunks and 0.87 in one.
+inline constexpr std::size_t chunk_share_of_kernel = 16, large_chunk_bytes = std::size_t{1536} << 10;
+/// What L2 keeps of a panel while the tiles of a chunk go over it, and of the weights that come after it, which the tiles
+/// ask for. A larger panel is taken in slices of k; between them the sums wait in y, so only float convolutions are
+/// sliced. 3x3 of 512 channels on 7x7 pixels: 0.80 ms in slices of 295 KB, 0.75 of 197, 0.80 of 148 (Emerald Rapids).
+inline constexpr std::size_t slice_bytes = 250 * 1024;
 /// Items for each thread, by cutting the panels where there are few chunks: whoever ends first takes from the others one
 /// item at a time. With one item per chunk R50x1 at batch 8 lost 3.3 of 117 ms to threads that waited, with eight 2.1.
 inline constexpr std::size_t items_per_thread = 8;
@@ -48,7 +50,7 @@ class conv_operation {
   /// Of the kernels.
   std::size_t weight_bytes() const;
   /// What this thread reads first.
-  memory_range first_read(const run_context& run) const;
+  upcoming_weights first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -67,10 +69,12 @@ class conv_operation {
     work_range images, panels;
     std::size_t chunk;
   };
-  /// A stretch of the sum over k: its weights, and where its pixels lie from those of the tile's first output.
+  /// A stretch of the sum over k: its weights, where its pixels lie from those of the tile's first output, and its part
+  /// of the weights that come next.
   struct stretch {
     std::size_t source, tap, offset, first_block, blocks;
     const T* weights;
+    prefetcher ahead;
   };
   struct stretches {
     std::array<stretch, 9> items;
@@ -79,9 +83,13 @@ class conv_operation {
   struct place_in_sum {
     std::size_t panel, slice, image;
   };
+  /// The tiles of an item's chunk: `lines` of `line` pixels, each in `tiles` tiles.
+  struct tiling {
+    std::size_t line, lines, tiles;
+  };
   /// What the tiles of an item ask for: the next item's first panel, and of each source the pixels that are packed next.
   struct upcoming {
-    memory_range panel;
+    upcoming_weights panel;
     std::array<plane_lines, 2> pixels;
   };
   /// A thread's scratch, per source.
@@ -108,9 +116,10 @@ class conv_operation {
   split split_for(std::size_t threads) const;
   item item_at(const split& s, std::size_t i) const;
   places places_in(std::byte* scratch) const;
-  void pack(const run_context& run, const item& what, const places& at) const;
+  /// `folded`: the image whose norms `at` holds, before and after.
+  void pack(const run_context& run, const item& what, const places& at, std::size_t& folded) const;
   template <class Packed>
-  void pack_as(const run_context& run, const item& what, const places& at) const;
+  void pack_as(const run_context& run, const item& what, const places& at, std::size_t& folded) const;
   template <class Packed>
   void pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                    work_range pixels) const;
@@ -120,11 +129,13 @@ class conv_operation {
   upcoming after(const run_context& run, const split& s, std::size_t i) const;
   plane_lines read_by(const run_context& run, const source& s, const item& what) const;
   void multiply(const run_context& run, const item& what, const places& at, const upcoming& next) const;
-  void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, const stretches& sum,
-                      prefetcher& panel, const upcoming& next) const;
+  void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, stretches& sum,
+                      const upcoming& next) const;
+  tiling tiling_of(const item& what) const;
   static prefetch_stream share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
-  stretches stretches_of(const run_context& run, std::size_t panel, std::size_t slice) const;
-  memory_range panel_memory(const run_context& run, std::size_t panel) const;
+  stretches stretches_of(const run_context& run, const item& what, std::size_t panel, std::size_t slice,
+                         const upcoming_weights& soon) const;
+  upcoming_weights panel_memory(const run_context& run, std::size_t panel) const;
 
   const kernel_table<T>* kernels_;
   std::size_t images_;

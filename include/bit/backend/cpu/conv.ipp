@@ -32,7 +32,7 @@ void conv_operation<T>::cut_into_chunks() {
     bytes += s.in.x.blocks * columns * block * kernels_->packed_bytes;
     if (by_rows()) halo = (w.reach() - 1 + w.stride - 1) / w.stride;
   }
-  const std::size_t limit = weight_bytes() > large_kernel_bytes ? large_chunk_bytes : chunk_bytes;
+  const std::size_t limit = std::clamp(weight_bytes() / chunk_share_of_kernel, chunk_bytes, large_chunk_bytes);
   const std::size_t fit = std::max<std::size_t>(limit / bytes, halo + 1) - halo;
   chunks_ = (units() + fit - 1) / fit;
   if (y_.pixels() >= 784) chunks_ = std::max<std::size_t>(chunks_, 4);
@@ -122,16 +122,18 @@ typename conv_operation<T>::item conv_operation<T>::item_at(const split& s, std:
 }
 
 template <class T>
-memory_range conv_operation<T>::panel_memory(const run_context& run, std::size_t panel) const {
-  const kernel_place& kernel = sources_.front().in.kernel;
-  return {reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
+upcoming_weights conv_operation<T>::panel_memory(const run_context& run, std::size_t panel) const {
+  const auto memory = [&](const kernel_place& kernel) {
+    return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
+  };
+  return {memory(sources_.front().in.kernel), sources_.size() > 1 ? memory(sources_[1].in.kernel) : memory_range{}};
 }
 
 template <class T>
-memory_range conv_operation<T>::first_read(const run_context& run) const {
+upcoming_weights conv_operation<T>::first_read(const run_context& run) const {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * chunks_ * s.groups;
-  return items == 0 ? memory_range{} : panel_memory(run, item_at(s, run.first_item(items)).panels.begin);
+  return items == 0 ? upcoming_weights{} : panel_memory(run, item_at(s, run.first_item(items)).panels.begin);
 }
 
 template <class T>
@@ -139,10 +141,11 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * chunks_ * s.groups;
   const places at = places_in(run.scratch);
-  std::size_t packed = items;  // the piece in scratch; items: none
+  std::size_t packed = items;    // the piece in scratch; items: none
+  std::size_t folded = images_;  // the image whose norms are in scratch; images_: none
   run.work(items, [&](std::size_t i) {
     const item what = item_at(s, i);
-    if (i / s.groups != packed) pack(run, what, at);
+    if (i / s.groups != packed) pack(run, what, at, folded);
     packed = i / s.groups;
     multiply(run, what, at, after(run, s, i));
   });
@@ -181,27 +184,37 @@ plane_lines conv_operation<T>::read_by(const run_context& run, const source& s, 
 template <class T>
 void conv_operation<T>::multiply(const run_context& run, const item& what, const places& at,
                                  const upcoming& next) const {
-  const work_range range = units_of(what.chunk);
-  const std::size_t line = by_rows() ? y_.width : range.end - range.begin,
-                    lines = by_rows() ? range.end - range.begin : 1;
-  const std::size_t tiles = lines * ((line + kernels_->tile_rows - 1) / kernels_->tile_rows);
-  const std::size_t calls = slices_ * tiles * (what.images.end - what.images.begin);
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
-    const memory_range soon = panel + 1 < what.panels.end ? panel_memory(run, panel + 1) : next.panel;
-    prefetcher ahead(soon, calls, sum_blocks() / slices_);
+    const upcoming_weights following = panel + 1 < what.panels.end ? panel_memory(run, panel + 1) : next.panel;
     for (std::size_t slice = 0; slice < slices_; ++slice) {
-      const stretches sum = stretches_of(run, panel, slice);
+      const bool last = slice + 1 == slices_;
+      const std::size_t soon = last ? 0 : slice + 1, all = sum_blocks();
+      stretches sum = stretches_of(run, what, panel, slice,
+                                   (last ? following : panel_memory(run, panel))
+                                       .part(cut(all, slices_, soon), cut(all, slices_, soon + 1), all));
       for (std::size_t n = what.images.begin; n < what.images.end; ++n)
-        multiply_slice(run, what, at, {panel, slice, n}, sum, ahead, next);
+        multiply_slice(run, what, at, {panel, slice, n}, sum, next);
     }
   }
 }
 
-/// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends.
 template <class T>
-typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_context& run, std::size_t panel,
-                                                                      std::size_t slice) const {
-  const std::size_t begin = cut(sum_blocks(), slices_, slice), end = cut(sum_blocks(), slices_, slice + 1);
+typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what) const {
+  const work_range range = units_of(what.chunk);
+  const std::size_t units = range.end - range.begin, line = by_rows() ? y_.width : units;
+  return {line, by_rows() ? units : 1, (line + kernels_->tile_rows - 1) / kernels_->tile_rows};
+}
+
+/// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends. Each asks
+/// for the same part of what is multiplied next.
+template <class T>
+typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_context& run, const item& what,
+                                                                      std::size_t panel, std::size_t slice,
+                                                                      const upcoming_weights& soon) const {
+  const std::size_t all = sum_blocks(), begin = cut(all, slices_, slice), end = cut(all, slices_, slice + 1);
+  const tiling t = tiling_of(what);
+  const std::size_t calls = t.lines * t.tiles * (what.images.end - what.images.begin);
+  const std::size_t asks = weight_asks((t.line + t.tiles - 1) / t.tiles, kernels_->tile_rows);
   const auto& w = sources_.front().in.window;
   stretches found{};
   std::size_t at = 0;  // blocks of k before this tap or source
@@ -214,8 +227,13 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_
       const std::size_t offset = ((ky * w.stride + kx % w.stride) * s.phase_columns + kx / w.stride) * block;
       const std::size_t row = (tap * s.in.x.blocks + skipped) * block;
       found.items[found.count++] = {
-          which,   tap,          offset + skipped * s.block_stride,
-          skipped, last - first, s.in.kernel.template panel<T>(run, panel) + row * kernels_->tile_columns};
+          which,
+          tap,
+          offset + skipped * s.block_stride,
+          skipped,
+          last - first,
+          s.in.kernel.template panel<T>(run, panel) + row * kernels_->tile_columns,
+          prefetcher(soon.part(first - begin, last - begin, end - begin).begin(), calls, last - first, asks)};
     }
     at += s.in.x.blocks;
   }
@@ -232,12 +250,11 @@ prefetch_stream conv_operation<T>::share_of(const plane_lines& all, const stretc
 
 template <class T>
 void conv_operation<T>::multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in,
-                                       const stretches& sum, prefetcher& panel, const upcoming& next) const {
+                                       stretches& sum, const upcoming& next) const {
   const std::size_t panel_blocks = kernels_->tile_columns / block, first_block = in.panel * panel_blocks;
   const work_range range = units_of(what.chunk);
   const bool rows = by_rows(), last = in.slice + 1 == slices_;
-  const std::size_t line = rows ? y_.width : range.end - range.begin, lines = rows ? range.end - range.begin : 1;
-  const std::size_t tiles = (line + kernels_->tile_rows - 1) / kernels_->tile_rows;
+  const auto [line, lines, tiles] = tiling_of(what);
   const source& main = sources_.front();
   const std::size_t row_stride = rows ? main.in.window.stride * main.in.window.stride * main.phase_columns * block : 0;
   const std::size_t held = in.image - what.images.begin;
@@ -255,17 +272,20 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
       const std::size_t begin = cut(line, tiles, t), size = cut(line, tiles, t + 1) - begin;
       const std::size_t call = (in.panel * lines + l) * tiles + t, calls = panels() * lines * tiles;
       for (std::size_t i = 0; i < sum.count; ++i) {
-        const stretch& part = sum.items[i];
+        stretch& part = sum.items[i];
         const source& s = sources_[part.source];
         const std::size_t from = held * s.image_stride + part.offset + l * row_stride + begin * block;
-        segments[i] = {at.packed[part.source] + from * kernels_->packed_bytes, s.block_stride, part.blocks,
-                       part.weights, share_of(next.pixels[part.source], part, call, calls)};
+        segments[i] = {at.packed[part.source] + from * kernels_->packed_bytes,
+                       s.block_stride,
+                       part.blocks,
+                       part.weights,
+                       part.ahead.next(),
+                       share_of(next.pixels[part.source], part, call, calls)};
       }
       const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;
       out.y = y_.at<T>(run, in.image) + to;
       out.residual = in.slice > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
-      out.ahead = panel.next(weight_asks(size, kernels_->tile_rows));
       kernels_->tile[size - 1](segments.data(), sum.count, out);
     }
 }

@@ -58,20 +58,20 @@ void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std
 }
 
 template <class T>
-void conv_operation<T>::pack(const run_context& run, const item& what, const places& at) const {
+void conv_operation<T>::pack(const run_context& run, const item& what, const places& at, std::size_t& folded) const {
   if (kernels_->packed_bytes == sizeof(T))
-    pack_as<T>(run, what, at);
+    pack_as<T>(run, what, at, folded);
   else
-    pack_as<float>(run, what, at);
+    pack_as<float>(run, what, at, folded);
 }
 
 template <class T>
 template <class Packed>
-void conv_operation<T>::pack_as(const run_context& run, const item& what, const places& at) const {
-  for (std::size_t n = what.images.begin; n < what.images.end; ++n)
+void conv_operation<T>::pack_as(const run_context& run, const item& what, const places& at, std::size_t& folded) const {
+  for (std::size_t n = what.images.begin; n < what.images.end; ++n) {
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const source& s = sources_[i];
-      if (s.in.norm.gamma) s.in.norm.fold(run, n, at.scale[i], at.shift[i]);
+      if (s.in.norm.gamma && n != folded) s.in.norm.fold(run, n, at.scale[i], at.shift[i]);
       Packed* to = reinterpret_cast<Packed*>(at.packed[i]) + (n - what.images.begin) * s.image_stride;
       const T* x = s.in.x.template at<T>(run, n);
       if (by_rows())
@@ -79,6 +79,8 @@ void conv_operation<T>::pack_as(const run_context& run, const item& what, const 
       else
         pack_pixels(s, to, x, at.scale[i], at.shift[i], units_of(what.chunk));
     }
+    folded = n;
+  }
 }
 
 template <class T>

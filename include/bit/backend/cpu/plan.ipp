@@ -157,13 +157,13 @@ cpu_plan<T>::cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> 
 
 /// What this thread will read first in `o`, if that is known.
 template <class Operation>
-memory_range first_read(const Operation& o, const run_context& run) {
+upcoming_weights first_read(const Operation& o, const run_context& run) {
   return std::visit(
       [&](const auto& op) {
         if constexpr (requires { op.first_read(run); })
           return op.first_read(run);
         else
-          return memory_range{};
+          return upcoming_weights{};
       },
       o);
 }
@@ -198,15 +198,16 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
                         .threads = static_cast<std::size_t>(omp_get_num_threads()),
                         .queue = &queue};
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
+    patience waits;
     for (std::size_t i = 0; i < operations_.size() && !stopped; ++i) {
       context.step = i + 1;
       run_context then = context;
       ++then.step;
-      context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], then) : memory_range{};
+      context.next = i + 1 < operations_.size() ? first_read(operations_[i + 1], then) : upcoming_weights{};
       std::visit([&](const auto& o) { o.run(context); }, operations_[i]);
       // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
       if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;
-      queue.wait(context.step);
+      queue.wait(context.step, waits);
       timer.finished(i);
     }
     for (std::size_t i = 0; i < exports_.size() && !stopped; ++i) {
@@ -216,7 +217,7 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
         copy_out<float>(context, exports_[i], to, layout::nhwc);
       else
         copy_out<T>(context, exports_[i], to, options.output_layout);
-      queue.wait(context.step);
+      queue.wait(context.step, waits);
     }
   }
   return !stopped;

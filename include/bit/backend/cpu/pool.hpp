@@ -71,9 +71,9 @@ struct head_operation {
     return kernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * kernels->packed_bytes;
   }
   std::size_t weight_bytes() const { return kernel->data.size(); }
-  memory_range first_read(const run_context& run) const {
-    return {reinterpret_cast<const std::byte*>(kernel->panel<T>(run.first_item(kernel->panels))),
-            kernel->panel_size * sizeof(T)};
+  upcoming_weights first_read(const run_context& run) const {
+    return {{reinterpret_cast<const std::byte*>(kernel->panel<T>(run.first_item(kernel->panels))),
+             kernel->panel_size * sizeof(T)}};
   }
 
   void run(const run_context& run) const noexcept {

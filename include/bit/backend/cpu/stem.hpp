@@ -1,5 +1,5 @@
 // Root block: the image in the caller's layout -> 7x7/2 standardised convolution -> zero-padded 3x3/2 max-pool ->
-// statistics, a few rows at a time, so that the convolution's output never leaves the cache.
+// statistics, row by row, so that the convolution's output never leaves the cache.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
@@ -24,26 +24,30 @@ class stem_operation {
   void run(const run_context& run) const noexcept;
 
  private:
-  /// Rows of each stage that one chunk of pooled rows needs.
-  struct extent {
-    work_range pooled, conv;
-    std::size_t image_rows;
-  };
-  /// A thread's scratch, in floats and as addresses.
-  struct scratch_sizes {
-    std::size_t staged, conv_rows;
-  };
-  struct scratch_places {
-    float *image_rows, *conv_rows;
+  /// A thread's scratch: image rows with zeros around them, and the rows of the convolution that a window of the pool
+  /// covers, row r at r modulo their number. `image` and `end`: whose rows they are, and the one after the last.
+  struct row_buffers {
+    float *staged, *ring;
+    std::size_t image, end;
   };
 
-  extent extent_of(work_range pooled) const;
-  scratch_sizes sizes() const;
-  scratch_places places(std::byte* scratch) const;
+  work_range pooled_rows(std::size_t chunk) const {
+    return {cut(y_.height, chunks_, chunk), cut(y_.height, chunks_, chunk + 1)};
+  }
+  /// Rows of the convolution under the pool's windows.
+  work_range conv_rows(work_range pooled) const;
+  std::size_t image_rows(std::size_t conv_rows) const { return (conv_rows - 1) * window_.stride + window_.reach(); }
+  std::size_t staged_size() const;
+  std::size_t row_size() const { return y_.blocks * conv_width_ * block; }
+  float* ring_row(const row_buffers& rows, std::size_t row) const {
+    return rows.ring + row % stem_pool.size * row_size();
+  }
+  void run_chunk(const run_context& run, std::size_t n, std::size_t chunk, row_buffers& rows) const;
   void keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const;
-  void stage_image_rows(float* to, const image_view<float>& image, std::size_t n, const extent& e) const;
-  void convolve_row(float* out, const float* staged, std::size_t row_in_chunk) const;
-  void pool(const run_context& run, std::size_t n, std::size_t chunk, const extent& e, const float* conv_rows) const;
+  void stage_image_rows(float* to, const image_view<float>& image, std::size_t n, work_range conv) const;
+  void convolve_row(float* out, const float* staged) const;
+  void pool_row(const run_context& run, std::size_t n, std::size_t chunk, std::size_t row,
+                const row_buffers& rows) const;
 
   const kernel_table<T>* kernels_;
   const packed_constant* kernel_;

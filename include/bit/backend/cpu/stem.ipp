@@ -19,61 +19,60 @@ stem_operation<T>::stem_operation(const kernel_table<T>& kernels, const packed_c
       conv_height_(window.out(image.h)),
       conv_width_(window.out(image.w)),
       staged_columns_((image.w + 2 * window.padding) * image.c) {
-  // Convolution rows of a chunk in about 384 KB, as in conv.hpp; at least four chunks so that threads share an image.
-  const std::size_t row_bytes = y_.blocks * conv_width_ * block * sizeof(float);
-  const std::size_t fit = std::max<std::size_t>(384 * 1024 / row_bytes, 3);
-  chunk_rows_ = std::max<std::size_t>((fit - 1) / stem_pool.stride, 1);
+  // Image rows of a chunk in about 96 KB; at least four chunks so that threads share an image.
+  const std::size_t fit = std::max<std::size_t>(96 * 1024 / (staged_columns_ * sizeof(float)), window_.reach());
+  chunk_rows_ = std::max<std::size_t>((fit - window_.reach()) / (window_.stride * stem_pool.stride), 1);
   chunks_ = std::max((y_.height + chunk_rows_ - 1) / chunk_rows_, std::min<std::size_t>(y_.height, 4));
   chunks_ = std::max<std::size_t>(chunks_, 1);
   chunk_rows_ = (y_.height + chunks_ - 1) / chunks_;
 }
 
 template <class T>
-typename stem_operation<T>::extent stem_operation<T>::extent_of(work_range pooled) const {
-  extent e{pooled, {}, 0};
-  e.conv.begin = pooled.begin * stem_pool.stride - (pooled.begin > 0 ? stem_pool.padding : 0);
-  e.conv.end = std::min((pooled.end - 1) * stem_pool.stride + stem_pool.reach() - stem_pool.padding, conv_height_);
-  e.image_rows = (e.conv.end - e.conv.begin - 1) * window_.stride + window_.reach();
-  return e;
+work_range stem_operation<T>::conv_rows(work_range pooled) const {
+  const std::size_t begin = pooled.begin * stem_pool.stride, end = (pooled.end - 1) * stem_pool.stride;
+  return {begin - std::min(begin, stem_pool.padding),
+          std::min(end + stem_pool.reach() - stem_pool.padding, conv_height_)};
 }
 
 template <class T>
-typename stem_operation<T>::scratch_sizes stem_operation<T>::sizes() const {
+std::size_t stem_operation<T>::staged_size() const {
   // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
-  const std::size_t conv_rows = chunk_rows_ * stem_pool.stride + 1;
-  const std::size_t image_rows = (conv_rows - 1) * window_.stride + window_.reach();
-  return {blocks_of(image_rows * staged_columns_) * block, conv_rows * y_.blocks * conv_width_ * block};
-}
-
-template <class T>
-typename stem_operation<T>::scratch_places stem_operation<T>::places(std::byte* scratch) const {
-  const scratch_sizes size = sizes();
-  float* staged = reinterpret_cast<float*>(scratch);
-  return {staged, staged + size.staged};
+  return blocks_of(image_rows(chunk_rows_ * stem_pool.stride + 1) * staged_columns_) * block;
 }
 
 template <class T>
 std::size_t stem_operation<T>::scratch_bytes() const {
-  const scratch_sizes size = sizes();
-  return (size.staged + size.conv_rows) * sizeof(float);
+  return (staged_size() + stem_pool.size * row_size()) * sizeof(float);
 }
 
 template <class T>
 void stem_operation<T>::run(const run_context& run) const noexcept {
-  const scratch_places scratch = places(run.scratch);
-  const std::size_t row_size = y_.blocks * conv_width_ * block;
-  run.work(image_.n * chunks_, [&](std::size_t item) {
-    const std::size_t n = item / chunks_, chunk = item % chunks_;
-    const extent e = extent_of({cut(y_.height, chunks_, chunk), cut(y_.height, chunks_, chunk + 1)});
-    stage_image_rows(scratch.image_rows, run.image, n, e);
-    for (std::size_t r = e.conv.begin; r < e.conv.end; ++r) {
-      float* row = scratch.conv_rows + (r - e.conv.begin) * row_size;
-      convolve_row(row, scratch.image_rows, r - e.conv.begin);
-      // The row above the first pooled row belongs to the chunk before.
-      if (unpooled_.blocks > 0 && r >= e.pooled.begin * stem_pool.stride) keep_row(run, row, n, r);
+  float* scratch = reinterpret_cast<float*>(run.scratch);
+  row_buffers rows{scratch, scratch + staged_size(), image_.n, 0};
+  run.work(image_.n * chunks_, [&](std::size_t item) { run_chunk(run, item / chunks_, item % chunks_, rows); });
+}
+
+/// Convolves and pools in turns. The row above the chunk's first pooled one belongs to the chunk before: it is in the
+/// ring if this thread has just made that.
+template <class T>
+void stem_operation<T>::run_chunk(const run_context& run, std::size_t n, std::size_t chunk, row_buffers& rows) const {
+  const work_range pooled = pooled_rows(chunk);
+  work_range conv = conv_rows(pooled);
+  const std::size_t first_own = pooled.begin * stem_pool.stride;
+  if (rows.image == n && rows.end == first_own) conv.begin = first_own;
+  stage_image_rows(rows.staged, run.image, n, conv);
+  if (has_statistics_) std::fill_n(statistics_.at(run, n) + chunk * y_.blocks * 2 * block, y_.blocks * 2 * block, 0.0);
+  std::size_t row = conv.begin;
+  for (std::size_t p = pooled.begin; p < pooled.end; ++p) {
+    for (const std::size_t end = conv_rows({p, p + 1}).end; row < end; ++row) {
+      float* to = ring_row(rows, row);
+      convolve_row(to, rows.staged + (row - conv.begin) * window_.stride * staged_columns_);
+      if (unpooled_.blocks > 0 && row >= first_own) keep_row(run, to, n, row);
     }
-    pool(run, n, chunk, e, scratch.conv_rows);
-  });
+    pool_row(run, n, chunk, p, rows);
+  }
+  rows.image = n;
+  rows.end = row;
 }
 
 template <class T>
@@ -88,27 +87,28 @@ void stem_operation<T>::keep_row(const run_context& run, const float* from, std:
   }
 }
 
-/// Rows (w + 2·padding, c) of the image, zeros around it.
+/// Rows (w + 2·padding, c) of the image under rows `conv` of the convolution, zeros around them.
 template <class T>
 void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
-                                         const extent& e) const {
-  for (std::size_t r = 0; r < e.image_rows; ++r, to += staged_columns_) {
-    const std::size_t row = e.conv.begin * window_.stride + r;  // in the padded image
+                                         work_range conv) const {
+  const std::size_t first = conv.begin * window_.stride, count = image_rows(conv.end - conv.begin);
+  for (std::size_t r = 0; r < count; ++r, to += staged_columns_) {
+    const std::size_t row = first + r;  // in the padded image
     std::fill_n(to, staged_columns_, 0.0f);
     if (row < window_.padding || row >= window_.padding + image_.h) continue;
     const float* x = image.data + static_cast<std::ptrdiff_t>(n) * image.stride_n +
                      static_cast<std::ptrdiff_t>(row - window_.padding) * image.stride_h;
-    float* inside = to + window_.padding * image_.c;
-    for (std::size_t c = 0; c < image_.c; ++c)
-      for (std::size_t w = 0; w < image_.w; ++w)
-        inside[w * image_.c + c] =
-            x[static_cast<std::ptrdiff_t>(c) * image.stride_c + static_cast<std::ptrdiff_t>(w) * image.stride_w];
+    for (std::size_t c = 0; c < image_.c; ++c) {
+      const float* from = x + static_cast<std::ptrdiff_t>(c) * image.stride_c;
+      float* inside = to + window_.padding * image_.c + c;
+      for (std::size_t w = 0; w < image_.w; ++w, from += image.stride_w, inside += image_.c) *inside = *from;
+    }
   }
 }
 
-/// One row of the convolution, [blocks][width][16].
+/// One row of the convolution, [blocks][width][16]; `staged`: the first image row under it.
 template <class T>
-void stem_operation<T>::convolve_row(float* out, const float* staged, std::size_t row_in_chunk) const {
+void stem_operation<T>::convolve_row(float* out, const float* staged) const {
   const std::size_t rows = kernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;
   stem_window window{nullptr,      window_.stride * image_.c, staged_columns_,
                      window_.size, window_.size * image_.c,   nullptr};
@@ -118,7 +118,7 @@ void stem_operation<T>::convolve_row(float* out, const float* staged, std::size_
     window.weights = kernel_->panel<float>(panel);
     for (std::size_t t = 0; t < tiles; ++t) {
       const std::size_t begin = cut(conv_width_, tiles, t), size = cut(conv_width_, tiles, t + 1) - begin;
-      window.image = staged + row_in_chunk * window_.stride * staged_columns_ + begin * window.pixel;
+      window.image = staged + begin * window.pixel;
       kernels_->stem_tile[size - 1](out + (first_block * conv_width_ + begin) * block, conv_width_ * block, blocks,
                                     window);
     }
@@ -126,27 +126,21 @@ void stem_operation<T>::convolve_row(float* out, const float* staged, std::size_
 }
 
 template <class T>
-void stem_operation<T>::pool(const run_context& run, std::size_t n, std::size_t chunk, const extent& e,
-                             const float* conv_rows) const {
-  const std::size_t row_size = y_.blocks * conv_width_ * block;
+void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::size_t chunk, std::size_t row,
+                                 const row_buffers& rows) const {
+  const float* window[3];
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::size_t r = row * stem_pool.stride + i;  // in the padded convolution
+    window[i] = r >= stem_pool.padding && r < stem_pool.padding + conv_height_ ? ring_row(rows, r - stem_pool.padding)
+                                                                               : nullptr;
+  }
   for (std::size_t b = 0; b < y_.blocks; ++b) {
-    double* statistics = nullptr;
-    if (has_statistics_) {
-      statistics = statistics_.at(run, n) + (chunk * y_.blocks + b) * 2 * block;
-      std::fill_n(statistics, 2 * block, 0.0);
-    }
-    for (std::size_t r = e.pooled.begin; r < e.pooled.end; ++r) {
-      const float* rows[3];
-      for (std::size_t i = 0; i < 3; ++i) {
-        const std::size_t row = r * stem_pool.stride + i;  // one more than the row of the convolution
-        rows[i] = row >= 1 && row <= conv_height_
-                      ? conv_rows + (row - 1 - e.conv.begin) * row_size + b * conv_width_ * block
-                      : nullptr;
-      }
-      T* out = y_.at<T>(run, n) + (b * y_.height + r) * y_.width * block;
-      kernels_->max_pool_row(out, y_.width, rows, conv_width_);
-      if (statistics) kernels_->accumulate_statistics(statistics, out, y_.width);
-    }
+    T* out = y_.at<T>(run, n) + (b * y_.height + row) * y_.width * block;
+    kernels_->max_pool_row(out, y_.width, window, conv_width_);
+    if (has_statistics_)
+      kernels_->accumulate_statistics(statistics_.at(run, n) + (chunk * y_.blocks + b) * 2 * block, out, y_.width);
+    for (const float*& r : window)
+      if (r) r += conv_width_ * block;
   }
 }
 

@@ -38,12 +38,13 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
     context.threads = static_cast<std::size_t>(omp_get_num_threads());
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
     context.queue = &queue;
+    patience waits;
     for (std::size_t i = 0; i < operations.size() && !stopped; ++i) {
       context.step = i + 1;
       std::visit([&](const auto& o) { o.run(context); }, operations[i]);
       // Whoever leaves early does so between two items, so nobody waits for what it has not begun.
       if (context.thread == 0 && options.interrupted && options.interrupted()) stopped = true;
-      queue.wait(context.step);
+      queue.wait(context.step, waits);
       timer.finished(i);
     }
   }

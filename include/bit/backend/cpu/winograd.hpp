@@ -34,7 +34,7 @@ class winograd_operation {
   std::size_t weight_bytes() const { return in_.kernel.template bytes<T>(); }
   bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
   /// What this thread reads first.
-  memory_range first_read(const run_context& run) const;
+  upcoming_weights first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -65,12 +65,12 @@ class winograd_operation {
   void for_each_row(std::size_t group, Function f) const;
   void transform_input(const run_context& run, const buffers& b, std::size_t group) const;
   void multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
-                memory_range next) const;
+                const upcoming_weights& next) const;
   void transform_output(const run_context& run, const buffers& b, std::size_t group, std::size_t out_block,
                         std::size_t k) const;
   /// Parts that the panels are cut into for this many threads.
   std::size_t parts_for(std::size_t threads) const;
-  memory_range first_product(const run_context& run, std::size_t panel) const;
+  upcoming_weights first_product(const run_context& run, std::size_t panel) const;
 
   const kernel_table<T>* kernels_;
   const winograd_kernels<T>* transforms_;

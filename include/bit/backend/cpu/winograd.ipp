@@ -94,13 +94,13 @@ std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
 }
 
 template <class T>
-memory_range winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
-  return {reinterpret_cast<const std::byte*>(in_.kernel.template panel<T>(run, panel)),
-          in_.x.blocks * block * kernels_->tile_columns * sizeof(T)};
+upcoming_weights winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
+  return {{reinterpret_cast<const std::byte*>(in_.kernel.template panel<T>(run, panel)),
+           in_.x.blocks * block * kernels_->tile_columns * sizeof(T)}};
 }
 
 template <class T>
-memory_range winograd_operation<T>::first_read(const run_context& run) const {
+upcoming_weights winograd_operation<T>::first_read(const run_context& run) const {
   const std::size_t parts = parts_for(run.threads), items = groups() * parts;
   if (items == 0) return {};
   return first_product(run, cut(in_.kernel.panels, parts, run.first_item(items) % parts));
@@ -152,25 +152,25 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
 /// `next`: what is read after the panel's last product.
 template <class T>
 void winograd_operation<T>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
-                                     memory_range next) const {
+                                     const upcoming_weights& next) const {
   const std::size_t width = kernels_->tile_columns, panel_blocks = width / block, first_block = panel * panel_blocks;
   const std::size_t blocks = std::min(panel_blocks, y_.blocks - first_block), size = tiles_of(group);
   const std::size_t pieces = (size + kernels_->tile_rows - 1) / kernels_->tile_rows;
-  memory_range weights = first_product(run, panel);
+  memory_range weights = first_product(run, panel).first;
   for (std::size_t product = 0; product < t_ * t_; ++product) {
     const T* u = reinterpret_cast<const T*>(weights.begin);
     weights.begin += weights.bytes;
     // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
-    prefetcher ahead(product + 1 < t_ * t_ ? weights : next, pieces, in_.x.blocks);
+    prefetcher ahead(product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
+                     weight_asks((size + pieces - 1) / pieces, kernels_->tile_rows));
     for (std::size_t piece = 0; piece < pieces; ++piece) {
       const std::size_t begin = cut(size, pieces, piece), rows = cut(size, pieces, piece + 1) - begin;
       const segment<T> s{b.v + (product * v_stride_ + begin * block) * kernels_->packed_bytes, size * block,
-                         in_.x.blocks, u};
+                         in_.x.blocks, u, ahead.next()};
       tile_output<float> out{};
       out.y = b.products + product * product_stride_ + begin * block;
       out.y_stride = size * block;
       out.blocks = blocks;
-      out.ahead = ahead.next(weight_asks(rows, kernels_->tile_rows));
       if (m_ == 4 && std::is_same_v<T, float>) out.blocks_per_sum = accurate_blocks_per_sum;
       kernels_->product[rows - 1](&s, 1, out);
     }

@@ -24,7 +24,7 @@ class work_queue {
   static constexpr std::size_t max_steps = (std::size_t{1} << 16) - 1, max_items = (std::size_t{1} << 24) - 1;
 
   /// `slots`: one for each thread; outlives the queue, written by its constructor.
-  explicit work_queue(std::span<work_slot> slots, int spins = default_spins) : spins_(spins), slots_(slots) {
+  explicit work_queue(std::span<work_slot> slots) : slots_(slots) {
     for (work_slot& s : slots_) s.word.store(0, std::memory_order_relaxed);
   }
 
@@ -46,9 +46,9 @@ class work_queue {
   }
 
   /// Waits until all items of `step` are done; what they have written is visible then.
-  void wait(std::size_t step) {
+  void wait(std::size_t step, patience& waits) const {
     for (std::uint32_t now = finished_.load(std::memory_order_acquire); now < step;)
-      now = wait_while(finished_, now, spins_);
+      now = waits.wait_while(finished_, now);
   }
 
  private:
@@ -84,7 +84,6 @@ class work_queue {
   }
 
   alignas(64) std::atomic<std::uint32_t> finished_{0};  ///< the last step whose items are all done
-  int spins_;
   std::span<work_slot> slots_;
   alignas(64) std::atomic<std::size_t> done_{0};
 };

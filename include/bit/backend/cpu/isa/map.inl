@@ -21,23 +21,30 @@ inline void normalised_sum(double* sum, const T* x, std::size_t pixels, const fl
   }
 }
 
+/// Of columns begin to end of the rows that there are, and of `best`.
+inline vec max_of(vec best, const float* const rows[3], std::size_t begin, std::size_t end) {
+  for (int r = 0; r < 3; ++r)
+    for (std::size_t c = begin; rows[r] && c < end; ++c) {
+      const vec x = load(rows[r] + c * 16);
+      best = best > x ? best : x;
+    }
+  return best;
+}
+
 template <class T>
 inline void max_pool_row(T* y, std::size_t pixels, const float* const rows[3], std::size_t width) {
-  for (int v = 0; v < block_vectors; ++v)
+  for (int v = 0; v < block_vectors; ++v, y += lanes) {
+    const float* const at[3] = {rows[0] ? rows[0] + v * lanes : nullptr, rows[1] ? rows[1] + v * lanes : nullptr,
+                                rows[2] ? rows[2] + v * lanes : nullptr};
+    const bool whole = at[0] && at[1] && at[2];
     for (std::size_t p = 0; p < pixels; ++p) {
       // Any window that leaves the image contains a zero of the padding.
-      const bool inside = rows[0] && rows[1] && rows[2] && p > 0 && 2 * p + 1 < width;
-      vec best = inside ? load(rows[1] + 2 * p * 16 + v * lanes) : vec{};
-      for (int r = 0; r < 3; ++r) {
-        if (!rows[r]) continue;
-        const std::size_t end = 2 * p + 2 < width ? 2 * p + 2 : width;
-        for (std::size_t c = p > 0 ? 2 * p - 1 : 0; c < end; ++c) {
-          const vec x = load(rows[r] + c * 16 + v * lanes);
-          best = best > x ? best : x;
-        }
-      }
-      store(y + p * 16 + v * lanes, best);
+      if (whole && p > 0 && 2 * p + 1 < width)
+        store(y + p * 16, max_of(load(at[1] + 2 * p * 16), at, 2 * p - 1, 2 * p + 2));
+      else
+        store(y + p * 16, max_of(vec{}, at, p > 0 ? 2 * p - 1 : 0, 2 * p + 2 < width ? 2 * p + 2 : width));
     }
+  }
 }
 
 template <class T>

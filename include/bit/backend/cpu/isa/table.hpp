@@ -25,7 +25,7 @@ struct prefetch_stream {
 inline constexpr std::size_t pixel_asks = 8;
 /// A tile of few rows may be the only one that a panel meets, and then asks for all of the next one's lines.
 constexpr std::size_t weight_asks(std::size_t rows, std::size_t tile_rows) {
-  if (rows > tile_rows / 2 + 1) return 8;
+  if (rows > tile_rows / 3 + 1) return 8;
   return rows > tile_rows / 4 + 1 ? 16 : 32;
 }
 
@@ -39,7 +39,8 @@ struct segment {
   std::size_t a_stride;
   std::size_t blocks;
   const T* b;
-  prefetch_stream ahead = {};  ///< pixels
+  prefetch_stream weights_ahead = {};  ///< without jumps
+  prefetch_stream pixels_ahead = {};
 };
 
 /// Blocks of 16 k that a tile sums in one go before it adds them to a total. A float sum of n random terms loses about
@@ -56,7 +57,6 @@ struct tile_output {
   const T* residual;      ///< added, same strides as y, may be y; or null
   double* statistics;     ///< [block][2][16]: sum and sum of squares, added to; or null
   std::size_t blocks;     ///< blocks that exist (the weights' last panel may reach beyond)
-  prefetch_stream ahead;  ///< weights; without jumps: it goes on from segment to segment
   std::size_t blocks_per_sum = default_blocks_per_sum;
 };
 

@@ -22,14 +22,14 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
       for (std::size_t m = 0; m < static_cast<std::size_t>(rows); m += 64 / sizeof(Out) / 16)
         __builtin_prefetch(out.residual + j * out.y_stride + m * 16, 1, 3);
 
-  // Whoever has nothing to ask for asks for what is at hand: loops over so many lines cost the blocks more (10 % of a
-  // 6x16 tile's time with AVX2).
-  const auto* weights_ahead = out.ahead.from ? out.ahead.from : reinterpret_cast<const std::byte*>(segments);
-  const tile_output<Out>* output = &out;
   for (const segment<T>* s = segments; s != segments + count; ++s) {
     const T* b = s->b;
     const packed* a = reinterpret_cast<const packed*>(s->a);
-    const auto* pixels_ahead = s->ahead.from ? s->ahead.from : reinterpret_cast<const std::byte*>(s);
+    // Whoever has nothing to ask for asks for what is at hand: loops over so many lines cost the blocks more (10 % of a
+    // 6x16 tile's time with AVX2).
+    const auto* at_hand = reinterpret_cast<const std::byte*>(s);
+    const std::byte* weights_ahead = s->weights_ahead.from ? s->weights_ahead.from : at_hand;
+    const std::byte* pixels_ahead = s->pixels_ahead.from ? s->pixels_ahead.from : at_hand;
     for (std::size_t left = s->blocks; left > 0;) {
       if (room == 0) {
 #pragma GCC unroll 16
@@ -46,7 +46,7 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
       left -= blocks;
       room -= blocks;
       for (; blocks > 0; --blocks) {
-        const std::size_t weights_step = output->ahead.step, pixels_step = s->ahead.step;
+        const std::size_t weights_step = s->weights_ahead.step, pixels_step = s->pixels_ahead.step;
         // Two multiply-adds per sum and iteration: with one, the counting costs Intel's cores 1.5 cycles (12 rows:
         // 163 instead of 183 GFLOP/s, Emerald Rapids; Zen 5 reached its peak without).
         constexpr int unrolled = multiply::parts == 1 ? 2 : 1;
@@ -79,9 +79,9 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
         }
         // Strides are read anew: held in registers they drive g++ 12 to keep pointers in vector registers, and getting
         // those back waits for all multiply-adds before it (8x32 tile: 158 instead of 183 GFLOP/s, Emerald Rapids).
-        asm("" : "+r"(s), "+r"(output));
+        asm("" : "+r"(s));
         a += s->a_stride - 16;
-        pixels_ahead += s->ahead.jump;
+        pixels_ahead += s->pixels_ahead.jump;
       }
     }
   }
