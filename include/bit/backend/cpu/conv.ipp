@@ -214,7 +214,7 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_
   const std::size_t all = sum_blocks(), begin = cut(all, slices_, slice), end = cut(all, slices_, slice + 1);
   const tiling t = tiling_of(what);
   const std::size_t calls = t.lines * t.tiles * (what.images.end - what.images.begin);
-  const std::size_t asks = weight_asks((t.line + t.tiles - 1) / t.tiles, kernels_->tile_rows);
+  const std::size_t asks = weight_asks((t.line + t.tiles - 1) / t.tiles, kernels_->tile_rows, kernels_->tile_columns);
   const auto& w = sources_.front().in.window;
   stretches found{};
   std::size_t at = 0;  // blocks of k before this tap or source

@@ -162,7 +162,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
     weights.begin += weights.bytes;
     // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
     prefetcher ahead(product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
-                     weight_asks((size + pieces - 1) / pieces, kernels_->tile_rows));
+                     weight_asks((size + pieces - 1) / pieces, kernels_->tile_rows, kernels_->tile_columns));
     for (std::size_t piece = 0; piece < pieces; ++piece) {
       const std::size_t begin = cut(size, pieces, piece), rows = cut(size, pieces, piece + 1) - begin;
       const segment<T> s{b.v + (product * v_stride_ + begin * block) * kernels_->packed_bytes, size * block,
