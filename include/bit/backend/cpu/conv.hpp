@@ -87,9 +87,10 @@ class conv_operation {
   struct tiling {
     std::size_t line, lines, tiles;
   };
-  /// What the tiles of an item ask for: the next item's first panel, and of each source the pixels that are packed next.
+  /// What the tiles of an item ask for in the end: the next item's first weights, and of each source the pixels that are
+  /// packed next.
   struct upcoming {
-    upcoming_weights panel;
+    upcoming_weights weights;
     std::array<plane_lines, 2> pixels;
   };
   /// A thread's scratch, per source.
@@ -135,7 +136,9 @@ class conv_operation {
   static prefetch_stream share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
   stretches stretches_of(const run_context& run, const item& what, std::size_t panel, std::size_t slice,
                          const upcoming_weights& soon) const;
-  upcoming_weights panel_memory(const run_context& run, std::size_t panel) const;
+  /// Of 16 k in the whole sum.
+  work_range slice_range(std::size_t slice) const;
+  upcoming_weights weights_of(const run_context& run, std::size_t panel, std::size_t slice) const;
 
   const kernel_table<T>* kernels_;
   std::size_t images_;

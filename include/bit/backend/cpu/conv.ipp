@@ -122,18 +122,26 @@ typename conv_operation<T>::item conv_operation<T>::item_at(const split& s, std:
 }
 
 template <class T>
-upcoming_weights conv_operation<T>::panel_memory(const run_context& run, std::size_t panel) const {
+work_range conv_operation<T>::slice_range(std::size_t slice) const {
+  return {cut(sum_blocks(), slices_, slice), cut(sum_blocks(), slices_, slice + 1)};
+}
+
+template <class T>
+upcoming_weights conv_operation<T>::weights_of(const run_context& run, std::size_t panel, std::size_t slice) const {
   const auto memory = [&](const kernel_place& kernel) {
     return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
   };
-  return {memory(sources_.front().in.kernel), sources_.size() > 1 ? memory(sources_[1].in.kernel) : memory_range{}};
+  const work_range blocks = slice_range(slice);
+  return upcoming_weights{memory(sources_.front().in.kernel),
+                          sources_.size() > 1 ? memory(sources_[1].in.kernel) : memory_range{}}
+      .part(blocks.begin, blocks.end, sum_blocks());
 }
 
 template <class T>
 upcoming_weights conv_operation<T>::first_read(const run_context& run) const {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * chunks_ * s.groups;
-  return items == 0 ? upcoming_weights{} : panel_memory(run, item_at(s, run.first_item(items)).panels.begin);
+  return items == 0 ? upcoming_weights{} : weights_of(run, item_at(s, run.first_item(items)).panels.begin, 0);
 }
 
 template <class T>
@@ -156,7 +164,7 @@ template <class T>
 typename conv_operation<T>::upcoming conv_operation<T>::after(const run_context& run, const split& s,
                                                               std::size_t i) const {
   const std::size_t items = s.batches * chunks_ * s.groups, following = run.following(items, i);
-  upcoming next{following < items ? panel_memory(run, item_at(s, following).panels.begin) : run.next, {}};
+  upcoming next{following < items ? weights_of(run, item_at(s, following).panels.begin, 0) : run.next, {}};
   const std::size_t piece = i / s.groups * s.groups;
   const std::size_t first = run.own_or_none(items, run.backwards() ? piece - 1 : piece + s.groups);
   if (first == items || s.images > 1) return next;
@@ -185,13 +193,11 @@ template <class T>
 void conv_operation<T>::multiply(const run_context& run, const item& what, const places& at,
                                  const upcoming& next) const {
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
-    const upcoming_weights following = panel + 1 < what.panels.end ? panel_memory(run, panel + 1) : next.panel;
     for (std::size_t slice = 0; slice < slices_; ++slice) {
-      const bool last = slice + 1 == slices_;
-      const std::size_t soon = last ? 0 : slice + 1, all = sum_blocks();
       stretches sum = stretches_of(run, what, panel, slice,
-                                   (last ? following : panel_memory(run, panel))
-                                       .part(cut(all, slices_, soon), cut(all, slices_, soon + 1), all));
+                                   slice + 1 < slices_           ? weights_of(run, panel, slice + 1)
+                                   : panel + 1 < what.panels.end ? weights_of(run, panel + 1, 0)
+                                                                 : next.weights);
       for (std::size_t n = what.images.begin; n < what.images.end; ++n)
         multiply_slice(run, what, at, {panel, slice, n}, sum, next);
     }
@@ -211,7 +217,7 @@ template <class T>
 typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_context& run, const item& what,
                                                                       std::size_t panel, std::size_t slice,
                                                                       const upcoming_weights& soon) const {
-  const std::size_t all = sum_blocks(), begin = cut(all, slices_, slice), end = cut(all, slices_, slice + 1);
+  const auto [begin, end] = slice_range(slice);
   const tiling t = tiling_of(what);
   const std::size_t calls = t.lines * t.tiles * (what.images.end - what.images.begin);
   const std::size_t asks = weight_asks((t.line + t.tiles - 1) / t.tiles, kernels_->tile_rows, kernels_->tile_columns);
