@@ -148,7 +148,7 @@ def goals_table(jobs: Jobs) -> str:
     for what, least, found, whom in other_goals(jobs):
         unit = " %" if "%" in what else "×"
         verdict = "not measured" if found is None else "reached" if found >= least else "**missed**"
-        digits = 0 if "%" in what else 2
+        digits = 1 if "%" in what else 2
         rows.append([what, f"{least:g}{unit}", f"{found:.{digits}f}{unit}" if found else "–", whom, verdict])
     return markdown(["case", "at least", "measured", "best peer", ""], rows)
 
