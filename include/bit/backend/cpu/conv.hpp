@@ -136,8 +136,9 @@ class conv_operation {
   static prefetch_stream share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
   stretches stretches_of(const run_context& run, const item& what, std::size_t panel, std::size_t slice,
                          const upcoming_weights& soon) const;
-  /// Of 16 k in the whole sum.
+  /// Which of sum_blocks() a slice takes.
   work_range slice_range(std::size_t slice) const;
+  /// A slice of a panel, of both kernels where there is a projection.
   upcoming_weights weights_of(const run_context& run, std::size_t panel, std::size_t slice) const;
 
   const kernel_table<T>* kernels_;
