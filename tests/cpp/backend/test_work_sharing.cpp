@@ -142,3 +142,27 @@ TEST_CASE("as many steps and items as the words have room for") {
   }
   CHECK(sum == work_queue::max_items - 65534);
 }
+
+TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for every line of a part") {
+  std::vector<std::byte> memory(3000);
+  const bit::detail::upcoming_weights both{{memory.data(), 640}, {memory.data() + 1000, 1280}};
+  std::vector<int> wanted(memory.size(), 0);
+  for (std::size_t i = 0; i < 7; ++i) {
+    const auto part = both.part(i, i + 1, 7);
+    for (const auto& range : {part.first, part.second})
+      for (std::size_t b = 0; b < range.bytes; ++b) ++wanted[static_cast<std::size_t>(range.begin - memory.data()) + b];
+  }
+  for (std::size_t b = 0; b < memory.size(); ++b) CHECK(wanted[b] == (b < 640 || (b >= 1000 && b < 2280) ? 1 : 0));
+
+  constexpr std::size_t calls = 3, blocks = 2, asks = 4;  // 24 asks for 20 lines
+  bit::detail::prefetcher ahead(both.second, calls, blocks, asks);
+  std::vector<int> lines(20, 0);
+  for (std::size_t call = 0; call < calls; ++call) {
+    const auto stream = ahead.next();
+    for (std::size_t i = 0; stream.from && i < blocks * asks; ++i)
+      if (const auto at = static_cast<std::size_t>(stream.from - both.second.begin) + i * stream.step; at < 1280)
+        lines[at / 64] = 1;
+  }
+  CHECK(std::accumulate(lines.begin(), lines.end(), 0) == 20);
+  CHECK(ahead.next().from == nullptr);
+}
