@@ -1,6 +1,8 @@
 // Convolution of relu(norm(x)): packs a chunk of pixels (1x1) or of zero-padded rows (k x k) with norm and ReLU applied,
 // then runs the register tile over it, panel by panel of output channels. A packed chunk stays in L2 beside one panel of
-// weights; nothing like a whole-image im2col exists.
+// weights; nothing like a whole-image im2col exists, but rows shorter than a tile are packed once for each column of the
+// kernel, so that rows of output follow each other and a tile runs over their ends: seven tiles of 7 pixels are four of 12
+// and 13.
 #pragma once
 
 #include <algorithm>
@@ -54,12 +56,21 @@ class conv_operation {
   void run(const run_context& run) const noexcept;
 
  private:
+  /// How a row of k x k's input is packed: as one group of columns for each phase of the stride, zeros around them, or,
+  /// where rows are joined, one for each column of the kernel: those that it meets.
+  struct column_groups {
+    std::size_t count, columns;
+  };
   struct source {
     conv_input in;
-    std::size_t phase_columns;  ///< columns of one phase of a packed row (k x k)
-    std::size_t packed_rows;    ///< rows of a packed chunk, or 1
-    std::size_t block_stride;   ///< packed numbers between blocks of channels
-    std::size_t image_stride;   ///< packed numbers between the chunks of two images
+    column_groups groups = {};
+    // Packed numbers from one group, row of a phase, phase of the stride, block of channels, image to the next.
+    std::size_t group_stride = 0, row_stride = 0, phase_stride = 0, block_stride = 0, image_stride = 0;
+
+    /// Where row r of a packed chunk begins.
+    std::size_t row_offset(std::size_t r) const {
+      return r % in.window.stride * phase_stride + r / in.window.stride * row_stride;
+    }
   };
   /// How the work is shared: an item is one chunk of `images` neighbouring images times one group of panels.
   struct split {
@@ -112,8 +123,13 @@ class conv_operation {
     return std::min(cut(tiles, chunks_, chunk) * kernels_->tile_rows, units());
   }
   work_range units_of(std::size_t chunk) const { return {chunk_begin(chunk), chunk_begin(chunk + 1)}; }
+  column_groups groups_of(const conv_input& in) const;
   source make_source(const conv_input& in) const;
+  /// Where the tile finds the pixels under tap (ky, kx) of the first output.
+  std::size_t tap_offset(const source& s, std::size_t ky, std::size_t kx) const;
+  bool gains_by_joining() const;
   void cut_into_chunks();
+  void cut_into_chunks(bool joined);
   split split_for(std::size_t threads) const;
   item item_at(const split& s, std::size_t i) const;
   places places_in(std::byte* scratch) const;
@@ -146,6 +162,7 @@ class conv_operation {
   map_place y_, residual_;
   statistics_place statistics_;
   bool has_residual_ = false, has_statistics_ = false;
+  bool joined_ = false;  ///< rows of k x k
   std::vector<source> sources_;
   std::size_t chunks_ = 1, chunk_units_ = 1, images_per_item_ = 1, slices_ = 1;
 };

@@ -11,28 +11,48 @@ namespace bit::inline v0::detail {
 template <class T>
 conv_operation<T>::conv_operation(const kernel_table<T>& kernels, std::size_t images, map_place y, conv_input main)
     : kernels_(&kernels), images_(images), y_(y) {
-  sources_.push_back({main, 0, 0, 0, 0});
+  sources_.push_back({main});
   cut_into_chunks();
 }
 
 template <class T>
 void conv_operation<T>::add_projection(conv_input projection) {
-  sources_.push_back({projection, 0, 0, 0, 0});
+  sources_.push_back({projection});
   cut_into_chunks();
 }
 
-/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
-/// least four for large maps so that threads can share an image.
 template <class T>
 void conv_operation<T>::cut_into_chunks() {
+  cut_into_chunks(false);
+  if (!by_rows() || !gains_by_joining()) return;
+  const std::size_t apart = chunks_;
+  cut_into_chunks(true);
+  if (chunks_ > apart) cut_into_chunks(false);  // each chunk reads all weights
+}
+
+/// Whether joined rows take two thirds of the tiles at most: fewer and larger tiles stream less weights.
+template <class T>
+bool conv_operation<T>::gains_by_joining() const {
+  const std::size_t rows = kernels_->tile_rows;
+  const std::size_t joined = (y_.pixels() + rows - 1) / rows, apart = y_.height * ((y_.width + rows - 1) / rows);
+  return 3 * joined <= 2 * apart;
+}
+
+/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
+/// least four for large maps so that threads can share an image. Joined rows may take half as much again: a strided
+/// kernel of 512 channels on 7x7 pixels (645 KB) is still better off so than cut in two.
+template <class T>
+void conv_operation<T>::cut_into_chunks(bool joined) {
+  joined_ = joined;
   std::size_t bytes = 0, halo = 0;
   for (const source& s : sources_) {
     const auto& w = s.in.window;
-    const std::size_t columns = by_rows() ? (s.in.x.width + 2 * w.padding) * w.stride : 1;
-    bytes += s.in.x.blocks * columns * block * kernels_->packed_bytes;
+    const column_groups groups = groups_of(s.in);
+    bytes += s.in.x.blocks * groups.count * groups.columns * w.stride * block * kernels_->packed_bytes;
     if (by_rows()) halo = (w.reach() - 1 + w.stride - 1) / w.stride;
   }
-  const std::size_t limit = std::clamp(weight_bytes() / chunk_share_of_kernel, chunk_bytes, large_chunk_bytes);
+  const std::size_t usual = std::clamp(weight_bytes() / chunk_share_of_kernel, chunk_bytes, large_chunk_bytes);
+  const std::size_t limit = joined ? usual + usual / 2 : usual;
   const std::size_t fit = std::max<std::size_t>(limit / bytes, halo + 1) - halo;
   chunks_ = (units() + fit - 1) / fit;
   if (y_.pixels() >= 784) chunks_ = std::max<std::size_t>(chunks_, 4);
@@ -53,17 +73,36 @@ void conv_operation<T>::cut_into_chunks() {
 }
 
 template <class T>
+typename conv_operation<T>::column_groups conv_operation<T>::groups_of(const conv_input& in) const {
+  const auto& w = in.window;
+  if (!by_rows()) return {1, 1};
+  if (joined_) return {w.size, y_.width};
+  return {w.stride, (in.x.width + 2 * w.padding + w.stride - 1) / w.stride};
+}
+
+template <class T>
 typename conv_operation<T>::source conv_operation<T>::make_source(const conv_input& in) const {
-  source s{in, 0, 1, chunk_units_ * block, 0};
+  const auto& w = in.window;
+  source s{.in = in, .groups = groups_of(in), .block_stride = chunk_units_ * block};
   if (by_rows()) {
-    const auto& w = in.window;
-    s.packed_rows = (chunk_units_ - 1) * w.stride + w.reach();
-    s.phase_columns = (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
-    s.block_stride = s.packed_rows * w.stride * s.phase_columns * block;
+    const std::size_t columns = s.groups.columns * block;
+    const std::size_t phase_rows = ((chunk_units_ - 1) * w.stride + w.reach() + w.stride - 1) / w.stride;
+    s.row_stride = joined_ ? columns : s.groups.count * columns;
+    s.phase_stride = phase_rows * s.row_stride;
+    s.group_stride = joined_ ? w.stride * s.phase_stride : columns;
+    s.block_stride = s.groups.count * w.stride * phase_rows * columns;
   }
   // Whole cache lines, so that the next source and the next image begin on one.
   s.image_stride = (in.x.blocks * s.block_stride + 31) / 32 * 32;
   return s;
+}
+
+template <class T>
+std::size_t conv_operation<T>::tap_offset(const source& s, std::size_t ky, std::size_t kx) const {
+  const auto& w = s.in.window;
+  const std::size_t column = kx * w.dilation, row = s.row_offset(ky * w.dilation);
+  if (joined_) return row + kx * s.group_stride;
+  return row + column % w.stride * s.group_stride + column / w.stride * block;
 }
 
 template <class T>
@@ -207,8 +246,9 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
 template <class T>
 typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what) const {
   const work_range range = units_of(what.chunk);
-  const std::size_t units = range.end - range.begin, line = by_rows() ? y_.width : units;
-  return {line, by_rows() ? units : 1, (line + kernels_->tile_rows - 1) / kernels_->tile_rows};
+  const std::size_t units = range.end - range.begin, lines = by_rows() && !joined_ ? units : 1;
+  const std::size_t line = by_rows() ? units * y_.width / lines : units;
+  return {line, lines, (line + kernels_->tile_rows - 1) / kernels_->tile_rows};
 }
 
 /// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends. Each asks
@@ -229,8 +269,7 @@ typename conv_operation<T>::stretches conv_operation<T>::stretches_of(const run_
     const source& s = sources_[which];
     const std::size_t first = std::max(at, begin), last = std::min(at + s.in.x.blocks, end);
     if (first < last) {
-      const std::size_t ky = tap / w.size * w.dilation, kx = tap % w.size * w.dilation, skipped = first - at;
-      const std::size_t offset = ((ky * w.stride + kx % w.stride) * s.phase_columns + kx / w.stride) * block;
+      const std::size_t skipped = first - at, offset = by_rows() ? tap_offset(s, tap / w.size, tap % w.size) : 0;
       const std::size_t row = (tap * s.in.x.blocks + skipped) * block;
       found.items[found.count++] = {
           which,
@@ -261,8 +300,6 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
   const work_range range = units_of(what.chunk);
   const bool rows = by_rows(), last = in.slice + 1 == slices_;
   const auto [line, lines, tiles] = tiling_of(what);
-  const source& main = sources_.front();
-  const std::size_t row_stride = rows ? main.in.window.stride * main.in.window.stride * main.phase_columns * block : 0;
   const std::size_t held = in.image - what.images.begin;
 
   std::array<segment<T>, 9> segments{};
@@ -280,7 +317,7 @@ void conv_operation<T>::multiply_slice(const run_context& run, const item& what,
       for (std::size_t i = 0; i < sum.count; ++i) {
         stretch& part = sum.items[i];
         const source& s = sources_[part.source];
-        const std::size_t from = held * s.image_stride + part.offset + l * row_stride + begin * block;
+        const std::size_t from = held * s.image_stride + part.offset + l * s.row_stride + begin * block;
         segments[i] = {at.packed[part.source] + from * kernels_->packed_bytes,
                        s.block_stride,
                        part.blocks,

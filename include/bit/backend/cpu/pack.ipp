@@ -35,26 +35,27 @@ class pixel_reader {
   bool as_it_is_;
 };
 
-/// One padded row of `width` pixels of a block, phase by phase (all columns that are 0 modulo the stride, then 1, ...),
-/// so that the tile sees consecutive pixels at every stride; without `in` zeros.
+/// Columns first + i·stride of a padded row of a block, `columns` of them; without `in`, the row's `width` pixels, zeros.
+template <class Packed, class T>
+void pack_columns(const pixel_reader<Packed, T>& read, Packed* out, std::size_t columns, const T* in, std::size_t width,
+                  std::size_t first, const window& w, const float* scale, const float* shift) {
+  // How many lie left of the row, and the input column that the next one is.
+  const std::size_t skip = first < w.padding ? (w.padding - first + w.stride - 1) / w.stride : 0;
+  const std::size_t start = first + skip * w.stride - w.padding;
+  const std::size_t inside = in && start < width ? (width - start + w.stride - 1) / w.stride : 0;
+  const std::size_t left = std::min(skip, columns), used = std::min(inside, columns - left);
+  std::memset(out, 0, left * block * sizeof(Packed));
+  if (used > 0) read(out + left * block, in + start * block, used, w.stride, scale, shift);
+  std::memset(out + (left + used) * block, 0, (columns - left - used) * block * sizeof(Packed));
+}
+
+/// A whole padded row phase by phase (all columns that are 0 modulo the stride, then 1, ...), so that consecutive pixels
+/// of output read consecutive ones at every stride.
 template <class Packed, class T>
 void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std::size_t width, const window& w,
               std::size_t phase_columns, const float* scale, const float* shift) {
-  if (!in) {
-    std::memset(out, 0, w.stride * phase_columns * block * sizeof(Packed));
-    return;
-  }
-  for (std::size_t phase = 0; phase < w.stride; ++phase) {
-    // Padded column phase + i·stride is input column phase + i·stride - padding.
-    const std::size_t skip = phase < w.padding ? (w.padding - phase + w.stride - 1) / w.stride : 0;
-    const std::size_t start = phase + skip * w.stride - w.padding;
-    const std::size_t inside = start < width ? (width - start + w.stride - 1) / w.stride : 0;
-    Packed* columns = out + phase * phase_columns * block;
-    const std::size_t left = std::min(skip, phase_columns), used = std::min(inside, phase_columns - left);
-    std::memset(columns, 0, left * block * sizeof(Packed));
-    if (used > 0) read(columns + left * block, in + start * block, used, w.stride, scale, shift);
-    std::memset(columns + (left + used) * block, 0, (phase_columns - left - used) * block * sizeof(Packed));
-  }
+  for (std::size_t phase = 0; phase < w.stride; ++phase)
+    pack_columns(read, out + phase * phase_columns * block, phase_columns, in, width, phase, w, scale, shift);
 }
 
 template <class T>
@@ -118,8 +119,9 @@ void conv_operation<T>::pack_rows(const source& s, Packed* to, const T* x, const
       const std::size_t row = first + r;  // in the padded image
       const bool inside = row >= w.padding && row < w.padding + s.in.x.height;
       const T* in = inside ? x + (b * s.in.x.pixels() + (row - w.padding) * s.in.x.width) * block : nullptr;
-      pack_row(read, to + b * s.block_stride + r * w.stride * s.phase_columns * block, in, s.in.x.width, w,
-               s.phase_columns, scale + b * block, shift + b * block);
+      for (std::size_t g = 0; g < s.groups.count; ++g)
+        pack_columns(read, to + b * s.block_stride + s.row_offset(r) + g * s.group_stride, s.groups.columns, in,
+                     s.in.x.width, joined_ ? g * w.dilation : g, w, scale + b * block, shift + b * block);
     }
 }
 

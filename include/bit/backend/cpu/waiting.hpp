@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace bit::inline v0::detail {
@@ -17,14 +18,14 @@ inline void cpu_pause() {
 #endif
 }
 
-/// How long one thread spins in the waits of one call. A wait that ends in sleep was for a thread that the system has put
-/// aside: there is a neighbour, and it will happen again, so the waits that follow are short. R50x1 at batch 1 on two
-/// cores, median of the direct path (Emerald Rapids, 45 ns a pause): 27.9 ms with 1000 pauses, where a wait of 45 µs ended
-/// in sleep and 10 µs of waking, 27.2 with 3000; beside one busy process 52 ms with 1000, 58 with 3000, and 52 with
-/// 3000 that become 300.
+/// How long one thread spins in the waits of one call. A wait that sleeps long is for a thread that the system has put
+/// aside: there is a neighbour, and it will happen again, so the next wait is short; once a short one has slept for
+/// nothing, waits are long again. R50x1 at batch 1 on two cores, median of the direct path (Emerald Rapids, 45 ns a
+/// pause): 27.9 ms with 1000 pauses, where a wait of 45 µs ended in sleep and 10 µs of waking, 27.2 with 3000.
 class patience {
  public:
-  static constexpr int at_first = 3000, after_sleep = 300;
+  static constexpr int at_first = 3000, after_long_sleep = 300;
+  static constexpr std::chrono::microseconds long_sleep{100};
 
   explicit patience(int spins = at_first) : spins_(spins) {}
 
@@ -34,8 +35,10 @@ class patience {
       if (const std::uint32_t now = word.load(std::memory_order_acquire); now != value) return now;
       cpu_pause();
     }
-    spins_ = std::min(spins_, after_sleep);
+    const auto begin = std::chrono::steady_clock::now();
     word.wait(value, std::memory_order_acquire);
+    const bool in_vain = std::chrono::steady_clock::now() - begin < long_sleep;
+    spins_ = in_vain ? std::min(2 * spins_, at_first) : after_long_sleep;
     return word.load(std::memory_order_acquire);
   }
 
