@@ -68,6 +68,7 @@ class frozen_resnet_v2 {
   struct planned {
     dims4 dims;
     std::vector<std::string> names;  ///< {"", ...}: the classifier alone
+    std::vector<dims4> outputs;
     std::shared_ptr<const plan_type> plan;
   };
   struct shared_state {
