@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/work_queue.hpp>
+#include <chrono>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -141,6 +142,20 @@ TEST_CASE("as many steps and items as the words have room for") {
     queue.wait(step, waits);
   }
   CHECK(sum == work_queue::max_items - 65534);
+}
+
+TEST_CASE("waits grow short after a long sleep, and long again after sleeping for nothing") {
+  using std::chrono::microseconds;
+  patience waits;
+  CHECK(waits.spins() == patience::at_first);
+  waits.slept(microseconds(5000));
+  CHECK(waits.spins() == patience::after_long_sleep);
+  waits.slept(microseconds(20));
+  CHECK(waits.spins() == 2 * patience::after_long_sleep);
+  for (int i = 0; i < 5; ++i) waits.slept(microseconds(20));
+  CHECK(waits.spins() == patience::at_first);
+  waits.slept(patience::long_sleep);
+  CHECK(waits.spins() == patience::after_long_sleep);
 }
 
 TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for every line of a part") {
