@@ -30,14 +30,6 @@ void conv_operation<T>::cut_into_chunks() {
   if (chunks_ > apart) cut_into_chunks(false);  // each chunk reads all weights
 }
 
-/// Whether joined rows take two thirds of the tiles at most: fewer and larger tiles stream less weights.
-template <class T>
-bool conv_operation<T>::gains_by_joining() const {
-  const std::size_t rows = kernels_->tile_rows;
-  const std::size_t joined = (y_.pixels() + rows - 1) / rows, apart = y_.height * ((y_.width + rows - 1) / rows);
-  return 3 * joined <= 2 * apart;
-}
-
 /// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
 /// least four for large maps so that threads can share an image. Joined rows may take half as much again: a strided
 /// kernel of 512 channels on 7x7 pixels (645 KB) is still better off so than cut in two.
@@ -70,39 +62,6 @@ void conv_operation<T>::cut_into_chunks(bool joined) {
   slices_ = std::is_same_v<T, float> && many_tiles
                 ? std::max<std::size_t>((panel_bytes + slice_bytes - 1) / slice_bytes, 1)
                 : 1;
-}
-
-template <class T>
-typename conv_operation<T>::column_groups conv_operation<T>::groups_of(const conv_input& in) const {
-  const auto& w = in.window;
-  if (!by_rows()) return {1, 1};
-  if (joined_) return {w.size, y_.width};
-  return {w.stride, (in.x.width + 2 * w.padding + w.stride - 1) / w.stride};
-}
-
-template <class T>
-typename conv_operation<T>::source conv_operation<T>::make_source(const conv_input& in) const {
-  const auto& w = in.window;
-  source s{.in = in, .groups = groups_of(in), .block_stride = chunk_units_ * block};
-  if (by_rows()) {
-    const std::size_t columns = s.groups.columns * block;
-    const std::size_t phase_rows = ((chunk_units_ - 1) * w.stride + w.reach() + w.stride - 1) / w.stride;
-    s.row_stride = joined_ ? columns : s.groups.count * columns;
-    s.phase_stride = phase_rows * s.row_stride;
-    s.group_stride = joined_ ? w.stride * s.phase_stride : columns;
-    s.block_stride = s.groups.count * w.stride * phase_rows * columns;
-  }
-  // Whole cache lines, so that the next source and the next image begin on one.
-  s.image_stride = (in.x.blocks * s.block_stride + 31) / 32 * 32;
-  return s;
-}
-
-template <class T>
-std::size_t conv_operation<T>::tap_offset(const source& s, std::size_t ky, std::size_t kx) const {
-  const auto& w = s.in.window;
-  const std::size_t column = kx * w.dilation, row = s.row_offset(ky * w.dilation);
-  if (joined_) return row + kx * s.group_stride;
-  return row + column % w.stride * s.group_stride + column / w.stride * block;
 }
 
 template <class T>

@@ -1,4 +1,5 @@
-// How a conv_operation packs its input: norm and ReLU on the way, consecutive pixels for the tile at every stride.
+// How a conv_operation packs its input: norm and ReLU on the way, consecutive pixels for the tile at every stride; and
+// where in a packed chunk everything lies.
 #pragma once
 
 #include <algorithm>
@@ -56,6 +57,47 @@ void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std
               std::size_t phase_columns, const float* scale, const float* shift) {
   for (std::size_t phase = 0; phase < w.stride; ++phase)
     pack_columns(read, out + phase * phase_columns * block, phase_columns, in, width, phase, w, scale, shift);
+}
+
+/// Whether joined rows take two thirds of the tiles at most: fewer and larger tiles stream less weights.
+template <class T>
+bool conv_operation<T>::gains_by_joining() const {
+  const std::size_t rows = kernels_->tile_rows;
+  const std::size_t joined = (y_.pixels() + rows - 1) / rows, apart = y_.height * ((y_.width + rows - 1) / rows);
+  return 3 * joined <= 2 * apart;
+}
+
+template <class T>
+typename conv_operation<T>::column_groups conv_operation<T>::groups_of(const conv_input& in) const {
+  const auto& w = in.window;
+  if (!by_rows()) return {1, 1};
+  if (joined_) return {w.size, y_.width};
+  return {w.stride, (in.x.width + 2 * w.padding + w.stride - 1) / w.stride};
+}
+
+template <class T>
+typename conv_operation<T>::source conv_operation<T>::make_source(const conv_input& in) const {
+  const auto& w = in.window;
+  source s{.in = in, .groups = groups_of(in), .block_stride = chunk_units_ * block};
+  if (by_rows()) {
+    const std::size_t columns = s.groups.columns * block;
+    const std::size_t phase_rows = ((chunk_units_ - 1) * w.stride + w.reach() + w.stride - 1) / w.stride;
+    s.row_stride = joined_ ? columns : s.groups.count * columns;
+    s.phase_stride = phase_rows * s.row_stride;
+    s.group_stride = joined_ ? w.stride * s.phase_stride : columns;
+    s.block_stride = s.groups.count * w.stride * phase_rows * columns;
+  }
+  // Whole cache lines, so that the next source and the next image begin on one.
+  s.image_stride = (in.x.blocks * s.block_stride + 31) / 32 * 32;
+  return s;
+}
+
+template <class T>
+std::size_t conv_operation<T>::tap_offset(const source& s, std::size_t ky, std::size_t kx) const {
+  const auto& w = s.in.window;
+  const std::size_t column = kx * w.dilation, row = s.row_offset(ky * w.dilation);
+  if (joined_) return row + kx * s.group_stride;
+  return row + column % w.stride * s.group_stride + column / w.stride * block;
 }
 
 template <class T>
