@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 FP32, BF16 = "fp32", "bf16"
 
@@ -94,11 +96,16 @@ class Case:
 
     @property
     def title(self) -> str:
-        """As tables show it."""
+        """As tables and charts show it; the number format where a section holds both."""
         size = f"{self.height}²" if self.height == self.width else f"{self.height}×{self.width}"
-        return f"{self.model}, {size}, batch {self.batch}" + (
-            ", bfloat16" if self.training and self.precision == BF16 else ""
-        )
+        parts = [self.model, size, f"batch {self.batch}"]
+        if self.precision == BF16 and (self.training or self.threads == 1):
+            parts.append("bfloat16")
+        if self.threads == 1:
+            parts.append("1 thread")
+        if self.avx2:
+            parts.append("AVX2")
+        return ", ".join(parts)
 
     @property
     def peak(self) -> str:
@@ -172,3 +179,8 @@ def select(patterns: str) -> list[Case | str]:
             raise ValueError(f'expected "all", "quick" or names of `--list` (wildcards allowed), got {pattern!r}')
         found |= {hit: jobs[hit] for hit in hits}
     return list(found.values())
+
+
+def title_of(job: Mapping[str, Any]) -> str:
+    """The title of what was measured: of its case as it is called now, or as its results call it."""
+    return next((case.title for case in ALL if case.name == job.get("case")), job["title"])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cases import title_of
 from figures import milliseconds
 
 OURS, PEER = "#d9480f", "#9aa5b1"
@@ -67,7 +68,7 @@ def latency_panel(job: Mapping[str, Any]) -> Panel | None:
     for name in order:
         ratio = f"   {times[name] / ours:.2f}×" if ours and name != "pybit" else ""
         labels.append(f"{milliseconds(times[name])}{ratio}")
-    return job["title"], {name: 1e3 * times[name] for name in order}, labels
+    return title_of(job), {name: 1e3 * times[name] for name in order}, labels
 
 
 def amount_panel(title: str, values: Mapping[str, float], unit: float, form: str) -> Panel:

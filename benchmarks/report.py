@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cases import ALL, BF16, FP32, Case
+from cases import ALL, BF16, FP32, Case, title_of
 from figures import best_peer, markdown, megabytes, milliseconds, ratio
 
 Jobs = Mapping[str, Any]
@@ -79,9 +79,7 @@ def latency_table(jobs: Jobs, names: Sequence[str]) -> str:
             time = facts["time"]
             mark = "" if time["clean"] else " !"
             own.append(f"{milliseconds(time['min'])} ({milliseconds(time['median'])}){mark}")
-        title = job["title"] + (", AVX2" if job["case"].endswith("avx2") else "")
-        title += ", 1 thread" if job["case"].endswith("-t1") or "-t1-" in job["case"] else ""
-        rows.append([title, *own, f"**{best:.2f}×**" if best else "–", share(job)])
+        rows.append([title_of(job), *own, f"**{best:.2f}×**" if best else "–", share(job)])
     return markdown(["ms: least (median)", *columns, "best peer ÷ pybit", "of FMA peak"], rows)
 
 
@@ -94,7 +92,7 @@ def training_memory_table(jobs: Jobs, names: Sequence[str]) -> str:
         peaks = {n: c["peak"] for n, c in job["contenders"].items() if "peak" in c}
         own = [megabytes(peaks[n]) if n in peaks else "–" for n in columns]
         peer = best_peer(peaks)
-        rows.append([job["title"], *own, f"{peaks['pybit'] / peer[1]:.2f}×" if peer and "pybit" in peaks else "–"])
+        rows.append([title_of(job), *own, f"{peaks['pybit'] / peer[1]:.2f}×" if peer and "pybit" in peaks else "–"])
     return markdown(["MB: peak of the process", *columns, "pybit ÷ leanest peer"], rows)
 
 
