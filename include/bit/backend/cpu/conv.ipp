@@ -32,7 +32,7 @@ void conv_operation<T>::cut_into_chunks() {
 
 /// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
 /// least four for large maps so that threads can share an image. Joined rows may take half as much again: a strided
-/// kernel of 512 channels on 7x7 pixels (645 KB) is still better off so than cut in two.
+/// kernel of 512 channels on 7x7 pixels (645 KB) takes 764 µs so and 779 with its rows apart (Emerald Rapids).
 template <class T>
 void conv_operation<T>::cut_into_chunks(bool joined) {
   joined_ = joined;

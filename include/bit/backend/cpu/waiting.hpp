@@ -22,8 +22,8 @@ inline void cpu_pause() {
 /// aside: there is a neighbour, and it will happen again, so the next wait is short. One that sleeps for a moment should
 /// have spun on, so the next is longer. R50x1 at batch 1 on two cores, median of the direct path (Emerald Rapids, 45 ns a
 /// pause): 27.9 ms with 1000 pauses, where a wait of 45 µs ended in sleep and 10 µs of waking, 27.2 with 3000; 27.5 where
-/// waits stayed short to the end of a call that was disturbed once. Beside one busy process 58 ms with 3000 throughout,
-/// 52 to 56 with this rule.
+/// waits stayed short to the end of a call that was disturbed once. Beside one busy process 58 ms with 3000 throughout;
+/// 56 where waits stayed short and, in turns with it, 54 with this rule.
 class patience {
  public:
   static constexpr int at_first = 3000, after_long_sleep = 300;
