@@ -166,20 +166,17 @@ def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, 
 
 # ---- pickles
 def unpickle_bytes(
-    tensors: list[tuple[str, Array]], config: _core.Config, how: Freezing, extras: dict[str, Any]
+    kind: type, tensors: list[tuple[str, Array]], config: _core.Config, how: Freezing, extras: dict[str, Any]
 ) -> Any:
-    """Rebuild a pickled model from its weights."""
-    from pybit.model import Model
-
-    model = object.__new__(Model)
+    """Rebuild a pickled model, of class `kind`, from its weights."""
+    model: Any = object.__new__(kind)
     model.__dict__.update(extras, _network=network_from_arrays(tensors, config, how), _file=None)
     return model
 
 
-def unpickle_path(path: str, size: int, config: _core.Config, how: Freezing, extras: dict[str, Any]) -> Any:
+def unpickle_path(kind: type, path: str, size: int, config: _core.Config, how: Freezing, extras: dict[str, Any]) -> Any:
     """Rebuild a pickled model from the file that it names. Raises ValueError if the file is not what it was."""
     from pybit.formats import open_any
-    from pybit.model import Model
 
     if os.path.getsize(path) != size:
         raise FormatError(
@@ -187,6 +184,6 @@ def unpickle_path(path: str, size: int, config: _core.Config, how: Freezing, ext
         )
     checkpoint = open_any(path)
     _require_same(checkpoint.config, config, path, "the pickled model", _SHAPE_FIELDS)
-    model = object.__new__(Model)
+    model: Any = object.__new__(kind)
     model.__dict__.update(extras, _network=network_from_checkpoint(checkpoint, how, config), _file=path)
     return model

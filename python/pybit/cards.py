@@ -6,8 +6,8 @@ results/results-imagenet.csv of timm @aa4b585; big_vision configs/proj/distill.
 
 from __future__ import annotations
 
+from pybit._card import Accuracy, Download, ModelCard
 from pybit.cards_hubs import FINE_TUNED, TIMM, bit_50, timm_cards
-from pybit.registry import Accuracy, Download, ModelCard
 
 _BUCKET = "https://storage.googleapis.com/bit_models/"
 _ARCHITECTURES = ("R50x1", "R101x1", "R50x3", "R101x3", "R152x2", "R152x4")

@@ -5,7 +5,7 @@ Sources: timm/models/resnetv2.py and results/results-imagenet.csv of timm @aa4b5
 
 from __future__ import annotations
 
-from pybit.registry import Accuracy, Download, ModelCard
+from pybit._card import Accuracy, Download, ModelCard
 
 _HUB = "https://huggingface.co/"
 

@@ -326,7 +326,7 @@ class Model:
 
     # ---- copies
     def __copy__(self) -> Model:
-        other = object.__new__(Model)
+        other: Model = object.__new__(type(self))
         other.__dict__.update(self.__dict__, _network=self._network)
         other.__dict__.pop("_trainer", None)
         return other
@@ -344,5 +344,5 @@ class Model:
                 raise ConfigError(
                     'pickle_by = "path" needs a model that is as its file holds it; save and load it first'
                 )
-            return _build.unpickle_path, (self._file, os.path.getsize(self._file), self.config, how, extras)
-        return _build.unpickle_bytes, (self._network.tensors(), self.config, how, extras)
+            return _build.unpickle_path, (type(self), self._file, os.path.getsize(self._file), self.config, how, extras)
+        return _build.unpickle_bytes, (type(self), self._network.tensors(), self.config, how, extras)

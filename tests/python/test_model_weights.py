@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from pathlib import Path
@@ -308,6 +309,15 @@ def test_pickles_hold_the_weights(model: pybit.Model) -> None:
     assert (back.labels, back.name, back.origin, back.config) == (model.labels, model.name, model.origin, model.config)
     strided = small_model(output_stride=8, eps=1e-8, dtype="float64")
     assert pickle.loads(pickle.dumps(strided)).config == strided.config
+
+
+class Tagged(pybit.Model):
+    """A user's own class."""
+
+
+def test_pickles_and_copies_keep_the_class(model: pybit.Model) -> None:
+    model.__class__ = Tagged
+    assert type(pickle.loads(pickle.dumps(model))) is type(copy.copy(model)) is type(copy.deepcopy(model)) is Tagged
 
 
 def test_pickles_by_path_are_small_and_notice_a_changed_file(file: Path, tmp_path: Path) -> None:
