@@ -137,8 +137,8 @@ inline void standardise_sums(double* sums, double* products, const float* g, con
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) {
       dvec m, s;
-      __builtin_memcpy(&m, mean + v * lanes, sizeof m);
-      __builtin_memcpy(&s, scale + v * lanes, sizeof s);
+      load(m, mean + v * lanes);
+      load(s, scale + v * lanes);
       const dvec gradient = __builtin_convertvector(load(g + v * lanes), dvec);
       total[v] += gradient;
       total_w[v] += gradient * ((__builtin_convertvector(load(row + v * lanes), dvec) - m) * s);
@@ -160,11 +160,11 @@ inline void standardise_apply(float* dw, const float* g, const float* w, std::si
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) {
       dvec m, s, f, first, second;
-      __builtin_memcpy(&m, mean + v * lanes, sizeof m);
-      __builtin_memcpy(&s, scale + v * lanes, sizeof s);
-      __builtin_memcpy(&f, factor + v * lanes, sizeof f);
-      __builtin_memcpy(&first, a + v * lanes, sizeof first);
-      __builtin_memcpy(&second, b + v * lanes, sizeof second);
+      load(m, mean + v * lanes);
+      load(s, scale + v * lanes);
+      load(f, factor + v * lanes);
+      load(first, a + v * lanes);
+      load(second, b + v * lanes);
       const dvec standard = (__builtin_convertvector(load(row + v * lanes), dvec) - m) * s;
       const dvec change = f * (__builtin_convertvector(load(g + v * lanes), dvec) - first - standard * second);
       store(sum + v * lanes, load(sum + v * lanes) + __builtin_convertvector(change, vec));

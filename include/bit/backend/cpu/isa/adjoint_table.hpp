@@ -33,7 +33,7 @@ struct adjoint_kernels {
   void (*outer)(const outer_product& product);
 
   /// Of `columns` <= tile_columns columns: sums += g and products += g·ŵ, ŵ = (w - mean)·scale; g in rows of
-  /// tile_columns, w in rows of `stride` floats.
+  /// tile_columns, w in rows of `stride` floats; the doubles lie anywhere.
   void (*standardise_sums)(double* sums, double* products, const float* g, const float* w, std::size_t stride,
                            std::size_t rows, std::size_t columns, const double* mean, const double* scale);
   /// dw += factor·(g - a - ŵ·b), per column; dw in rows like w.

@@ -18,7 +18,9 @@ inline void column_sums(double* sums, double* squares, const double* mean, const
     load_row(row, x + k * stride, columns);
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) {
-      const dvec d = __builtin_convertvector(load(row + v * lanes), dvec) - at(mean + v * lanes);
+      dvec m;
+      load(m, mean + v * lanes);
+      const dvec d = __builtin_convertvector(load(row + v * lanes), dvec) - m;
       total[v] += d;
       total2[v] += d * d;
     }
@@ -31,8 +33,10 @@ inline void column_sums(double* sums, double* squares, const double* mean, const
 
 /// Vector v of row `x`, standardised.
 __attribute__((always_inline)) inline vec scaled(const float* row, int v, const double* mean, const double* scale) {
-  const dvec d = __builtin_convertvector(load(row + v * lanes), dvec) - at(mean + v * lanes);
-  return __builtin_convertvector(d * at(scale + v * lanes), vec);
+  dvec m, s;
+  load(m, mean + v * lanes);
+  load(s, scale + v * lanes);
+  return __builtin_convertvector((__builtin_convertvector(load(row + v * lanes), dvec) - m) * s, vec);
 }
 
 inline void scale_columns(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,

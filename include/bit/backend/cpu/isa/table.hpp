@@ -138,7 +138,7 @@ struct kernel_table {
   void (*narrow)(T* y, const float* x, std::size_t pixels);
 
   /// Weight standardisation, for `columns` <= tile_columns output channels of a kernel (rows, cout) whose rows lie
-  /// `stride` bytes apart at any address. Adds the sums of x - mean and of its square, per column.
+  /// `stride` bytes apart at any address, as may the doubles. Adds the sums of x - mean and of its square, per column.
   void (*column_sums)(double* sums, double* squares, const double* mean, const std::byte* x, std::size_t stride,
                       std::size_t rows, std::size_t columns);
   /// y = (x - mean)·scale, computed in double, in the order of segment::b; columns beyond `columns` become

@@ -32,9 +32,10 @@ __attribute__((always_inline)) inline void store(bfloat16* y, const vec& x) {
   *reinterpret_cast<halves_at*>(y) = to_bfloat16(x);
 }
 
-/// A reference, since returning a vector wider than the registers is an ABI warning.
-__attribute__((always_inline)) inline const dvec_at& at(const double* x) {
-  return *reinterpret_cast<const dvec_at*>(x);
+/// Not returned: a vector wider than the registers is an ABI warning, and of a reference to dvec_at clang 14 forgets that it
+/// need not be aligned.
+__attribute__((always_inline)) inline void load(dvec& to, const double* x) {
+  to = *reinterpret_cast<const dvec_at*>(x);
 }
 __attribute__((always_inline)) inline void add_to(double* y, const dvec& x) { *reinterpret_cast<dvec_at*>(y) += x; }
 
