@@ -38,7 +38,7 @@ def _bars(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
     axes.set_ylim(0, 1.25 * max(peak, *(r["gflops"] for r in rows)))  # room for the legend
     axes.set_ylabel("GFLOP/s")
     axes.set_title(
-        f"{profile._title()}: {1e3 * profile.seconds:.2f} ms, {profile.gflops:.0f} GFLOP/s "
+        f"{profile._title()}\n{1e3 * profile.seconds:.2f} ms, {profile.gflops:.0f} GFLOP/s "
         f"({profile.gflops / (peak or 1):.0%} of the peak)",
         fontsize=10,
     )
