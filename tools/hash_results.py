@@ -9,7 +9,7 @@ A record maps names to SHA-256 sums (their first 32 digits) of raw bytes: forwar
 checkpoint files, preprocessing. All that depends on the instruction set is recorded for each that the CPU has, in a
 process with BIT_ISA set, and for 1, 2 and 3 threads, so names begin with for instance "avx2/threads 3/". It uses the
 package's public interface alone. The synthetic weights come from tests/golden/make_checkpoint.py of the tree that
-pybit is imported from, or of the one this script lies in. --only avx2,data records just these parts.
+pybit is imported from, or of the one this script lies in. --only avx2,data records or compares just these parts.
 """
 
 from __future__ import annotations
@@ -100,14 +100,21 @@ def record_all(out: Path, only: list[str]) -> None:
     out.write_text(json.dumps({"pybit": str(Path(pybit.__file__).parent), "hashes": hashes}, indent=0) + "\n")
 
 
-def compare(old: Path, new: Path) -> int:
+def compare(old: Path, new: Path, only: list[str]) -> int:
     """1 if a result differs or is missing in `new`; what only `new` has is counted and is no difference."""
-    before, after = (json.loads(path.read_text())["hashes"] for path in (old, new))
+    before, after = (
+        {name: value for name, value in json.loads(path.read_text())["hashes"].items() if wanted(name, only)}
+        for path in (old, new)
+    )
     different = [name for name, value in before.items() if after.get(name) != value]
     for name in different:
         print(f"{'differs' if name in after else 'missing'}: {name}")
     print(f"{len(different)} of {len(before)} differ; {len(after.keys() - before.keys())} are new")
     return 1 if different or not before else 0
+
+
+def wanted(name: str, only: list[str]) -> bool:
+    return not only or name.split("/")[0] in only
 
 
 if __name__ == "__main__":
@@ -117,11 +124,12 @@ if __name__ == "__main__":
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("OLD", "NEW"))
     parser.add_argument("--part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    only = [part for part in arguments.only.split(",") if part]
     if arguments.compare:
-        sys.exit(compare(*arguments.compare))
+        sys.exit(compare(*arguments.compare, only))
     elif arguments.part:
         print(json.dumps(record_part(arguments.part)))
     elif arguments.out:
-        record_all(arguments.out, [part for part in arguments.only.split(",") if part])
+        record_all(arguments.out, only)
     else:
         parser.error("expected --out or --compare")

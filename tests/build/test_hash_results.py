@@ -32,7 +32,7 @@ def test_a_planted_difference_is_named_and_fails(tmp_path: Path, capsys: pytest.
     changed.view(np.uint32)[3] ^= 1  # the last bit of one value
     old = write(tmp_path / "old.json", record_of({"logits": values, "pooled": values}).hashes)
     new = write(tmp_path / "new.json", record_of({"logits": changed, "pooled": values}).hashes)
-    assert hash_results.compare(old, old) == 0
+    assert hash_results.compare(old, old, []) == 0
     assert capsys.readouterr().out == "0 of 2 differ; 0 are new\n"
     command = [sys.executable, *map(str, (TOOLS / "hash_results.py", "--compare", old, new))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -42,11 +42,12 @@ def test_a_planted_difference_is_named_and_fails(tmp_path: Path, capsys: pytest.
 def test_what_is_missing_fails_and_what_is_new_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     less = write(tmp_path / "less.json", {"a": "1"})
     more = write(tmp_path / "more.json", {"a": "1", "b": "2"})
-    assert hash_results.compare(more, less) == 1
+    assert hash_results.compare(more, less, []) == 1
     assert capsys.readouterr().out == "missing: b\n1 of 2 differ; 0 are new\n"
-    assert hash_results.compare(less, more) == 0
+    assert hash_results.compare(less, more, []) == 0
     assert capsys.readouterr().out == "0 of 1 differ; 1 are new\n"
-    assert hash_results.compare(write(tmp_path / "none.json", {}), more) == 1  # nothing compared is no proof
+    assert hash_results.compare(write(tmp_path / "none.json", {}), more, []) == 1  # nothing compared is no proof
+    assert hash_results.compare(more, less, ["a"]) == 0
 
 
 def test_dtype_and_shape_count_as_well_as_bytes() -> None:
