@@ -1,8 +1,10 @@
-"""Losses and optimisers against torch, and their checks of what comes from Python."""
+"""Losses and optimisers against PyTorch's golden values (tests/golden), and their checks of what comes from Python."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,93 +13,44 @@ from numpy.typing import NDArray
 from pybit import _core
 from pybit.errors import ConfigError, DivergedError, ShapeError
 
-SHAPES = {"a/kernel": (3, 3, 5, 7), "a/gamma": (7,), "b/kernel": (1, 1, 7, 4), "b/bias": (4,)}
+GOLDEN = Path(__file__).parents[1] / "golden"
+sys.path.insert(0, str(GOLDEN))
+import torch_values as golden  # noqa: E402
+
+VALUES = np.load(golden.FILE)
 
 
-def random_arrays(seed: int) -> list[NDArray[np.float32]]:
-    draw = np.random.default_rng(seed)
-    return [draw.normal(size=shape).astype(np.float32) for shape in SHAPES.values()]
-
-
-def ours(name: str, rates: list[float], **how: Any) -> list[NDArray[np.float32]]:
-    values, gradients = random_arrays(0), random_arrays(0)
-    optimiser = _core.Optimiser(name, list(zip(SHAPES, values, gradients, strict=True)), **how)
+def ours(name: str, rates: list[float], **how: Any) -> NDArray[np.float32]:
+    """All values one after the other, after one update per rate."""
+    values, gradients = golden.update_arrays(0), golden.update_arrays(0)
+    optimiser = _core.Optimiser(name, list(zip(golden.SHAPES, values, gradients, strict=True)), **how)
     for i, rate in enumerate(rates):
-        for gradient, new in zip(gradients, random_arrays(i + 1), strict=True):
+        for gradient, new in zip(gradients, golden.update_arrays(i + 1), strict=True):
             gradient[:] = new
         optimiser.step(rate)
-    return values
+    return np.concatenate([v.ravel() for v in values])
 
 
-def torchs(kind: str, rates: list[float], clip: float = 0.0, **how: Any) -> list[NDArray[np.float32]]:
-    torch = pytest.importorskip("torch")
-    parameters = [torch.nn.Parameter(torch.from_numpy(a)) for a in random_arrays(0)]
-    optimiser = getattr(torch.optim, kind)(parameters, lr=0.1, **how)
-    for i, rate in enumerate(rates):
-        for parameter, new in zip(parameters, random_arrays(i + 1), strict=True):
-            parameter.grad = torch.from_numpy(new)
-        if clip:
-            torch.nn.utils.clip_grad_norm_(parameters, clip)
-        optimiser.param_groups[0]["lr"] = rate
-        optimiser.step()
-    return [p.detach().numpy() for p in parameters]
-
-
-# BiT-HyperRule's form: a warm-up from rate 0, then a plateau and a drop.
-RATES = [0.03 * min(i / 10, 1) for i in range(20)] + [0.003] * 5
-
-CASES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
-    "momentum": ("sgd", {}, "SGD", {"momentum": 0.9}),
-    "plain": ("sgd", {"momentum": 0.0}, "SGD", {}),
-    "nesterov": ("sgd", {"nesterov": True}, "SGD", {"momentum": 0.9, "nesterov": True}),
-    "decay": ("sgd", {"weight_decay": 0.01}, "SGD", {"momentum": 0.9, "weight_decay": 0.01}),
-    "clipped": ("sgd", {"clip_norm": 3.0}, "SGD", {"momentum": 0.9, "clip": 3.0}),
-    "adam": ("adam", {"weight_decay": 0.01}, "Adam", {"weight_decay": 0.01}),
-    "adam betas": ("adam", {"betas": (0.5, 0.99), "eps": 1e-3}, "Adam", {"betas": (0.5, 0.99), "eps": 1e-3}),
-    "adamw": ("adamw", {"weight_decay": 0.1}, "AdamW", {"weight_decay": 0.1}),
-}
-
-
-def largest_difference(a: list[NDArray[np.float32]], b: list[NDArray[np.float32]]) -> float:
-    return max(float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True))
-
-
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", golden.UPDATES)
 def test_updates_are_those_of_torch(case: str) -> None:
-    name, how, kind, torch_how = CASES[case]
-    expected = torchs(kind, RATES, **torch_how)
+    name, how, _, _ = golden.UPDATES[case]
+    rates, expected = golden.RATES, VALUES[f"updates/{case}"]
+
+    def difference(got: NDArray[np.float32]) -> float:
+        return float(np.abs(got - expected).max())
+
     # Values of up to 4 over 25 steps, each rounded to 2.4e-7 in another order of the same operations.
-    assert largest_difference(ours(name, RATES, **how), expected) < 3e-6
+    assert difference(ours(name, rates, **how)) < 3e-6
     # The same run with one rate off by a hundredth is found, and so is one with another optimiser.
-    assert largest_difference(ours(name, RATES[:-1] + [0.00303], **how), expected) > 6e-6
-    assert largest_difference(ours("sgd", RATES, momentum=0.8), expected) > 1e-3
+    assert difference(ours(name, [*rates[:-1], 1.01 * rates[-1]], **how)) > 6e-6
+    assert difference(ours("sgd", rates, momentum=0.8)) > 1e-3
 
 
-def logits(seed: int = 1) -> NDArray[np.float64]:
-    return np.random.default_rng(seed).normal(size=(6, 9)) * 4
+def logits() -> NDArray[np.float64]:
+    return np.array(golden.LOGITS)
 
 
-Y, Z = np.array([0, 8, 3, 3, 1, 5]), np.array([2, 2, 0, 7, 1, 4])
-SOFT = np.random.default_rng(2).dirichlet(np.ones(9), 6)
-TEACHER = logits(3)
-
-
-def in_torch(loss: str, torch: Any, x: Any) -> Any:
-    """The loss of logits `x` as torch computes it in float64."""
-    f = torch.nn.functional
-    y, z = torch.from_numpy(Y), torch.from_numpy(Z)
-    soft, teacher = torch.from_numpy(SOFT), torch.from_numpy(TEACHER)
-    return {
-        "labels": lambda: f.cross_entropy(x, y),
-        "smoothed": lambda: f.cross_entropy(x, y, label_smoothing=0.1),
-        "mixed": lambda: 0.3 * f.cross_entropy(x, y) + 0.7 * f.cross_entropy(x, z),
-        "soft": lambda: f.cross_entropy(x, soft, label_smoothing=0.2),
-        "sigmoid": lambda: f.binary_cross_entropy_with_logits(x, soft) * 9,  # we sum over classes
-        "distilled": lambda: 9 * f.kl_div((x / 3).log_softmax(1), (teacher / 3).softmax(1), reduction="batchmean"),
-        "squared": lambda: f.mse_loss(x, teacher),
-    }[loss]()
-
-
+Y, Z, SOFT, TEACHER = golden.LABELS, golden.PARTNERS, golden.SOFT, golden.TEACHER
 OURS: dict[str, Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]] = {
     "labels": lambda x: _core.cross_entropy(x, Y),
     "smoothed": lambda x: _core.cross_entropy(x, Y, smoothing=0.1),
@@ -111,15 +64,12 @@ OURS: dict[str, Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]] = {
 
 @pytest.mark.parametrize("loss", OURS)
 def test_losses_and_gradients_are_those_of_torch(loss: str) -> None:
-    torch = pytest.importorskip("torch")
     value, gradient = OURS[loss](logits())
-    variable = torch.from_numpy(logits()).requires_grad_()
-    expected = in_torch(loss, torch, variable)
-    expected.backward()
-    assert value == pytest.approx(float(expected.detach()), rel=1e-12)  # float64 on both sides
-    np.testing.assert_allclose(gradient, variable.grad.numpy(), rtol=1e-10, atol=1e-15)
+    expected = VALUES[f"losses/{loss}/gradient"]
+    assert value == pytest.approx(float(VALUES[f"losses/{loss}/value"]), rel=1e-12)  # float64 on both sides
+    np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-15)
     with pytest.raises(AssertionError):
-        np.testing.assert_allclose(gradient * (1 + 1e-8), variable.grad.numpy(), rtol=1e-10, atol=1e-15)
+        np.testing.assert_allclose(gradient * (1 + 1e-8), expected, rtol=1e-10, atol=1e-15)
 
 
 def test_gradients_have_the_precision_of_the_logits() -> None:
