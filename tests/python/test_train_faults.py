@@ -83,7 +83,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_checkpoint(
 
 
 def test_case_19_a_full_disk_is_an_error_and_the_old_checkpoint_stays(place: Path, tmp_path: Path) -> None:
-    how = command(place, tmp_path, "--steps", "6", "--save_every", "2", "--quiet")
+    how = command(place, tmp_path, "--steps", "20", "--save_every", "2", "--quiet")
     first = start(how)
     while first.poll() is None and not (tmp_path / "run/last.safetensors").exists():
         time.sleep(0.002)

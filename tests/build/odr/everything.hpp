@@ -1,7 +1,9 @@
-// Every front door, after the standard header whose name our folder shares.
+// Every front door and eval/, which has none, beside the standard header whose name our folder shares.
 #pragma once
 
 #include <bit/data.hpp>
+#include <bit/eval/knn.hpp>
+#include <bit/eval/ridge.hpp>
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
