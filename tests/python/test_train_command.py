@@ -61,7 +61,7 @@ def test_a_run_from_photos_to_predictions(place: Path, tmp_path: Path, capsys: p
     assert model.preprocessing == pybit.PreprocessSpec(32, mode="squash")
 
 
-def test_case_18_and_21_killed_at_any_moment_a_run_ends_with_the_same_bits(place: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_a_run_ends_with_the_same_bits(place: Path, tmp_path: Path) -> None:
     """With --batch_split 2. PYBIT_TEST_KILLS: how often it is killed."""
     kills = int(os.environ.get("PYBIT_TEST_KILLS", "6"))
     # A kill comes at most six steps after its process began, so each meets a running process however fast that is.
@@ -162,7 +162,7 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_case_20_a_second_run_in_the_same_folder_is_refused(place: Path, tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_folder_is_refused(place: Path, tmp_path: Path) -> None:
     first = start(command(place, tmp_path, "--steps", "2000"))
     assert first.stderr is not None
     for line in first.stderr:

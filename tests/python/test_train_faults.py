@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_last_good_checkpoint(
     assert all(np.isfinite(v).all() for v in kept.values())
 
 
-def test_case_19_a_full_disk_is_an_error_and_the_old_checkpoint_stays(place: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_the_old_checkpoint_stays(place: Path, tmp_path: Path) -> None:
     how = command(place, tmp_path, "--steps", "20", "--save_every", "2", "--quiet")
     first = start(how)
     while first.poll() is None and not (tmp_path / "run/last.safetensors").exists():
@@ -138,7 +138,7 @@ def _as_others() -> None:
         raise OSError("this root may not give up rights")
 
 
-def test_case_19_a_read_only_folder_is_an_error_and_the_old_checkpoint_stays(place: Path, tmp_path: Path) -> None:
+def test_a_read_only_folder_is_an_error_and_the_old_checkpoint_stays(place: Path, tmp_path: Path) -> None:
     how = command(place, tmp_path, "--steps", "4", "--quiet")
     assert finish(start(how)) == (0, "")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.safetensors")}
@@ -160,8 +160,6 @@ def test_case_19_a_read_only_folder_is_an_error_and_the_old_checkpoint_stays(pla
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "run").glob("*.safetensors")}
 
 
-def test_case_19_a_folder_that_cannot_be_is_an_error(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_is_an_error(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, err = refused(command(place, Path("/proc/self"), "--steps", "1"), capsys)
     assert code == 1 and "cannot write a run here: " in err and "choose a --logdir" in err

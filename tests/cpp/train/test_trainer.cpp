@@ -118,7 +118,7 @@ TEST_CASE("images that the source leaves out are made up for: a step is the mean
     CHECK(with_gap.model.values()[0][i] == doctest::Approx(without.model.values()[0][i]).epsilon(1e-6));
 }
 
-TEST_CASE("case 21: a run that stops after any step goes on to the same bits, momentum included") {
+TEST_CASE("a run that stops after any step goes on to the same bits, momentum included") {
   for (const bool with_adam : {false, true}) {
     run whole;
     const auto prepare = [&](run& r) {
