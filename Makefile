@@ -47,7 +47,7 @@ test-slow: setup-test
 
 test-oracle: build
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
-	BIT_REQUIRE_ORACLES=1 python -m pytest tests/python
+	python -m pytest tests/python
 
 # Goes on where a run of the same NAME stopped; AGAIN=1 measures anew. TORCH_INDEX: where pip finds the CPU build of torch.
 bench: build .venv-bench/stamp | build/wheel/venv/bin/python
