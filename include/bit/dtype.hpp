@@ -1,12 +1,12 @@
-// The number formats of tensors in files, on devices and at the border to Python: one list for all of them.
+// The number types of tensors, in files and in a model's arithmetic: one enumeration for all of the library.
 #pragma once
 
-#include <bit/config.hpp>
 #include <cstddef>
 
 namespace bit::inline v0 {
 
-/// How one element of a tensor is stored. Only the floating formats from float16 on can hold parameters.
+/// The type of a tensor's elements. Checkpoint files may use all of them; only the floating ones from float16 on become
+/// parameters, and a model computes in float32, bfloat16 or, in the reference backend, float64.
 enum class dtype {
   boolean,
   int8,
@@ -30,7 +30,7 @@ constexpr std::size_t size_of(dtype type) {
   return sizes[static_cast<std::size_t>(type)];
 }
 
-/// The name in messages and listings: "float32", "bfloat16" and so on; boolean is "bool".
+/// "float32", "bfloat16" and so on, for messages and listings.
 constexpr const char* to_string(dtype type) {
   constexpr const char* names[] = {"bool",  "int8",   "uint8",  "int16",   "uint16",   "int32",   "uint32",
                                    "int64", "uint64", "float8", "float16", "bfloat16", "float32", "float64"};

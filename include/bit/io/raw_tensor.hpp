@@ -1,4 +1,4 @@
-// A tensor as a file stores it, before its name, layout and number format are made official.
+// A tensor as a file stores it, before its name, layout and dtype are made official.
 #pragma once
 
 #include <cstddef>

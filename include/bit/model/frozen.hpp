@@ -74,18 +74,18 @@ class frozen_resnet_v2 {
   dims4 output_dims(const std::string& name, const dims4& images) const;
 
   /// Bytes of the packed parameters, and of the values kept beside them.
-  std::size_t parameter_bytes() const { return shared_->constants->bytes(); }
+  std::size_t parameter_bytes() const { return shared_->weights->bytes(); }
   /// Gives back idle workspaces, plans, and the layouts of 3x3 kernels that were made for them. Calls that are running
   /// end undisturbed, and the next one makes again what it needs.
   void release() const;
   /// Where every value of the logits' program lies in the arena for this batch.
   memory_plan plan(const dims4& images) const;
   /// What each step of the logits' program is, how it is computed for this batch and what it moves.
-  std::vector<step_report> report(const dims4& images) const;
+  std::vector<step_profile> report(const dims4& images) const;
   /// The same with the least and the median seconds of `runs` runs on `images`, after one run that is not counted.
   /// Throws config_error for 0 runs and what run throws.
-  std::vector<step_report> profile(const image_view<value_type>& images, std::size_t runs,
-                                   const run_options& options = {}) const;
+  std::vector<step_profile> profile(const image_view<value_type>& images, std::size_t runs,
+                                    const run_options& options = {}) const;
   /// Images per call that are best where many images of this size (image.n does not matter) are to be worked through:
   /// the smallest of 1, 2, 4, .. Backend::largest_batch whose predicted time per image is within 2 % of the best, and
   /// whose maps take at most `max_bytes` (but at least 1). By the cost model alone: nothing is run, and every call gives
@@ -101,7 +101,7 @@ class frozen_resnet_v2 {
     state(const bit::network& from, const freeze_options& how) : net(snapshot_of<value_type>(from)), options(how) {}
     bit::network net;
     freeze_options options;
-    std::shared_ptr<const typename Backend::constants> constants;
+    std::shared_ptr<const typename Backend::weights> weights;
     cache plans;
     detail::workspace_pool<typename Backend::workspace> workspaces;
   };

@@ -51,13 +51,13 @@ frozen_resnet_v2<Backend>::frozen_resnet_v2(const bit::network& net, const freez
   // parser of nvcc 13.0 loses the closing brace of a nameless list here.
   const std::string output = default_output();
   const program p = network().emit(dims4{1, config().in_channels, 32, 32}, {&output, 1});
-  shared_->constants = detail::with_memory(
+  shared_->weights = detail::with_memory(
       [&] {
         std::size_t bytes = 0;
         for (const named_tensor& t : network().parameters()) bytes += t.size() * Backend::map_bytes;
         return "[freeze] the weights of " + architecture_name(config()) + " need about " + detail::size_text(bytes);
       },
-      [&] { return std::make_shared<const typename Backend::constants>(p, shared_->options); });
+      [&] { return std::make_shared<const typename Backend::weights>(p, shared_->options); });
 }
 
 template <backend Backend>
@@ -71,9 +71,9 @@ template <backend Backend>
 std::size_t frozen_resnet_v2<Backend>::map_bytes(const program& p) const {
   std::vector<std::size_t> bytes;
   for (const value& v : p.values)
-    bytes.push_back(v.kind == value_kind::map     ? v.dims.size() * Backend::map_bytes
-                    : v.kind == value_kind::table ? v.dims.size() * sizeof(value_type)
-                                                  : 0);
+    bytes.push_back(v.kind == value_kind::feature_map ? v.dims.size() * Backend::map_bytes
+                    : v.kind == value_kind::matrix    ? v.dims.size() * sizeof(value_type)
+                                                      : 0);
   return plan_memory(p, bytes).total;
 }
 
@@ -93,7 +93,7 @@ auto frozen_resnet_v2<Backend>::find_plan(const typename cache::key& what, Emit 
     typename cache::planned made;
     for (const value_id id : p.outputs) made.outputs.push_back(p[id].dims);
     made.plan = detail::with_memory([&] { return "[run] the plan for images " + to_string(dims) + " needs memory"; },
-                                    [&] { return std::make_shared<const plan_type>(p, shared_->constants); });
+                                    [&] { return std::make_shared<const plan_type>(p, shared_->weights); });
     return made;
   });
 }
@@ -231,17 +231,17 @@ memory_plan frozen_resnet_v2<Backend>::plan(const dims4& images) const {
 }
 
 template <backend Backend>
-std::vector<step_report> frozen_resnet_v2<Backend>::report(const dims4& images) const {
+std::vector<step_profile> frozen_resnet_v2<Backend>::report(const dims4& images) const {
   const std::string name = default_output();
   return default_plan(images)->report(network().emit(images, {&name, 1}));
 }
 
 template <backend Backend>
-std::vector<step_report> frozen_resnet_v2<Backend>::profile(const image_view<value_type>& images, std::size_t runs,
-                                                            const run_options& options) const {
+std::vector<step_profile> frozen_resnet_v2<Backend>::profile(const image_view<value_type>& images, std::size_t runs,
+                                                             const run_options& options) const {
   if (runs == 0) throw config_error("[profile] expected at least 1 run, got 0");
   const std::string name = default_output();
-  std::vector<step_report> rows = report(images.dims);
+  std::vector<step_profile> rows = report(images.dims);
   std::vector<value_type> out(output_dims(name, images.dims).size());
   value_type* const outputs[] = {out.data()};
   std::vector<double> seconds(runs * rows.size());
@@ -263,7 +263,7 @@ std::size_t frozen_resnet_v2<Backend>::throughput_batch(const dims4& image, std:
     const program p = network().emit(dims4{n, image.c, image.h, image.w}, {&name, 1});
     const std::size_t bytes = map_bytes(p);
     if (n > 1 && bytes > max_bytes) break;
-    candidates.emplace_back(n, shared_->constants->predicted_seconds(p) / static_cast<double>(n));
+    candidates.emplace_back(n, shared_->weights->predicted_seconds(p) / static_cast<double>(n));
     if (bytes > max_bytes) break;
   }
   double best = candidates.front().second;

@@ -1,4 +1,4 @@
-// resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a policy.
+// resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a backend.
 #pragma once
 
 #include <bit/backend/cpu.hpp>

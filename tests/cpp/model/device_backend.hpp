@@ -167,7 +167,7 @@ T* translate(const bit::device_tensor& t) {
 template <class Inner>
 struct on_device {
   using value_type = typename Inner::value_type;
-  using constants = typename Inner::constants;
+  using weights = typename Inner::weights;
   using queue = device_queue*;
   static constexpr std::size_t map_bytes = Inner::map_bytes, largest_batch = 8;
   static constexpr bit::dtype type = sizeof(value_type) == 4 ? bit::dtype::float32 : bit::dtype::float64;
@@ -189,7 +189,7 @@ struct on_device {
 
   class plan {
    public:
-    plan(const bit::program& p, std::shared_ptr<const constants> from) : plan_(p, std::move(from)) {
+    plan(const bit::program& p, std::shared_ptr<const weights> from) : plan_(p, std::move(from)) {
       for (const bit::value_id id : p.outputs) outputs_.push_back(p[id].dims);
     }
     plan(const plan&) = delete;
@@ -200,7 +200,7 @@ struct on_device {
 
     std::size_t workspace_bytes(std::size_t threads) const { return plan_.workspace_bytes(threads); }
     const bit::memory_plan& memory() const { return plan_.memory(); }
-    std::vector<bit::step_report> report(const bit::program& p) const { return plan_.report(p); }
+    std::vector<bit::step_profile> report(const bit::program& p) const { return plan_.report(p); }
 
     void enqueue(const bit::device_tensor& image, std::span<const bit::device_tensor> outputs, workspace& memory,
                  queue to) const {
