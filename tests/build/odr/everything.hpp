@@ -1,9 +1,8 @@
-// Every front door and eval/, which has none, beside the standard header whose name our folder shares.
+// Every front door, after the standard header whose name our folder shares.
 #pragma once
 
 #include <bit/data.hpp>
-#include <bit/eval/knn.hpp>
-#include <bit/eval/ridge.hpp>
+#include <bit/eval.hpp>
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
