@@ -58,7 +58,7 @@ def grid(path: Path, title: str, unit: str, panels: Sequence[Panel], columns: in
 
 
 def latency_panel(job: Mapping[str, Any]) -> Panel | None:
-    """A case's minima in milliseconds; None if nobody finished."""
+    """A case's minima in milliseconds; None if no contender finished."""
     times = {n: c["time"]["min"] for n, c in job["contenders"].items() if "time" in c}
     if not times:
         return None

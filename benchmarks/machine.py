@@ -33,7 +33,7 @@ def available_memory() -> int:
 
 
 class Neighbours:
-    """Share of the machine's CPU time that went neither to us nor to nobody, between two moments.
+    """Share of the machine's CPU time that other processes took, between two moments.
 
     `patience`: seconds that all its waits for an idle machine may take together.
     """

@@ -194,7 +194,7 @@ def test_a_pickle_bomb_stops_at_the_limit_and_nesting_does_not_exhaust_the_stack
     w.write_torch_zip(tmp_path / "a.pth", {}, nested)
     with pytest.raises(FormatError, match="got list"):
         read_torch(tmp_path / "a.pth")
-    # Each tuple holds the one before twice: 2^200 elements for whoever prints or copies it.
+    # Each tuple holds the one before twice: 2^200 elements for code that prints or copies it.
     laughs = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 200 + b"."
     w.write_torch_zip(tmp_path / "a.pth", {}, laughs)
     with pytest.raises(FormatError, match="got tuple"):

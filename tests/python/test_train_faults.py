@@ -47,9 +47,9 @@ def test_bad_input_is_refused_with_a_reason(place: Path, tmp_path: Path, capsys:
 
 def test_an_empty_class_is_named(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digit_folder(tmp_path / "digits", 2)
-    (tmp_path / "digits/nobody").mkdir()
+    (tmp_path / "digits/empty").mkdir()
     code, err = refused([*command(place, tmp_path), "--data", str(tmp_path / "digits")], capsys)
-    assert code == 2 and "found none of 'nobody'; add images or remove the class" in err
+    assert code == 2 and "found none of 'empty'; add images or remove the class" in err
     assert not (tmp_path / "run").exists()
 
 
