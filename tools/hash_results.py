@@ -126,7 +126,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     only = [part for part in arguments.only.split(",") if part]
     if arguments.compare:
-        sys.exit(compare(*arguments.compare, only))
+        old, new = arguments.compare
+        sys.exit(compare(old, new, only))
     elif arguments.part:
         print(json.dumps(record_part(arguments.part)))
     elif arguments.out:
