@@ -7,10 +7,10 @@
 
 namespace bit::inline v0::detail {
 
-/// Pixels of a chunk: 16 KB of packed pixels of a block and 32 KB of a panel of dy. Float sums of so many terms lose few
-/// digits, too.
+/// How many pixels a spatial tile has: 16 KB of packed pixels of a block and 32 KB of a panel of dy. Float sums of so
+/// few terms are accurate, too; the results of spatial tiles are added one after the other.
 inline constexpr std::size_t contracted_pixels = 256;
-/// Items that a kernel's gradient is cut into, if it has that many blocks and panels.
+/// How many work items a kernel's gradient is divided into, if it has so many blocks and panels.
 inline constexpr std::size_t wanted_items = 16;
 
 BIT_FUNC kernel_gradient_items::kernel_gradient_items(std::size_t blocks, std::size_t panels, std::size_t packed_blocks)
@@ -45,7 +45,8 @@ backward_weights_operation<T>::backward_weights_operation(const microkernel_tabl
   const std::size_t together = row_tiles_ > 1 ? 1 : std::max<std::size_t>(contracted_pixels / dy.pixels(), 1);
   image_groups_ = (images + together - 1) / together;
 
-  // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
+  // A 1x1 kernel packs just the pixels that it reads, row by row; others pack all rows under the window, as conv.hpp
+  // does.
   phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
   row_size_ = (w.size == 1 ? 1 : w.stride) * phase_columns_ * block;
   image_stride_ = row_size_ * (w.size == 1 ? rows : (rows - 1) * w.stride + w.reach());
@@ -109,7 +110,8 @@ void backward_weights_operation<T>::pack(const training_context& run, const spat
   }
 }
 
-/// Floats are read where they lie, others widened behind the packed pixels of x.
+/// The floats of a panel of dy: where dy is float they are read in place, else they are widened into scratch, behind
+/// the packed pixels of x.
 template <class T>
 typename backward_weights_operation<T>::dy_panel backward_weights_operation<T>::read_dy(const training_context& run,
                                                                                         const spatial_tile& c,
@@ -129,7 +131,7 @@ typename backward_weights_operation<T>::dy_panel backward_weights_operation<T>::
         microkernels_->widen(to + (b - first) * dy_block_stride_ + (n - c.images.begin) * dy_image_stride_, from(b, n),
                              (c.rows.end - c.rows.begin) * dy_.width, 1);
   }
-  if (end - first < panel_blocks()) dy.block_stride = 0;  // columns beyond the last are not looked at
+  if (end - first < panel_blocks()) dy.block_stride = 0;  // what is computed for columns beyond the last is never read
   return dy;
 }
 
@@ -149,7 +151,7 @@ void backward_weights_operation<T>::multiply(const training_context& run, const 
   p.columns = dy_.width;
   p.rows = c.rows.end - c.rows.begin;
   p.images = c.images.end - c.images.begin;
-  if (w.size == 1) {  // rows follow each other on both sides
+  if (w.size == 1) {  // rows are contiguous in x and in dy
     p.columns *= p.rows;
     p.rows = 1;
   }

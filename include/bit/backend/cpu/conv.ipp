@@ -28,12 +28,14 @@ void conv_operation<T>::choose_spatial_tiles() {
   if (!by_rows() || !gains_by_merging()) return;
   const std::size_t separate = spatial_tiles_;
   choose_spatial_tiles(true);
-  if (spatial_tiles_ > separate) choose_spatial_tiles(false);  // each chunk reads all weights
+  if (spatial_tiles_ > separate) choose_spatial_tiles(false);  // each spatial tile reads all weights
 }
 
-/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
-/// least four for large maps so that threads can share an image. Joined rows may take half as much again: a strided
-/// kernel of 512 channels on 7x7 pixels (645 KB) takes 764 µs so and 779 with its rows apart (Emerald Rapids).
+/// Chooses the number of spatial tiles of an image. The packed input of one row (or pixel) of output takes `bytes` in
+/// all sources together; there are as many spatial tiles as keep each below the limit, and at least four for large
+/// maps, so that threads can share an image. Merged rows may take half as much again: a strided convolution of 512
+/// channels on 7x7 pixels, 645 KB when packed so, takes 764 µs with merged rows and 779 µs with separate ones (Emerald
+/// Rapids).
 template <class T>
 void conv_operation<T>::choose_spatial_tiles(bool merged) {
   merged_rows_ = merged;
@@ -55,8 +57,8 @@ void conv_operation<T>::choose_spatial_tiles(bool merged) {
   spatial_tile_extent_ = 0;
   for (std::size_t c = 0; c < spatial_tiles_; ++c)
     spatial_tile_extent_ = std::max(spatial_tile_extent_, rows_or_pixels_of(c).end - rows_or_pixels_of(c).begin);
-  // Small images share one pass over the weights of a 1x1 convolution, in twice the room of a chunk. A 3x3 one reads a
-  // panel (590 KB at 512 channels) once per row: more images beside it would push it out of L2.
+  // Several small images share one pass over the weights of a 1x1 convolution, in twice the bytes of a spatial tile. A
+  // 3x3 convolution reads a panel (590 KB at 512 channels) once per row: more images beside it would push it out of L2.
   images_per_item_ = std::max<std::size_t>(2 * spatial_tile_bytes / (bytes * (spatial_tile_extent_ + halo)), 1);
   images_per_item_ =
       spatial_tiles_ > 1 || by_rows() ? 1 : std::max<std::size_t>(std::min(images_per_item_, images_), 1);
@@ -105,8 +107,8 @@ typename conv_operation<T>::buffers conv_operation<T>::divide(std::byte* scratch
   return at;
 }
 
-/// Pixels are shared while there are enough chunks; otherwise the panels are, too: a thread packs a chunk once for all
-/// its groups of panels.
+/// Divides the work for `threads` threads. If there are enough spatial tiles, an item takes all panels. If not, the
+/// panels are divided, too; a thread packs a spatial tile once for all its groups of panels.
 template <class T>
 typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threads) const {
   const std::size_t most = std::max<std::size_t>(images_ * spatial_tiles_ / threads, 1);
@@ -152,8 +154,8 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * spatial_tiles_ * s.groups;
   const buffers at = divide(run.scratch);
-  std::size_t packed = items;    // the piece in scratch; items: none
-  std::size_t folded = images_;  // the image whose norms are in scratch; images_: none
+  std::size_t packed = items;    // which spatial tile and images the scratch holds; items: none yet
+  std::size_t folded = images_;  // the image whose folded norms the scratch holds; images_: none yet
   run.work(items, [&](std::size_t i) {
     const item what = item_at(s, i);
     if (i / s.groups != packed) pack(run, what, at, folded);
@@ -162,7 +164,8 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
   });
 }
 
-/// What this thread reads after item `i`, as far as it is known and laid out for it: pixels of single images.
+/// What this thread reads after item `i`. Its next item is known unless other threads steal it; pixels are prefetched
+/// only where an item has one image, because then they are a few contiguous ranges.
 template <class T>
 typename conv_operation<T>::next_reads conv_operation<T>::after(const run_context& run, const split& s,
                                                                 std::size_t i) const {
@@ -173,23 +176,6 @@ typename conv_operation<T>::next_reads conv_operation<T>::after(const run_contex
   if (first == items || s.images > 1) return next;
   for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, first));
   return next;
-}
-
-/// What packing an item of one image reads of a source. A strided 1x1 convolution skips most lines: nothing for it.
-template <class T>
-plane_lines conv_operation<T>::read_by(const run_context& run, const source& s, const item& what) const {
-  const auto& w = s.in.window;
-  if (!by_rows() && w.stride > 1) return {};
-  work_range pixels = rows_or_pixels_of(what.spatial_tile);
-  if (by_rows()) {
-    const std::size_t begin = pixels.begin * w.stride, end = (pixels.end - 1) * w.stride + w.reach();
-    pixels = {(std::max(begin, w.padding) - w.padding) * s.in.x.width,
-              std::min(end - std::min(end, w.padding), s.in.x.height) * s.in.x.width};
-  }
-  if (pixels.begin >= pixels.end) return {};
-  const T* x = s.in.x.template at<T>(run, what.images.begin) + pixels.begin * block;
-  return {reinterpret_cast<const std::byte*>(x), s.in.x.pixels() * block * sizeof(T),
-          (pixels.end - pixels.begin) * block * sizeof(T) / 64};
 }
 
 template <class T>
@@ -215,7 +201,8 @@ typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what
   return {line, lines, (line + microkernels_->tile_rows - 1) / microkernels_->tile_rows};
 }
 
-/// The taps (k x k) or sources (1x1) of a K block, cut at its ends; each prefetches the same part of `next`.
+/// The K segments of a K block: its taps (k x k) or sources (1x1), cut at the block's ends. A segment that is a given
+/// fraction of the block prefetches the same fraction of `next`.
 template <class T>
 typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const run_context& run, const item& what,
                                                                         std::size_t panel, std::size_t k_block,
@@ -227,7 +214,7 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
       weight_prefetches((t.line + t.tiles - 1) / t.tiles, microkernels_->tile_rows, microkernels_->tile_columns);
   const auto& w = sources_.front().in.window;
   k_segments found{};
-  std::size_t at = 0;  // blocks of k before this tap or source
+  std::size_t at = 0;  // blocks of 16 channels in the taps or sources before this one
   for (std::size_t i = 0; i < (by_rows() ? taps() : sources_.size()); ++i) {
     const std::size_t which = by_rows() ? 0 : i, tap = by_rows() ? i : 0;
     const source& s = sources_[which];
@@ -249,7 +236,8 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
   return found;
 }
 
-/// What stretch `part` of tile `call` of all `calls` over a chunk asks for; of a k x k kernel's taps the first.
+/// What K segment `part` prefetches in register tile `call` of the `calls` tiles that go over a spatial tile: an equal
+/// share of the lines `all`. In a k x k kernel only the first tap prefetches pixels.
 template <class T>
 prefetch_stream conv_operation<T>::share_of(const plane_lines& all, const k_segment& part, std::size_t call,
                                             std::size_t calls) {

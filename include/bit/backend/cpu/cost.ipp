@@ -7,14 +7,24 @@
 
 namespace bit::inline v0::detail {
 
-/// Bytes per second at which layers bound by their weights were seen to run (memory itself gives 39e9 to one core, 43e9
-/// to two). It weighs bytes a little more than a layer alone would: neighbours wait for the same memory.
+// The constants below and flops_per_second of isa/<name>.hpp describe one machine (two cores of Zen 5). To fit them to
+// another: run `pybit profile R50x1` once with --algorithm direct and once with each of winograd_2x2 and winograd_4x4,
+// with two threads, at batch 1 and at batch 8. flops_per_second is half the rate of the large direct 3x3 layers at
+// batch 8; memory_bandwidth is weight_bytes over seconds of the 512-channel layers at batch 1; transform_bandwidth is
+// what remains of the Winograd layers' time at batch 8 when the time of their products is subtracted, over the bytes
+// `moved` below. Changed constants change the choice of algorithms, hence the last digits of results: golden values
+// must then be made again.
+
+/// The bytes per second at which layers run that are limited by reading their weights. The memory itself gives 39e9 to
+/// one core and 43e9 to two; the value is a little lower, because neighbouring layers wait for the same memory.
 inline constexpr double memory_bandwidth = 38e9;
-/// Bytes per second at which transforms write V and read the products, both cores together: 55e9 to 99e9 measured.
+/// The bytes per second at which the transforms write V and read the products, with both cores together; 55e9 to 99e9
+/// were measured.
 inline constexpr double transform_bandwidth = 70e9;
+/// The number of cores of the measured machine.
 inline constexpr double cores = 2;
-/// Bytes of a bfloat16 kernel in tiles of 4x4 that is made for one use. Larger ones (512 channels: 19 MB) would be much of
-/// a small batch's arena.
+/// The largest bfloat16 kernel, in bytes, that is packed in tiles of 4x4 for a single use. A larger one (512 channels:
+/// 19 MB) would be much of a small batch's arena.
 inline constexpr std::size_t largest_repacked_kernel = std::size_t{8} << 20;
 
 template <class T>

@@ -1,5 +1,5 @@
-// How a conv_operation packs its input: norm and ReLU on the way, consecutive pixels for the tile at every stride; and
-// where in a packed chunk everything lies.
+// How a conv_operation packs its input: it applies norm and ReLU on the way and puts the pixels that successive outputs
+// read next to each other, whatever the stride. The offsets within a packed spatial tile are defined here, too.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace bit::inline v0::detail {
 
-/// Pixels of one block of channels read into packed ones: norm and ReLU, or as they are.
+/// Copies pixels of one block of channels into packed pixels, either through norm and ReLU or unchanged.
 template <class Packed, class T>
 class pixel_reader {
  public:
@@ -37,11 +37,12 @@ class pixel_reader {
   bool as_it_is_;
 };
 
-/// Columns first + i·stride of a padded row of a block, `columns` of them; without `in`, the row's `width` pixels, zeros.
+/// Packs `columns` columns first + i·stride of one zero-padded row of a block of channels. `in` is the row's first
+/// pixel, of `width`; a null `in` stands for a row of the padding and gives zeros.
 template <class Packed, class T>
 void pack_columns(const pixel_reader<Packed, T>& read, Packed* out, std::size_t columns, const T* in, std::size_t width,
                   std::size_t first, const window& w, const float* scale, const float* shift) {
-  // How many lie left of the row, and the input column that the next one is.
+  // How many of the columns lie in the padding left of the row, and which input column the next one is.
   const std::size_t skip = first < w.padding ? (w.padding - first + w.stride - 1) / w.stride : 0;
   const std::size_t start = first + skip * w.stride - w.padding;
   const std::size_t inside = in && start < width ? (width - start + w.stride - 1) / w.stride : 0;
@@ -51,8 +52,8 @@ void pack_columns(const pixel_reader<Packed, T>& read, Packed* out, std::size_t 
   std::memset(out + (left + used) * block, 0, (columns - left - used) * block * sizeof(Packed));
 }
 
-/// A whole padded row phase by phase (all columns that are 0 modulo the stride, then 1, ...), so that consecutive pixels
-/// of output read consecutive ones at every stride.
+/// Packs a whole zero-padded row phase by phase: first all columns that are 0 modulo the stride, then those that are 1,
+/// and so on, so that consecutive pixels of output read consecutive packed pixels at every stride.
 template <class Packed, class T>
 void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std::size_t width, const window& w,
               std::size_t phase_columns, const float* scale, const float* shift) {
@@ -60,7 +61,8 @@ void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std
     pack_columns(read, out + phase * phase_columns * block, phase_columns, in, width, phase, w, scale, shift);
 }
 
-/// Whether joined rows take two thirds of the tiles at most: fewer and larger tiles stream less weights.
+/// Whether merged rows need at most two thirds as many register tiles as separate rows. Each tile reads all weights of
+/// a panel, so fewer and larger tiles read less.
 template <class T>
 bool conv_operation<T>::gains_by_merging() const {
   const std::size_t rows = microkernels_->tile_rows;
@@ -88,7 +90,7 @@ typename conv_operation<T>::source conv_operation<T>::make_source(const conv_inp
     s.group_stride = merged_rows_ ? w.stride * s.phase_stride : columns;
     s.block_stride = s.groups.count * w.stride * phase_rows * columns;
   }
-  // Whole cache lines, so that the next source and the next image begin on one.
+  // Rounded up to whole cache lines, so that the next source and the next image begin on one.
   s.image_stride = (in.x.blocks * s.block_stride + 31) / 32 * 32;
   return s;
 }
@@ -141,7 +143,7 @@ void conv_operation<T>::pack_pixels(const source& s, Packed* to, const T* x, con
       read(out, plane + pixels.begin * block, pixels.end - pixels.begin, 1, scale + b * block, shift + b * block);
       continue;
     }
-    for (std::size_t p = pixels.begin; p < pixels.end;) {  // one stretch per row of output
+    for (std::size_t p = pixels.begin; p < pixels.end;) {  // one run of pixels for each row of output
       const std::size_t row = p / width, column = p % width, count = std::min(width - column, pixels.end - p);
       read(out, plane + (row * s.in.x.width + column) * stride * block, count, stride, scale + b * block,
            shift + b * block);
@@ -167,6 +169,24 @@ void conv_operation<T>::pack_rows(const source& s, Packed* to, const T* x, const
         pack_columns(read, to + b * s.block_stride + s.row_offset(r) + g * s.group_stride, s.groups.columns, in,
                      s.in.x.width, merged_rows_ ? g * w.dilation : g, w, scale + b * block, shift + b * block);
     }
+}
+
+/// The cache lines of a source that packing an item of one image reads. There are none for a strided 1x1 convolution,
+/// which skips most of the lines in between.
+template <class T>
+plane_lines conv_operation<T>::read_by(const run_context& run, const source& s, const item& what) const {
+  const auto& w = s.in.window;
+  if (!by_rows() && w.stride > 1) return {};
+  work_range pixels = rows_or_pixels_of(what.spatial_tile);
+  if (by_rows()) {
+    const std::size_t begin = pixels.begin * w.stride, end = (pixels.end - 1) * w.stride + w.reach();
+    pixels = {(std::max(begin, w.padding) - w.padding) * s.in.x.width,
+              std::min(end - std::min(end, w.padding), s.in.x.height) * s.in.x.width};
+  }
+  if (pixels.begin >= pixels.end) return {};
+  const T* x = s.in.x.template at<T>(run, what.images.begin) + pixels.begin * block;
+  return {reinterpret_cast<const std::byte*>(x), s.in.x.pixels() * block * sizeof(T),
+          (pixels.end - pixels.begin) * block * sizeof(T) / 64};
 }
 
 }  // namespace bit::inline v0::detail

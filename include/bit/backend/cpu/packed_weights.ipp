@@ -16,13 +16,15 @@
 namespace bit::inline v0 {
 namespace detail {
 
-/// Mean and 1/sqrt(variance + eps) of `columns` columns of `rows` values that lie `stride` bytes apart at any address.
+/// Computes the mean and 1/sqrt(variance + eps) of each of `columns` columns of a matrix of floats whose `rows` rows
+/// lie `stride` bytes apart, at any address.
 template <class T>
 void measure_columns(double* mean, double* scale, const std::byte* x, std::size_t stride, std::size_t rows,
                      std::size_t columns, double eps, const microkernel_table<T>& microkernels) {
   alignas(64) double sums[64] = {}, squares[64] = {};
-  // One pass, about the first row. Since it is one of the values, the variance is at least its squared distance from
-  // the mean over `rows`: taking that off again costs no more than the digits of `rows`, of the sixteen of a double.
+  // One pass sums the deviations from the first row's value and their squares. That value is one of the column's, so
+  // its squared distance from the mean is at most `rows` times the variance: subtracting it at the end cancels no more
+  // than the digits of `rows`, of a double's sixteen.
   for (std::size_t c = 0; c < columns; ++c) {
     float first_value;
     std::memcpy(&first_value, x + c * sizeof(float), sizeof first_value);
@@ -37,7 +39,8 @@ void measure_columns(double* mean, double* scale, const std::byte* x, std::size_
   }
 }
 
-/// Packs panel `panel` as (value - mean)·scale, columns of the panel; `values` may lie at any address.
+/// Packs panel `panel` of a kernel as (value - mean)·scale, with a mean and a scale for each column of the panel.
+/// `values` is the whole kernel, at any address.
 template <class T, class Out>
 void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
                 const microkernel_table<T>& microkernels, const double* mean, const double* scale) {
@@ -55,7 +58,8 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
   }
 }
 
-/// Standardises (or copies) and packs panel `panel`; `values` may lie at any address.
+/// Standardises panel `panel` of a kernel, or copies it if how.eps is 0, and packs it. `values` is the whole kernel, at
+/// any address.
 template <class T, class Out>
 void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
                 const microkernel_table<T>& microkernels) {
@@ -69,7 +73,7 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
   pack_panel<T>(out, values, how, panel, microkernels, mean, scale);
 }
 
-/// Room for `products` matrices (taps, or a Winograd form's products) of numbers of type Out.
+/// Allocates a packed kernel of `products` matrices (taps, or the t·t matrices of a Winograd layout) of type Out.
 template <class Out>
 packed_weights make_room(const packing& how, std::size_t products, std::size_t columns) {
   packed_weights packed;
@@ -79,7 +83,7 @@ packed_weights make_room(const packing& how, std::size_t products, std::size_t c
   return packed;
 }
 
-/// Calls use(panel) for every panel, shared by all threads.
+/// Calls use(panel) for every panel; the panels are divided among all threads.
 template <class Use>
 void for_each_panel(const packed_weights& packed, Use use) {
   const auto panels = static_cast<std::ptrdiff_t>(packed.panels);
@@ -87,7 +91,8 @@ void for_each_panel(const packed_weights& packed, Use use) {
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel) use(static_cast<std::size_t>(panel));
 }
 
-/// The job that fills `packed`. Out is T for the tile's kernels and float for the rest.
+/// The job that reads `tensor` and fills `packed`. Out is T for kernels of convolutions and of the head, and float for
+/// the stem's kernel and for vectors.
 template <class T, class Out>
 weight_job packing_job(const packed_weights& packed, const named_tensor& tensor, const packing& how,
                        const microkernel_table<T>& microkernels) {
@@ -97,7 +102,7 @@ weight_job packing_job(const packed_weights& packed, const named_tensor& tensor,
           }};
 }
 
-/// A standardised panel [9][k][tile_columns] in a form.
+/// Writes a standardised panel [9][K][tile_columns] in the given layout.
 template <class T>
 void pack_layout(T* out, const float* taps, const packing& how, weight_layout layout,
                  const microkernel_table<T>& microkernels) {
@@ -116,29 +121,29 @@ void pack_layout(T* out, const float* taps, const packing& how, weight_layout la
   }
 }
 
-/// Matrices of a form: taps, or products of tiles of Winograd's.
+/// The number of matrices in a layout: the taps, or the t·t matrices of Winograd.
 constexpr std::size_t products_of(const packing& how, weight_layout layout) {
   return layout == weight_layout::direct ? how.taps : layout == weight_layout::winograd_2x2 ? 16 : 36;
 }
 
-/// Room for a form.
+/// Allocates a packed kernel of a layout.
 template <class T>
 packed_weights make_layout(const packing& how, weight_layout layout, const microkernel_table<T>& microkernels) {
   return make_room<T>(how, products_of(how, layout), microkernels.tile_columns);
 }
 
-/// Panel `panel` of a kernel's form.
+/// The first number of panel `panel`, for writing.
 template <class T>
 T* layout_panel(const packed_weights& packed, std::size_t panel) {
   return reinterpret_cast<T*>(packed.data.data()) + panel * packed.panel_size;
 }
 
-/// Chooses the packing of every constant by the step that reads it.
+/// Chooses the packing of every parameter by the step that reads it.
 template <class T>
 struct weight_packer {
   const program& p;
   const microkernel_table<T>& microkernels;
-  bool winograd;  ///< may be chosen where it applies
+  bool winograd;  ///< whether Winograd may be chosen where it applies
   std::unordered_map<std::string, typename cpu_weights<T>::entry>& entries;
   std::vector<weight_job>& jobs;
 
@@ -150,7 +155,7 @@ struct weight_packer {
     at->second.how = how;
     at->second.several_layouts = several_layouts;
     if (several_layouts && tensor.data->has_parts()) {
-      jobs.push_back({&tensor, 0, {}});  // is verified now and packed for the first plan
+      jobs.push_back({&tensor, 0, {}});  // it is verified now, and packed for the first plan
     } else if (!several_layouts || tensor.data->bytes().empty()) {
       at->second.held =
           std::make_shared<const packed_weights>(make_room<Out>(how, how.taps, microkernels.tile_columns));
@@ -211,7 +216,7 @@ std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
   std::vector<std::shared_ptr<const packed_weights>> all;
   std::vector<weight_job> jobs;
   std::vector<entry*> entries;
-  std::size_t taps_size = 0;  // of one thread's standardised panel
+  std::size_t taps_size = 0;  // floats of one thread's standardised panel
   aligned_buffer<float> taps;
   const std::lock_guard lock(mutex_);
   for (const wanted_layout& w : wanted) {

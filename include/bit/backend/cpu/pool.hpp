@@ -1,5 +1,6 @@
-// Final norm, ReLU and mean over rows and columns, in one pass over the map; and the classifier, a product of the
-// pooled features whose "pixels" are the images of the batch.
+// The network's last operations: norm, ReLU and the mean over rows and columns in one pass over the map, and the
+// classifier, which multiplies the pooled features as a 1x1 convolution would, the images of the batch being its
+// pixels.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +8,12 @@
 
 namespace bit::inline v0::detail {
 
-/// A pool_step compiled for one shape. Maps are of type T; `pooled` is a table [c/16][images][16] of float.
+/// A pool_step compiled for one shape. Feature maps are of type T; `pooled` is a matrix [c/16][images][16] of floats.
 template <class T>
 struct pool_operation {
   const microkernel_table<T>* microkernels;
   std::size_t images;
-  feature_map_ref x, features, pooled;  ///< features without blocks: not asked for
+  feature_map_ref x, features, pooled;  ///< `features` has no blocks if it is not an output
   norm_ref norm;
 
   std::size_t scratch_bytes() const { return 2 * x.blocks * block * sizeof(float); }
@@ -37,7 +38,8 @@ struct pool_operation {
   }
 };
 
-/// A mean_step compiled for one shape: the caller's map -> table [c/16][images][16].
+/// A mean_step compiled for one shape: it averages the caller's map over rows and columns into a matrix
+/// [c/16][images][16] of floats.
 struct mean_operation {
   dims4 dims;
   feature_map_ref y;
@@ -56,8 +58,8 @@ struct mean_operation {
   }
 };
 
-/// A head_step compiled for one shape: y = x·kernel + bias, both tables [c/16][images][16] of float. The weights stream
-/// through once; they are all of the time (8 MB of float for 1000 classes of R50x1, 0.2 ms).
+/// A head_step compiled for one shape: y = x·kernel + bias, where x and y are matrices [c/16][images][16] of floats.
+/// The weights are read once, which takes all of the time (8 MB of floats for 1000 classes of R50x1, 0.2 ms).
 template <class T>
 struct head_operation {
   const microkernel_table<T>* microkernels;
@@ -66,7 +68,7 @@ struct head_operation {
   const packed_weights* kernel;
   const float* bias;
 
-  /// Of the pooled values as packed numbers; floats are read where they are.
+  /// The bytes of the pooled values as packed numbers; none if these are floats, which are read in place.
   std::size_t scratch_bytes() const {
     return microkernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * microkernels->packed_bytes;
   }

@@ -19,7 +19,8 @@ stem_operation<T>::stem_operation(const microkernel_table<T>& microkernels, cons
       conv_height_(window.out(image.h)),
       conv_width_(window.out(image.w)),
       staged_columns_((image.w + 2 * window.padding) * image.c) {
-  // Image rows of a chunk in about 96 KB; at least four chunks so that threads share an image.
+  // The image rows of a spatial tile take about 96 KB; there are at least four spatial tiles, so that threads can share
+  // an image.
   const std::size_t fit = std::max<std::size_t>(96 * 1024 / (staged_columns_ * sizeof(float)), window_.reach());
   spatial_tile_rows_ = std::max<std::size_t>((fit - window_.reach()) / (window_.stride * stem_pool.stride), 1);
   spatial_tiles_ =
@@ -37,7 +38,8 @@ work_range stem_operation<T>::conv_rows(work_range pooled) const {
 
 template <class T>
 std::size_t stem_operation<T>::staged_size() const {
-  // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
+  // A spatial tile reads at most so many rows of the convolution: three for its first pooled row, two for each other
+  // one.
   return blocks_of(image_rows(spatial_tile_rows_ * stem_pool.stride + 1) * staged_columns_) * block;
 }
 
@@ -54,8 +56,8 @@ void stem_operation<T>::run(const run_context& run) const noexcept {
            [&](std::size_t item) { run_spatial_tile(run, item / spatial_tiles_, item % spatial_tiles_, rows); });
 }
 
-/// Convolves and pools in turns. The row above the chunk's first pooled one belongs to the chunk before: it is in the
-/// ring if this thread has just made that.
+/// Computes rows of the convolution and pooled rows in turns. The convolution's row above the first own one belongs to
+/// the spatial tile before; if this thread has just computed that one, the row is still in the ring.
 template <class T>
 void stem_operation<T>::run_spatial_tile(const run_context& run, std::size_t n, std::size_t spatial_tile,
                                          row_buffers& rows) const {
@@ -91,7 +93,7 @@ void stem_operation<T>::keep_row(const run_context& run, const float* from, std:
   }
 }
 
-/// Rows (w + 2·padding, c) of the image under rows `conv` of the convolution, zeros around them.
+/// Copies the image rows under the rows `conv` of the convolution, (w + 2·padding, c) each, with zeros around them.
 template <class T>
 void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
                                          work_range conv) const {
@@ -110,7 +112,7 @@ void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& ima
   }
 }
 
-/// One row of the convolution, [blocks][width][16]; `staged`: the first image row under it.
+/// Computes one row of the convolution, [blocks][width][16]. `staged` is the first image row under it.
 template <class T>
 void stem_operation<T>::convolve_row(float* out, const float* staged) const {
   const std::size_t rows = microkernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;

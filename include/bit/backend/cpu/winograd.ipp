@@ -30,7 +30,8 @@ winograd_operation<T>::winograd_operation(const microkernel_table<T>& microkerne
     longest = std::max(longest, spatial_tile_begin(c + 1) - spatial_tile_begin(c));
   group_size_ = longest * images_per_group_;
   strip_size_ = t_ * (std::min(tile_columns_, longest) * m_ + 2) * block;
-  // One cache line more than the data, so that the t·t streams of a transform meet in different sets of L1.
+  // One cache line more than the data, so that the t·t matrices that a transform writes at once fall into different
+  // sets of L1.
   v_stride_ = in_.x.blocks * group_size_ * block + 64 / microkernels_->packed_bytes;
   product_stride_ = group_size_ * microkernels_->tile_columns + block;
 }
@@ -70,7 +71,8 @@ typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte*
   return b;
 }
 
-/// Calls f(tile_row) for every row of tiles of a group, cut where the group's chunk begins and ends.
+/// Calls f(tile_row) for every row of tiles in a group; the first and last are cut where the group's spatial tile
+/// begins and ends.
 template <class T>
 template <class Function>
 void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
@@ -89,8 +91,8 @@ void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
     }
 }
 
-/// Too few groups to share evenly: the panels are shared too. Each thread then reads only its part of the kernel, which
-/// is worth more than transforming the input once.
+/// Where there are too few groups to share them evenly, the panels are divided as well. Several threads then transform
+/// the same input, but each reads only its part of the kernel, which saves more.
 template <class T>
 std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
   const bool uneven = groups() < 4 * threads && groups() % threads != 0;
@@ -115,7 +117,7 @@ void winograd_operation<T>::run(const run_context& run) const noexcept {
   const std::size_t panels = in_.kernel.panels, pieces = groups(), parts = parts_for(run.threads);
   const buffers b = divide(run.scratch);
   const std::size_t items = pieces * parts;
-  std::size_t transformed = pieces;  // the group in scratch; pieces: none
+  std::size_t transformed = pieces;  // the group whose V the scratch holds; pieces: none yet
   run.work(items, [&](std::size_t item) {
     const std::size_t group = item / parts, part = item % parts, following = run.following(items, item);
     if (group != transformed) transform_input(run, b, group);
@@ -153,7 +155,8 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
     });
 }
 
-/// `next`: what is read after the panel's last product.
+/// Multiplies a group's V by one panel of the kernel and transforms the products to y. `next` is what is read after the
+/// panel's last product.
 template <class T>
 void winograd_operation<T>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
                                      const next_weights& next) const {
@@ -165,7 +168,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
   for (std::size_t product = 0; product < t_ * t_; ++product) {
     const T* u = reinterpret_cast<const T*>(weights.begin);
     weights.begin += weights.bytes;
-    // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
+    // The weights of the next product are prefetched during this one, which saves a fifth of the time at batch 1.
     prefetcher ahead(
         product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
         weight_prefetches((size + pieces - 1) / pieces, microkernels_->tile_rows, microkernels_->tile_columns));
@@ -184,7 +187,7 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
   for (std::size_t k = 0; k < blocks; ++k) transform_output(run, b, group, first_block + k, k);
 }
 
-/// Block `k` of a panel's products to block `out_block` of y.
+/// Transforms block `k` of a panel's products to block `out_block` of y.
 template <class T>
 void winograd_operation<T>::transform_output(const run_context& run, const buffers& b, std::size_t group,
                                              std::size_t out_block, std::size_t k) const {

@@ -1,5 +1,5 @@
-// AVX-512F: vectors of 16 floats. 14x32 tile: 28 sums, 2 weight vectors and 1 broadcast in 32 registers;
-// rates of 12x32 to 6x64 are equal, 14 divides 56, 28 and 14.
+// AVX-512F: vectors of 16 floats. The 14x32 tile needs 28 sums, 2 weight vectors and 1 broadcast of 32 registers. Tiles
+// from 12x32 to 6x64 are equally fast; 14 divides the widths 56, 28 and 14 of ResNet's maps.
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
@@ -13,7 +13,7 @@ namespace bit::inline v0::detail::avx512 {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
-inline constexpr double flops_per_second = 250e9;  // of the float tile, one Zen 5 core
+inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

@@ -1,5 +1,6 @@
-// Leaf kernels of a kernel's gradient by instructions that multiply pairs. No include guard: see microkernels.inl;
-// bfloat16_native.inl and backward.inl come before.
+// The microkernels of backward weights for instructions that multiply pairs of bfloat16. backward_pairs_table.hpp says
+// what each computes. No include guard: see microkernels.inl; bfloat16_native.inl and backward.inl must be included
+// before.
 
 template <class T>
 inline void outer_of_pairs(const pair_product& p) {

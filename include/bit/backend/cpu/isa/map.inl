@@ -1,4 +1,5 @@
-// What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see microkernels.inl.
+// What is done to a feature map between convolutions: norm, ReLU, pooling, sums, conversion. table.hpp says what each
+// function computes. No include guard: see microkernels.inl.
 
 template <class To, class T>
 inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
@@ -21,7 +22,7 @@ inline void normalised_sum(double* sum, const T* x, std::size_t pixels, const fl
   }
 }
 
-/// Of columns begin to end of the rows that there are, and of `best`.
+/// The maximum of `best` and of the columns from `begin` to `end` in those of the three rows that are not null.
 inline vec max_of(vec best, const float* const rows[3], std::size_t begin, std::size_t end) {
   for (int r = 0; r < 3; ++r)
     for (std::size_t c = begin; rows[r] && c < end; ++c) {
@@ -38,7 +39,7 @@ inline void max_pool_row(T* y, std::size_t pixels, const float* const rows[3], s
                                 rows[2] ? rows[2] + v * lanes : nullptr};
     const bool whole = at[0] && at[1] && at[2];
     for (std::size_t p = 0; p < pixels; ++p) {
-      // Any window that leaves the image contains a zero of the padding.
+      // A window that reaches beyond the image contains a zero of the padding.
       if (whole && p > 0 && 2 * p + 1 < width)
         store(y + p * 16, max_of(load(at[1] + 2 * p * 16), at, 2 * p - 1, 2 * p + 2));
       else

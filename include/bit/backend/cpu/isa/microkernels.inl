@@ -1,8 +1,8 @@
-// Leaf kernels, written once over compiler vector types and compiled once per instruction set. No include guard: each
-// isa/<name>.hpp includes this inside its own namespace and target region, after defining the constants vector_bytes,
-// tile_rows, tile_columns and flops_per_second, and between vector.inl and this a file that says how bfloat16 is rounded and multiplied.
-// Plain vector types are as fast as intrinsics here: 248, 253 and 247 GFLOP/s of one core with g++ 12, clang 14 and
-// clang 19 against 249, 252 and 250 (14x32 tile, k = 256, Zen 5).
+// The microkernels, written once over the compilers' vector types and compiled once per instruction set. No include
+// guard: each isa/<name>.hpp includes this inside its own namespace and target region, after defining the constants
+// vector_bytes, tile_rows, tile_columns and flops_per_second, and between vector.inl and this a file that says how
+// bfloat16 is rounded and multiplied. Plain vector types are as fast as intrinsics here: 248, 253 and 247 GFLOP/s of
+// one core with g++ 12, clang 14 and clang 19 against 249, 252 and 250 (14x32 tile, k = 256, Zen 5).
 #include <bit/backend/cpu/isa/map.inl>
 #include <bit/backend/cpu/isa/peak.inl>
 #include <bit/backend/cpu/isa/standardise.inl>
