@@ -5,14 +5,18 @@
 #include <bit/backend/cpu/isa/avx2.hpp>
 #include <bit/backend/cpu/isa/avx512.hpp>
 #include <bit/backend/cpu/isa/avx512_bf16.hpp>
+#include <bit/backend/cpu/isa/compiled.hpp>
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
+#include <bit/error.hpp>
 #include <concepts>
 
+BIT_BASELINE_BEGIN
 namespace bit::inline v0::detail::scalar {
 #include <bit/backend/cpu/isa/adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::scalar
+BIT_BASELINE_END
 
 #if defined(__x86_64__)
 BIT_TARGET_BEGIN("avx2,fma")
@@ -36,10 +40,12 @@ namespace bit::inline v0::detail::avx512_bf16 {
 }  // namespace bit::inline v0::detail::avx512_bf16
 BIT_TARGET_END
 #elif defined(__aarch64__)
+BIT_BASELINE_BEGIN
 namespace bit::inline v0::detail::neon {
 #include <bit/backend/cpu/isa/adjoint.inl>
 inline constexpr adjoint_kernels adjoint = adjoint_table();
 }  // namespace bit::inline v0::detail::neon
+BIT_BASELINE_END
 #endif
 
 namespace bit::inline v0::detail {
@@ -48,18 +54,24 @@ BIT_FUNC const adjoint_kernels& adjoint_kernels_of(instruction_set isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case instruction_set::avx2:
-      return avx2::adjoint;
+      if constexpr (is_compiled(instruction_set::avx2)) return avx2::adjoint;
+      break;
     case instruction_set::avx512:
     case instruction_set::avx512_bf16:  // floats have nothing to gain from them
     case instruction_set::avx512_bf16_float:
-      return avx512::adjoint;
+      if constexpr (is_compiled(instruction_set::avx512) || is_compiled(instruction_set::avx512_bf16) ||
+                    is_compiled(instruction_set::avx512_bf16_float))
+        return avx512::adjoint;
+      break;
 #elif defined(__aarch64__)
     case instruction_set::neon:
-      return neon::adjoint;
+      if constexpr (is_compiled(instruction_set::neon)) return neon::adjoint;
+      break;
 #endif
     default:
-      return scalar::adjoint;
+      if constexpr (is_compiled(instruction_set::scalar)) return scalar::adjoint;
   }
+  throw config_error("[isa] this build holds kernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
 template <class T>
@@ -67,28 +79,36 @@ const map_adjoint_kernels<T>& map_adjoint_kernels_of(instruction_set isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case instruction_set::avx2:
-      return avx2::map_adjoint<T>;
+      if constexpr (is_compiled(instruction_set::avx2)) return avx2::map_adjoint<T>;
+      break;
     case instruction_set::avx512:
-      return avx512::map_adjoint<T>;
+      if constexpr (is_compiled(instruction_set::avx512)) return avx512::map_adjoint<T>;
+      break;
     case instruction_set::avx512_bf16:
     case instruction_set::avx512_bf16_float:
-      if constexpr (std::same_as<T, bfloat16>)
-        return avx512_bf16::map_adjoint<T>;
-      else
-        return avx512::map_adjoint<T>;
+      if constexpr (is_compiled(instruction_set::avx512_bf16) || is_compiled(instruction_set::avx512_bf16_float)) {
+        if constexpr (std::same_as<T, bfloat16>)
+          return avx512_bf16::map_adjoint<T>;
+        else
+          return avx512::map_adjoint<T>;
+      }
+      break;
 #elif defined(__aarch64__)
     case instruction_set::neon:
-      return neon::map_adjoint<T>;
+      if constexpr (is_compiled(instruction_set::neon)) return neon::map_adjoint<T>;
+      break;
 #endif
     default:
-      return scalar::map_adjoint<T>;
+      if constexpr (is_compiled(instruction_set::scalar)) return scalar::map_adjoint<T>;
   }
+  throw config_error("[isa] this build holds kernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
 template <class T>
 const pair_adjoint_kernels* pair_adjoint_kernels_of([[maybe_unused]] instruction_set isa) {
 #if defined(__x86_64__)
-  if (isa == instruction_set::avx512_bf16) return &avx512_bf16::pair_adjoint<T>;
+  if constexpr (is_compiled(instruction_set::avx512_bf16))
+    if (isa == instruction_set::avx512_bf16) return &avx512_bf16::pair_adjoint<T>;
 #endif
   return nullptr;
 }

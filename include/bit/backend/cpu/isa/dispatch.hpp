@@ -8,7 +8,8 @@
 
 namespace bit::inline v0 {
 
-/// Names of the instruction sets that this CPU can run, the best last. Thread-safe.
+/// Names of the instruction sets that this CPU can run and this build holds kernels for, the best last; throws config_error
+/// if there is none. Thread-safe.
 BIT_FUNC std::vector<std::string> available_isas();
 
 namespace detail {
@@ -40,4 +41,5 @@ extern template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_s
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/isa/dispatch.ipp>
+#include <bit/backend/cpu/isa/kernels_of.ipp>
 #endif

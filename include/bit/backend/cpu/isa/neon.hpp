@@ -7,6 +7,7 @@
 #include <utility>
 
 #if defined(__aarch64__)
+BIT_BASELINE_BEGIN
 namespace bit::inline v0::detail::neon {
 
 inline constexpr int vector_bytes = 16;
@@ -21,4 +22,5 @@ inline constexpr double flops_per_second = 40e9;  // of the float tile; not meas
 #include <bit/backend/cpu/isa/kernels.inl>
 
 }  // namespace bit::inline v0::detail::neon
+BIT_BASELINE_END
 #endif

@@ -1,5 +1,8 @@
-// Compiled mode: training.
-#include <bit/backend/cpu/isa/adjoint_dispatch.ipp>
+// Part of the implementation: the gradients of the backend cpu, and the model that learns.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/backend/cpu/kernel_adjoint.ipp>
 #include <bit/backend/cpu/pair_adjoint.ipp>
 #include <bit/backend/cpu/stem_adjoint.ipp>
@@ -12,9 +15,6 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template const map_adjoint_kernels<float>& map_adjoint_kernels_of<float>(instruction_set);
-template const map_adjoint_kernels<bfloat16>& map_adjoint_kernels_of<bfloat16>(instruction_set);
-template const pair_adjoint_kernels* pair_adjoint_kernels_of<bfloat16>(instruction_set);
 template class kernel_adjoint_operation<float>;
 template class kernel_adjoint_operation<bfloat16>;
 template class cpu_training_constants<float>;

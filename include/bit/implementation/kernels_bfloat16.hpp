@@ -1,0 +1,12 @@
+// Part of the implementation: the kernels for bfloat16 of every instruction set.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
+#include <bit/backend/cpu/isa/kernels_of.ipp>
+
+namespace bit::inline v0::detail {
+
+template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_set);
+
+}  // namespace bit::inline v0::detail
