@@ -11,7 +11,7 @@ frozen_resnet_v2<Backend>::frozen_resnet_v2(bit::network net, const freeze_optio
     : net_(std::move(net)), options_(options) {
   // Which constants there are, and how they are packed, does not depend on the shape.
   const std::string output = default_output();
-  const program p = net_.emit({1, config().in_channels, 32, 32}, {&output, 1});
+  const program p = net_.emit(dims4{1, config().in_channels, 32, 32}, {&output, 1});
   shared_->constants = std::make_shared<const typename Backend::constants>(p, options_);
 }
 
