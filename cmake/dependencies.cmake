@@ -83,7 +83,7 @@ function(bit_link_dependencies target)
   endforeach()
 endfunction()
 
-# What a target of ours needs that computes with the reference policy's templates itself: the compiled library's
+# What a target of ours needs that computes with the reference backend's templates itself: the compiled library's
 # instances use xtensor-blas's own loops or a CBLAS, and whoever makes others chooses too.
 function(bit_link_reference_blas target)
   if(BIT_USE_CBLAS)

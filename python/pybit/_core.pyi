@@ -352,7 +352,7 @@ def few_shot(
     labels: NDArray[np.int64], classes: Sequence[str], per_class: int, seed: int, last_seen: bool
 ) -> NDArray[np.int64]: ...
 
-# register_optimiser.cpp
+# register_optimizer.cpp
 
 class Optimiser:
     """SGD, Adam or AdamW over NumPy arrays, which are changed in place."""

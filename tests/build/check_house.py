@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 # Each folder may include itself and what stands left of it.
-ARROWS = ["config", "detail", "error", "random", "bfloat16", "tensor", "program", "backend", "nn", "model", "io"]
+ARROWS = ["config", "detail", "error", "random", "bfloat16", "dtype", "tensor", "program", "backend", "nn", "model", "io"]
 # Folders beside that line, with all they may include.
 BESIDE = {
     "data": {"config", "detail", "error", "random", "tensor", "data"},
@@ -18,7 +18,7 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
-NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimiser.hpp", "train/time_estimate.ipp"}
+NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimizer.hpp", "train/time_estimate.ipp"}
 
 
 # (what, pattern in code, paths that may match it)

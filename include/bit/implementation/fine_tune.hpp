@@ -5,6 +5,6 @@
 
 #include <bit/train.hpp>
 #include <bit/train/fine_tune.ipp>
-#include <bit/train/optimiser_choice.ipp>
+#include <bit/train/optimizer_choice.ipp>
 #include <bit/train/recipe.ipp>
 #include <bit/train/time_estimate.ipp>

@@ -3,10 +3,10 @@
 
 #include <bit/detail/compiled_mode.hpp>
 
-#include <bit/backend/cpu/isa/kernels_of.ipp>
+#include <bit/backend/cpu/isa/microkernels_of.ipp>
 
 namespace bit::inline v0::detail {
 
-template const kernel_table<float>& kernels_of<float>(instruction_set);
+template const microkernel_table<float>& microkernels_of<float>(instruction_set);
 
 }  // namespace bit::inline v0::detail

@@ -3,13 +3,13 @@
 
 #include <bit/detail/compiled_mode.hpp>
 
-#include <bit/backend/cpu/constants.ipp>
 #include <bit/backend/cpu/conv.ipp>
 #include <bit/backend/cpu/isa/dispatch.ipp>
+#include <bit/backend/cpu/packed_weights.ipp>
 #include <bit/backend/cpu/plan.ipp>
+#include <bit/backend/cpu/read_weights.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
-#include <bit/backend/cpu/weights.ipp>
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/backend/freeze_options.ipp>
 #include <bit/backend/report.ipp>
@@ -26,7 +26,7 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template class cpu_constants<float>;
+template class cpu_weights<float>;
 template class stem_operation<float>;
 template class conv_operation<float>;
 template class winograd_operation<float>;

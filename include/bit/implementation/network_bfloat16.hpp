@@ -3,8 +3,8 @@
 
 #include <bit/detail/compiled_mode.hpp>
 
-#include <bit/backend/cpu/constants.ipp>
 #include <bit/backend/cpu/conv.ipp>
+#include <bit/backend/cpu/packed_weights.ipp>
 #include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/stem.ipp>
@@ -15,7 +15,7 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template class cpu_constants<bfloat16>;
+template class cpu_weights<bfloat16>;
 template class stem_operation<bfloat16>;
 template class conv_operation<bfloat16>;
 template class winograd_operation<bfloat16>;

@@ -3,22 +3,22 @@
 
 #include <bit/detail/compiled_mode.hpp>
 
-#include <bit/backend/cpu/kernel_adjoint.ipp>
-#include <bit/backend/cpu/pair_adjoint.ipp>
-#include <bit/backend/cpu/stem_adjoint.ipp>
+#include <bit/backend/cpu/backward_weights.ipp>
+#include <bit/backend/cpu/backward_weights_pairs.ipp>
+#include <bit/backend/cpu/stem_backward.ipp>
 #include <bit/backend/cpu/training.ipp>
-#include <bit/backend/cpu/training_constants.ipp>
+#include <bit/backend/cpu/training_weights.ipp>
 #include <bit/model/trainable.hpp>
-#include <bit/program/adjoint.ipp>
+#include <bit/program/backward.ipp>
 
 namespace bit::inline v0 {
 
 namespace detail {
 
-template class kernel_adjoint_operation<float>;
-template class kernel_adjoint_operation<bfloat16>;
-template class cpu_training_constants<float>;
-template class cpu_training_constants<bfloat16>;
+template class backward_weights_operation<float>;
+template class backward_weights_operation<bfloat16>;
+template class cpu_training_weights<float>;
+template class cpu_training_weights<bfloat16>;
 template class cpu_training_plan<float>;
 template class cpu_training_plan<bfloat16>;
 

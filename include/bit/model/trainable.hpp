@@ -11,7 +11,7 @@
 
 namespace bit::inline v0 {
 
-/// Bytes of a training step by what they are for; the optimiser's state and the images come on top.
+/// Bytes of a training step by what they are for; the optimizer's state and the images come on top.
 struct training_memory {
   std::size_t values = 0, gradients = 0;  ///< of the parameters; a frozen one has no gradient
   std::size_t packed = 0;                 ///< parameters in the forms that the steps read
@@ -39,13 +39,13 @@ class trainable_resnet_v2 {
   /// values.
   std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
   /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
-  /// move all gradients, which are then zero, so optimisers come after it. Throws config_error for a frozen name that is
+  /// move all gradients, which are then zero, so optimizers come after it. Throws config_error for a frozen name that is
   /// no parameter.
   void set_training(const training_options& options);
   const training_options& training() const { return options_; }
   void zero_gradients();
   /// Drops what was derived from the parameters' values.
-  void parameters_changed() { constants_->changed(); }
+  void parameters_changed() { weights_->changed(); }
 
   /// Adds scale·dloss/dparameter to every gradient, for images (n,c,h,w) in [-1,1] with n >= 1; returns the loss, not
   /// scaled. `image_gradient`, if it is not empty, receives dloss/dimage as (n,c,h,w), not scaled.
@@ -104,7 +104,7 @@ class trainable_resnet_v2 {
   std::vector<trainable_parameter<T>> parameters_;
   training_options options_;
   std::unique_ptr<bit::network> net_;
-  std::shared_ptr<typename training_of<Backend>::constants> constants_;
+  std::shared_ptr<typename training_of<Backend>::weights> weights_;
   std::vector<planned> plans_;  ///< most recently used last
   std::unique_ptr<workspace> memory_;
   std::size_t memory_bytes_ = 0;

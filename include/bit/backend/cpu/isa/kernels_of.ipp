@@ -1,4 +1,4 @@
-// Body of kernels_of (backend/cpu/isa/dispatch.hpp): the only place that instantiates the kernels.
+// Body of microkernels_of (backend/cpu/isa/dispatch.hpp): the only place that instantiates the kernels.
 #pragma once
 
 #include <bit/backend/cpu/isa/avx2.hpp>
@@ -15,7 +15,7 @@
 namespace bit::inline v0::detail {
 
 template <class T>
-const kernel_table<T>& kernels_of(instruction_set isa) {
+const microkernel_table<T>& microkernels_of(instruction_set isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case instruction_set::avx2:
