@@ -5,19 +5,19 @@
 #
 # COMPONENTS, all if none is named: `inference` (load a model and run it in float; always in), `data` (images, data
 # sets), `bfloat16`, `train` (brings data and bfloat16), `eval` (probes), `reference`. ISAS: the instruction sets whose
-# kernels are compiled (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon), all of the architecture if none is
+# microkernels are compiled (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon), all of the architecture if none is
 # named; what the CPU has is still chosen at run time, and a CPU that has none of them is refused with a sentence.
 # A program links either this or bit::bit, not both.
 function(bit_add_implementation target)
   set(components inference data bfloat16 train eval reference)
-  set(parts_of_inference kernels network io)
+  set(parts_of_inference microkernels network io)
   set(parts_of_data data)
-  set(parts_of_bfloat16 kernels_bfloat16 network_bfloat16)
-  set(parts_of_train kernels_training trainable train train_data fine_tune)
+  set(parts_of_bfloat16 microkernels_bfloat16 network_bfloat16)
+  set(parts_of_train microkernels_training trainable train train_data fine_tune)
   set(parts_of_eval eval)
   set(parts_of_reference reference)
-  # Those that hold kernels.
-  set(kernel_parts kernels kernels_bfloat16 kernels_training)
+  # Those that hold microkernels.
+  set(microkernel_parts microkernels microkernels_bfloat16 microkernels_training)
 
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "COMPONENTS;ISAS")
   if(arg_UNPARSED_ARGUMENTS)
@@ -44,8 +44,8 @@ function(bit_add_implementation target)
       set(source ${CMAKE_CURRENT_BINARY_DIR}/${target}_parts/${part}.cpp)
       file(CONFIGURE OUTPUT ${source} CONTENT "#include <bit/implementation/${part}.hpp>\n" @ONLY)
       list(APPEND sources ${source})
-      # clang has no pragma for it: kernels are optimised where the build asks for no optimisation.
-      if(part IN_LIST kernel_parts AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+      # clang has no pragma for it: microkernels are optimised where the build asks for no optimisation.
+      if(part IN_LIST microkernel_parts AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
         set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Debug,MinSizeRel>:-O2>")
       endif()
       # xtensor-blas needs cblas_* unless it is told to use its own loops: slower, but no library and no threads of its
@@ -74,10 +74,10 @@ function(bit_add_implementation target)
   endif()
 endfunction()
 
-# gcc's kernels optimise themselves (config.hpp); clang's in a header-only Debug build cannot.
+# gcc's microkernels optimise themselves (config.hpp); clang's in a header-only Debug build cannot.
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND (NOT CMAKE_BUILD_TYPE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
    AND NOT CMAKE_CXX_FLAGS MATCHES "-O[1-3s]")
   message(WARNING "bit: with clang and CMAKE_BUILD_TYPE=\"${CMAKE_BUILD_TYPE}\", programs that link bit::header_only compile "
-                  "its kernels without optimisation and run more than ten times slower; link bit::bit or a target of "
-                  "bit_add_implementation, whose kernels are always optimised, or build with Release.")
+                  "its microkernels without optimisation and run more than ten times slower; link bit::bit or a target of "
+                  "bit_add_implementation, whose microkernels are always optimised, or build with Release.")
 endif()

@@ -67,7 +67,7 @@
 // BIT_TARGET_BEGIN("avx2,fma") ... BIT_TARGET_END compiles the functions between them for another instruction set than
 // the translation unit's, BIT_BASELINE_BEGIN ... BIT_BASELINE_END for the unit's own; both with gcc's full optimisation
 // whatever the unit's flags: without it a Debug build of R50x1 took 715 ms instead of 30, with it 36. clang has no such
-// pragma (bit_add_implementation gives the parts that hold kernels -O2 where the build asks for less).
+// pragma (bit_add_implementation gives the parts that hold microkernels -O2 where the build asks for less).
 // Inside: no #include of foreign headers, no lambdas, no OpenMP pragmas, no vector types in signatures of functions
 // called from outside (-Wpsabi speaks of just those calls, which there are none of).
 #define BIT_PRAGMA(x) _Pragma(#x)
@@ -85,7 +85,7 @@
 #define BIT_TARGET_END BIT_BASELINE_END
 #endif
 
-// BIT_ISAS="avx2,avx512", if the build defines it, lists the instruction sets whose kernels are compiled (scalar, avx2,
+// BIT_ISAS="avx2,avx512", if the build defines it, lists the instruction sets whose microkernels are compiled (scalar, avx2,
 // avx512, avx512_bf16, avx512_bf16_float, neon); all of the architecture otherwise. The best of them that the CPU has is
 // chosen at run time. BIT_STATIC_ISA="avx2" compiles that one alone and makes no choice.
 #if defined(BIT_STATIC_ISA)

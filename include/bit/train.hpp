@@ -1,6 +1,7 @@
 // Front door to training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
 #pragma once
 
+#include <bit/model/random.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>

@@ -11,8 +11,13 @@
 
 namespace bit::inline v0 {
 
-/// A backend: the type of numbers, prepared parameters, and programs compiled for one input shape.
-///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards.
+/// A backend: the type of numbers, prepared parameters, and programs compiled for one input shape. Distinct threads may
+/// make constants, plans and workspaces, and run plans, at the same time.
+///  - map_bytes: bytes of one value of a feature map in memory.
+///  - largest_batch: images per call beyond which a larger batch brings nothing, a power of two.
+///  - memory_bytes(): all memory that maps could ever lie in; what needs more is refused before a plan is made.
+///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards. With
+///    options.keep_values no tensor is read after that.
 ///  - plan(program, constants): decides buffers and splits for one shape; immutable afterwards.
 ///  - constants->predicted_seconds(program): of one run, by a cost model that depends on shapes alone.
 ///  - threads(requested): how many threads a run will use; 0 asks for the backend's own choice.
@@ -27,6 +32,9 @@ concept backend = requires(const program& p, const freeze_options& choices,
   requires std::constructible_from<typename B::weights, const program&, const freeze_options&>;
   requires std::constructible_from<typename B::plan, const program&, std::shared_ptr<const typename B::weights>>;
   requires std::constructible_from<typename B::workspace, std::size_t>;
+  { B::map_bytes } -> std::convertible_to<std::size_t>;
+  { B::largest_batch } -> std::convertible_to<std::size_t>;
+  { B::memory_bytes() } -> std::same_as<std::size_t>;
   { B::threads(threads) } -> std::same_as<std::size_t>;
   { weights->bytes() } -> std::same_as<std::size_t>;
   { weights->predicted_seconds(p) } -> std::same_as<double>;

@@ -6,6 +6,7 @@
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
+#include <bit/detail/machine_memory.hpp>
 #include <concepts>
 
 namespace bit::inline v0 {
@@ -19,6 +20,11 @@ struct cpu {
   using value_type = float;
   using plan = detail::cpu_plan<T>;
   using workspace = typename plan::workspace;
+
+  static constexpr std::size_t map_bytes = sizeof(T);
+  static constexpr std::size_t largest_batch = 32;
+  /// Main memory and swap space.
+  static std::size_t memory_bytes() { return detail::machine_memory(); }
 
   /// `requested`, or if it is 0 what OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota allow;
   /// in a forked child always 1.

@@ -14,6 +14,8 @@
 #include <bit/backend/freeze_options.ipp>
 #include <bit/backend/report.ipp>
 #include <bit/detail/aligned_buffer.ipp>
+#include <bit/detail/machine_memory.ipp>
+#include <bit/model/completeness.ipp>
 #include <bit/model/config.ipp>
 #include <bit/model/network.ipp>
 #include <bit/model/random.ipp>

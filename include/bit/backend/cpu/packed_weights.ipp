@@ -138,7 +138,8 @@ template <class T>
 struct weight_packer {
   const program& p;
   const microkernel_table<T>& microkernels;
-  bool winograd;  ///< may be chosen where it applies
+  bool winograd;     ///< may be chosen where it applies
+  bool keep_values;  ///< see freeze_options
   std::unordered_map<std::string, typename cpu_weights<T>::entry>& entries;
   std::vector<weight_job>& jobs;
 
@@ -149,9 +150,9 @@ struct weight_packer {
     if (!added) return;
     at->second.how = how;
     at->second.several_layouts = several_layouts;
-    if (several_layouts && tensor.data->has_parts()) {
+    if (several_layouts && !keep_values && tensor.data->has_parts()) {
       jobs.push_back({&tensor, 0, {}});  // is verified now and packed for the first plan
-    } else if (!several_layouts || tensor.data->bytes().empty()) {
+    } else if (!several_layouts || keep_values || tensor.data->bytes().empty()) {
       at->second.held =
           std::make_shared<const packed_weights>(make_room<Out>(how, how.taps, microkernels.tile_columns));
       jobs.push_back(packing_job<T, Out>(*at->second.held, tensor, how, microkernels));
@@ -201,39 +202,50 @@ cpu_weights<T>::cpu_weights(const program& p, const microkernel_table<T>& microk
     : microkernels_(&microkernels), options_(options) {
   std::vector<weight_job> jobs;
   for (const step& s : p.steps)
-    std::visit(weight_packer<T>{p, microkernels, options.algorithm != algorithm::direct, entries_, jobs}, s);
+    std::visit(
+        weight_packer<T>{p, microkernels, options.algorithm != algorithm::direct, options.keep_values, entries_, jobs},
+        s);
   read_weights(jobs);
 }
 
 template <class T>
 std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
     std::span<const wanted_layout> wanted) const {
-  std::vector<std::shared_ptr<const packed_weights>> all;
-  std::vector<weight_job> jobs;
+  std::vector<std::shared_ptr<const packed_weights>> all(wanted.size()), sources(wanted.size());
   std::vector<entry*> entries;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const auto found = entries_.find(wanted[i].tensor->name);
+      if (found == entries_.end())
+        throw config_error("[freeze] expected the constants of the frozen model, got a program that also reads " +
+                           wanted[i].tensor->name);
+      entry& e = found->second;
+      entries.push_back(&e);
+      all[i] = e.several_layouts ? e.layouts[static_cast<std::size_t>(wanted[i].layout)].lock() : e.held;
+      sources[i] = e.held;
+    }
+  }
+  // Reading and packing happen without the lock: a file may be slow, and plans of other shapes must not wait for it.
+  // Two plans that want the same form at the same moment both pack it, and the first to finish is kept.
+  std::vector<weight_job> jobs;
   std::size_t taps_size = 0;  // of one thread's standardised panel
   aligned_buffer<float> taps;
-  const std::lock_guard lock(mutex_);
-  for (const wanted_layout& w : wanted) {
-    const auto found = entries_.find(w.tensor->name);
-    if (found == entries_.end())
-      throw config_error("[freeze] expected the constants of the frozen model, got a program that also reads " +
-                         w.tensor->name);
-    entry& e = found->second;
-    entries.push_back(&e);
-    all.push_back(e.several_layouts ? e.layouts[static_cast<std::size_t>(w.layout)].lock() : e.held);
-    if (all.back()) continue;
-    all.back() = std::make_shared<const packed_weights>(make_layout(e.how, w.layout, microkernels()));
-    const packed_weights& packed = *all.back();
-    if (e.held) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (all[i]) continue;
+    const entry& e = *entries[i];
+    const weight_layout layout = wanted[i].layout;
+    all[i] = std::make_shared<const packed_weights>(make_layout(e.how, layout, microkernels()));
+    const packed_weights& packed = *all[i];
+    if (sources[i]) {
       for_each_panel(packed, [&](std::size_t panel) {
-        pack_layout(layout_panel<T>(packed, panel), e.held->template panel<float>(panel), e.how, w.layout,
+        pack_layout(layout_panel<T>(packed, panel), sources[i]->template panel<float>(panel), e.how, layout,
                     microkernels());
       });
       continue;
     }
     taps_size = std::max(taps_size, e.how.taps * e.how.padded_rows_per_tap * microkernels().tile_columns);
-    jobs.push_back({w.tensor, packed.panels, [&, layout = w.layout](std::size_t panel, const float* values) {
+    jobs.push_back({wanted[i].tensor, packed.panels, [&, layout](std::size_t panel, const float* values) {
                       float* own = taps.data() + taps_size * static_cast<std::size_t>(omp_get_thread_num());
                       pack_panel<T>(own, reinterpret_cast<const std::byte*>(values), e.how, panel, microkernels());
                       pack_layout(layout_panel<T>(packed, panel), own, e.how, layout, microkernels());
@@ -241,10 +253,15 @@ std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
   }
   taps = aligned_buffer<float>(taps_size * usable_threads());
   read_weights(jobs);
+  const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (entries[i]->several_layouts) {
-      entries[i]->layouts[static_cast<std::size_t>(wanted[i].layout)] = all[i];
-      entries[i]->held = nullptr;
+    if (entry& e = *entries[i]; e.several_layouts) {
+      auto& known = e.layouts[static_cast<std::size_t>(wanted[i].layout)];
+      if (auto earlier = known.lock())
+        all[i] = std::move(earlier);
+      else
+        known = all[i];
+      if (!options_.keep_values) e.held = nullptr;
     }
   return all;
 }

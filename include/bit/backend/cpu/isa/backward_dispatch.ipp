@@ -71,7 +71,7 @@ BIT_FUNC const backward_microkernel_table& backward_microkernels_of(instruction_
     default:
       if constexpr (is_compiled(instruction_set::scalar)) return scalar::backward;
   }
-  throw config_error("[isa] this build holds kernels for " BIT_ISAS " only (BIT_ISAS)");
+  throw config_error("[isa] this build holds microkernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
 template <class T>
@@ -101,7 +101,7 @@ const backward_map_microkernel_table<T>& backward_map_microkernels_of(instructio
     default:
       if constexpr (is_compiled(instruction_set::scalar)) return scalar::backward_map<T>;
   }
-  throw config_error("[isa] this build holds kernels for " BIT_ISAS " only (BIT_ISAS)");
+  throw config_error("[isa] this build holds microkernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Which instruction sets' kernels this build holds: what BIT_ISAS lists, or all of the architecture. For the bodies only: a
+// Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the bodies only: a
 // unit that uses a compiled library does not know how that was built.
 #pragma once
 
@@ -39,7 +39,7 @@ static_assert(
     "BIT_ISAS: expected names out of scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon, separated by "
     "commas without spaces");
 
-/// True if this build holds the kernels of that instruction set.
+/// True if this build holds the microkernels of that instruction set.
 constexpr bool is_compiled(instruction_set isa) {
   return is_listed(BIT_ISAS, instruction_set_names[static_cast<std::size_t>(isa)]);
 }

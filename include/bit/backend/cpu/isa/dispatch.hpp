@@ -8,7 +8,7 @@
 
 namespace bit::inline v0 {
 
-/// Names of the instruction sets that this CPU can run and this build holds kernels for, the best last; throws config_error
+/// Names of the instruction sets that this CPU can run and this build holds microkernels for, the best last; throws config_error
 /// if there is none. Thread-safe.
 BIT_FUNC std::vector<std::string> available_isas();
 

@@ -9,7 +9,7 @@
 namespace bit::inline v0 {
 namespace detail {
 
-/// The instruction sets that the CPU can run and this build holds kernels for, the best last.
+/// The instruction sets that the CPU can run and this build holds microkernels for, the best last.
 inline std::vector<instruction_set> available_instruction_sets() {
   std::vector<instruction_set> found{instruction_set::scalar};
 #if defined(__x86_64__)
@@ -32,7 +32,7 @@ inline std::vector<instruction_set> available_instruction_sets() {
 #endif
   std::erase_if(found, [](instruction_set isa) { return !is_compiled(isa); });
   if (found.empty())
-    throw config_error("[isa] this build holds kernels for " BIT_ISAS
+    throw config_error("[isa] this build holds microkernels for " BIT_ISAS
                        " only (BIT_ISAS), and the CPU has none of these; add scalar to the list");
   return found;
 }

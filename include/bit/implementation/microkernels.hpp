@@ -1,4 +1,4 @@
-// Part of the implementation: the kernels for bfloat16 of every instruction set.
+// Part of the implementation: the microkernels for float of every instruction set.
 #pragma once
 
 #include <bit/detail/compiled_mode.hpp>
@@ -7,6 +7,6 @@
 
 namespace bit::inline v0::detail {
 
-template const microkernel_table<bfloat16>& microkernels_of<bfloat16>(instruction_set);
+template const microkernel_table<float>& microkernels_of<float>(instruction_set);
 
 }  // namespace bit::inline v0::detail

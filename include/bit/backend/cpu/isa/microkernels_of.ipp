@@ -48,7 +48,7 @@ const microkernel_table<T>& microkernels_of(instruction_set isa) {
     default:
       if constexpr (is_compiled(instruction_set::scalar)) return scalar::table<T>;
   }
-  throw config_error("[isa] this build holds kernels for " BIT_ISAS " only (BIT_ISAS)");
+  throw config_error("[isa] this build holds microkernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
 }  // namespace bit::inline v0::detail

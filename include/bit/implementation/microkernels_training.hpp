@@ -1,4 +1,4 @@
-// Part of the implementation: the kernels of the backward pass, of every instruction set.
+// Part of the implementation: the microkernels of the backward pass, of every instruction set.
 #pragma once
 
 #include <bit/detail/compiled_mode.hpp>
