@@ -53,7 +53,8 @@ inline void norm_sums(double* sums, const T* dy, const T* x, std::size_t pixels,
       vec few = {}, few_x = {};
       for (std::size_t i = p; i < end; ++i) {
         const vec value = load(x + i * 16 + at);
-        const vec m = scale * value + shift > 0.0f ? load(dy + i * 16 + at) : vec{};
+        const vec gradient = load(dy + i * 16 + at), zero = {};
+        const vec m = scale * value + shift > 0.0f ? gradient : zero;
         few += m;
         few_x += m * (rstd * value + offset);
       }
@@ -74,7 +75,8 @@ __attribute__((always_inline)) inline void norm_apply_to(T* dx, const T* dy, con
     const vec scale = load(norm.scale + at), shift = load(norm.shift + at), slope = load(a + at), rest = load(b + at);
     for (std::size_t p = 0; p < pixels; ++p) {
       const vec value = load(x + p * 16 + at);
-      const vec m = scale * value + shift > 0.0f ? load(dy + p * 16 + at) : vec{};
+      const vec gradient = load(dy + p * 16 + at), zero = {};
+      const vec m = scale * value + shift > 0.0f ? gradient : zero;
       vec sum = scale * m + (slope * value + rest);
       if (passing) sum += load(passed + p * 16 + at);
       store(dx + p * 16 + at, sum);

@@ -9,7 +9,8 @@
 
 namespace bit::inline v0 {
 
-/// The names of the instruction sets that this CPU can run, the best last. Thread-safe.
+/// The names of the instruction sets that this CPU can run and this build holds microkernels for, the best last. Throws
+/// config_error if there is none. Thread-safe.
 BIT_FUNC std::vector<std::string> available_isas();
 
 namespace detail {
@@ -42,4 +43,5 @@ extern template const microkernel_table<bfloat16>& microkernels_of<bfloat16>(ins
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/isa/dispatch.ipp>
+#include <bit/backend/cpu/isa/microkernels_of.ipp>
 #endif

@@ -8,6 +8,7 @@
 #include <utility>
 
 #if defined(__aarch64__)
+BIT_BASELINE_BEGIN
 namespace bit::inline v0::detail::neon {
 
 inline constexpr int vector_bytes = 16;
@@ -23,4 +24,5 @@ inline constexpr double flops_per_second =
 #include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::neon
+BIT_BASELINE_END
 #endif

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+BIT_BASELINE_BEGIN
 namespace bit::inline v0::detail::scalar {
 
 inline constexpr int vector_bytes = 16;
@@ -21,3 +22,4 @@ inline constexpr double flops_per_second = 46e9;  // the float tile on one Zen 5
 #include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::scalar
+BIT_BASELINE_END

@@ -1,4 +1,8 @@
-// Compiled mode: bodies of bit/data, images and data sets, and of the random numbers that they use.
+// Part of the implementation: images, data sets, and the random numbers that they use.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/data/archive.ipp>
 #include <bit/data/augment.ipp>
 #include <bit/data/cifar.ipp>

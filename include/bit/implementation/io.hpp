@@ -1,4 +1,8 @@
-// Compiled mode: bodies of bit/io, checkpoint files, and of what only they use.
+// Part of the implementation: checkpoint files, and what only they use.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/detail/crc32.ipp>
 #include <bit/detail/json.ipp>
 #include <bit/io/checkpoint.ipp>

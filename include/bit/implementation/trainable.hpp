@@ -1,7 +1,10 @@
-// Compiled mode: training.
+// Part of the implementation: the gradients of the backend cpu, and the model that learns.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/backend/cpu/backward_weights.ipp>
 #include <bit/backend/cpu/backward_weights_pairs.ipp>
-#include <bit/backend/cpu/isa/backward_dispatch.ipp>
 #include <bit/backend/cpu/stem_backward.ipp>
 #include <bit/backend/cpu/training.ipp>
 #include <bit/backend/cpu/training_weights.ipp>
@@ -12,9 +15,6 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template const backward_map_microkernel_table<float>& backward_map_microkernels_of<float>(instruction_set);
-template const backward_map_microkernel_table<bfloat16>& backward_map_microkernels_of<bfloat16>(instruction_set);
-template const backward_pair_microkernel_table* backward_pair_microkernels_of<bfloat16>(instruction_set);
 template class backward_weights_operation<float>;
 template class backward_weights_operation<bfloat16>;
 template class cpu_training_weights<float>;

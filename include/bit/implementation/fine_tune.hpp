@@ -1,4 +1,8 @@
-// Compiled mode: bodies of the recipe and of fine-tuning.
+// Part of the implementation: the recipe and fine-tuning.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/train.hpp>
 #include <bit/train/fine_tune.ipp>
 #include <bit/train/optimizer_choice.ipp>

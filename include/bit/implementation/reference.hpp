@@ -1,4 +1,9 @@
-// Compiled mode: the reference backend in single and double precision, inference and training.
+// Part of the implementation: the reference backend in single and double precision, inference and training.
+// xtensor-blas decides in this unit what multiplies: define XTENSOR_USE_FLENS_BLAS for its own loops, or link a CBLAS.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/reference.hpp>
 
 namespace bit::inline v0 {

@@ -1,4 +1,8 @@
-// Compiled mode: bodies of the recipe and the data side of bit/train.
+// Part of the implementation: the data side of training, and its rules.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/train/few_shot.ipp>
 #include <bit/train/hyper_rule.ipp>
 #include <bit/train/kept_features.ipp>

@@ -1,7 +1,11 @@
-// Compiled mode: the bodies of every function that is not a template, once, and the templates for the usual backends.
+// Part of the implementation: the model, its program and the backend cpu<float>.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/backend/cpu/conv.ipp>
+#include <bit/backend/cpu/isa/dispatch.ipp>
 #include <bit/backend/cpu/packed_weights.ipp>
-#include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
 #include <bit/backend/cpu/read_weights.ipp>
 #include <bit/backend/cpu/stem.ipp>
@@ -25,21 +29,14 @@ namespace bit::inline v0 {
 namespace detail {
 
 template class cpu_weights<float>;
-template class cpu_weights<bfloat16>;
 template class stem_operation<float>;
-template class stem_operation<bfloat16>;
 template class conv_operation<float>;
-template class conv_operation<bfloat16>;
 template class winograd_operation<float>;
-template class winograd_operation<bfloat16>;
 template class cpu_plan<float>;
-template class cpu_plan<bfloat16>;
 
 }  // namespace detail
 
 template class frozen_resnet_v2<cpu<float>>;
-template class frozen_resnet_v2<cpu<bfloat16>>;
 template class resnet_v2<cpu<float>>;
-template class resnet_v2<cpu<bfloat16>>;
 
 }  // namespace bit::inline v0

@@ -1,4 +1,8 @@
-// Compiled mode: bodies of bit/train, training.
+// Part of the implementation: losses, optimizers, checkpoints of a run.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
 #include <bit/backend/cpu/update.ipp>
 #include <bit/train/adam.ipp>
 #include <bit/train/checkpoint.ipp>
