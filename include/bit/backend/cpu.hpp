@@ -3,26 +3,25 @@
 #pragma once
 
 #include <bit/backend/concept.hpp>
+#include <bit/backend/cpu/format.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/machine_memory.hpp>
-#include <concepts>
 
 namespace bit::inline v0 {
 
-/// The CPU backend. T is the type of weights, feature maps and what the convolutions multiply: float or bfloat16. With
-/// bfloat16, sums, statistics, normalisation and the first convolution stay in float; maps and weights take half the
+/// The CPU backend. F is the number format (backend/cpu/format.hpp): float, or bfloat16 for activations and weights. With
+/// bfloat16, sums, statistics, normalisation and the first convolution stay in float; activations and weights take half the
 /// memory, and CPUs with AVX-512-BF16 multiply at twice the rate, while others multiply the same numbers as floats. The
-/// caller's images, features and logits are float with either.
-template <class T = float>
-requires std::same_as<T, float> || std::same_as<T, bfloat16>
+/// caller's images, features and logits are float in every format.
+template <number_format F = float>
 struct cpu {
   using value_type = float;
-  using plan = detail::cpu_plan<T>;
+  using plan = detail::cpu_plan<F>;
   using workspace = typename plan::workspace;
 
-  static constexpr std::size_t map_bytes = sizeof(T);
+  static constexpr std::size_t map_bytes = sizeof(detail::feature_map_of<F>);
   static constexpr std::size_t largest_batch = 32;
   /// Main memory and swap space.
   static std::size_t memory_bytes() { return detail::machine_memory(); }
@@ -34,9 +33,9 @@ struct cpu {
   }
 
   /// The packed weights, for the instruction set that BIT_ISA or the CPU decides.
-  struct weights : detail::cpu_weights<T> {
+  struct weights : detail::cpu_weights<F> {
     explicit weights(const program& p, const freeze_options& options = {})
-        : detail::cpu_weights<T>(p, detail::microkernels_of<T>(detail::default_instruction_set()), options) {}
+        : detail::cpu_weights<F>(p, detail::microkernels_of<F>(detail::default_instruction_set()), options) {}
   };
 };
 

@@ -46,12 +46,14 @@ class kernel_gradient_items {
   std::size_t blocks_, panels_, block_groups_ = 1, panel_groups_ = 1;
 };
 
-/// The contraction of a backward_weights_step over pixels and images, compiled for one shape. Feature maps are of type
-/// T; `in.kernel` is not used.
-template <class T>
+/// The contraction of a backward_weights_step over pixels and images, compiled for one shape, in the number format
+/// F; `in.kernel` is not used.
+template <class F>
 class backward_weights_operation {
  public:
-  backward_weights_operation(const microkernel_table<T>& microkernels, const backward_microkernel_table& backward,
+  using map = feature_map_of<F>;
+
+  backward_weights_operation(const microkernel_table<F>& microkernels, const backward_microkernel_table& backward,
                              std::size_t images, conv_input in, feature_map_ref dy, kernel_gradient_ref gradient);
 
   std::size_t scratch_bytes() const;
@@ -78,7 +80,7 @@ class backward_weights_operation {
   void multiply(const training_context& run, const spatial_tile& c, work_range blocks, std::size_t panel,
                 bool add) const;
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   const backward_microkernel_table* backward_;
   std::size_t images_;
   conv_input in_;

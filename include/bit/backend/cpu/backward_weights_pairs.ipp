@@ -96,7 +96,7 @@ BIT_FUNC void backward_weights_pairs_operation::pack_block(const training_contex
                                                            bfloat16* to) const {
   const auto& w = in_.window;
   const feature_map_ref& x = in_.x;
-  const pixel_reader<bfloat16, bfloat16> read(*microkernels_, false);
+  const pixel_reader<bfloat16> read(*microkernels_, pixel_reader<bfloat16>::to::packed, false);
   const std::size_t images = std::min<std::size_t>(images_ - 2 * pair, 2);
   const std::size_t first = rows.begin * w.stride;
   const std::size_t end = w.size == 1 ? 0 : (rows.end - 1) * w.stride + w.reach();
@@ -106,13 +106,15 @@ BIT_FUNC void backward_weights_pairs_operation::pack_block(const training_contex
       const bfloat16* plane = x.at<bfloat16>(run, 2 * pair + i) + b * x.pixels() * block;
       const float *scale = at.scale[i] + b * block, *shift = at.shift[i] + b * block;
       if (w.size == 1) {
-        read(at.row[i], plane + (rows.begin + r) * w.stride * x.width * block, dy_.width, w.stride, scale, shift);
+        read(reinterpret_cast<std::byte*>(at.row[i]), plane + (rows.begin + r) * w.stride * x.width * block, dy_.width,
+             w.stride, scale, shift);
         continue;
       }
       const std::size_t row = first + r;  // in the padded image
       const bool inside = row >= w.padding && row < w.padding + x.height;
-      pack_row(read, at.row[i], inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w,
-               phase_columns_, scale, shift);
+      pack_row(read, reinterpret_cast<std::byte*>(at.row[i]),
+               inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w, phase_columns_, scale,
+               shift);
     }
     backward_->interleave(to, at.row[0], images > 1 ? at.row[1] : nullptr, row_pixels_);
   }

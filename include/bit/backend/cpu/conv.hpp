@@ -43,11 +43,14 @@ struct conv_input {
   bit::window window;
 };
 
-/// A conv_step compiled for one shape. Feature maps and weights are of type T; sums are float.
-template <class T>
+/// A conv_step compiled for one shape, in the number format F.
+template <class F>
 class conv_operation {
  public:
-  conv_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y, conv_input main);
+  using map = feature_map_of<F>;
+  using weight = weight_of<F>;
+
+  conv_operation(const microkernel_table<F>& microkernels, std::size_t images, feature_map_ref y, conv_input main);
 
   void add_projection(conv_input projection);
   void add_residual(feature_map_ref residual) { residual_ = residual, has_residual_ = true; }
@@ -98,7 +101,7 @@ class conv_operation {
   /// the weights that are multiplied next.
   struct k_segment {
     std::size_t source, tap, offset, first_block, blocks;
-    const T* weights;
+    const weight* weights;
     prefetcher ahead;
   };
   struct k_segments {
@@ -155,13 +158,9 @@ class conv_operation {
   buffers divide(std::byte* scratch) const;
   /// Packs the pixels of a work item. `folded` is the image whose folded norms `at` holds, updated when that changes.
   void pack(const run_context& run, const item& what, const buffers& at, std::size_t& folded) const;
-  template <class Packed>
-  void pack_as(const run_context& run, const item& what, const buffers& at, std::size_t& folded) const;
-  template <class Packed>
-  void pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
+  void pack_pixels(const source& s, std::byte* to, const map* x, const float* scale, const float* shift,
                    work_range pixels) const;
-  template <class Packed>
-  void pack_rows(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
+  void pack_rows(const source& s, std::byte* to, const map* x, const float* scale, const float* shift,
                  work_range rows) const;
   next_reads after(const run_context& run, const split& s, std::size_t i) const;
   plane_lines read_by(const run_context& run, const source& s, const item& what) const;
@@ -177,7 +176,7 @@ class conv_operation {
   /// The weights of a K block of a panel, in both kernels where there is a projection.
   next_weights weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const;
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   std::size_t images_;
   feature_map_ref y_, residual_;
   statistics_ref statistics_;

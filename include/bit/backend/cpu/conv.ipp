@@ -8,22 +8,22 @@
 
 namespace bit::inline v0::detail {
 
-template <class T>
-conv_operation<T>::conv_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y,
+template <class F>
+conv_operation<F>::conv_operation(const microkernel_table<F>& microkernels, std::size_t images, feature_map_ref y,
                                   conv_input main)
     : microkernels_(&microkernels), images_(images), y_(y) {
   sources_.push_back({main});
   choose_spatial_tiles();
 }
 
-template <class T>
-void conv_operation<T>::add_projection(conv_input projection) {
+template <class F>
+void conv_operation<F>::add_projection(conv_input projection) {
   sources_.push_back({projection});
   choose_spatial_tiles();
 }
 
-template <class T>
-void conv_operation<T>::choose_spatial_tiles() {
+template <class F>
+void conv_operation<F>::choose_spatial_tiles() {
   choose_spatial_tiles(false);
   if (!by_rows() || !gains_by_merging()) return;
   const std::size_t separate = spatial_tiles_;
@@ -36,8 +36,8 @@ void conv_operation<T>::choose_spatial_tiles() {
 /// maps, so that threads can share an image. Merged rows may take half as much again: a strided convolution of 512
 /// channels on 7x7 pixels, 645 KB when packed so, takes 764 µs with merged rows and 779 µs with separate ones (Emerald
 /// Rapids).
-template <class T>
-void conv_operation<T>::choose_spatial_tiles(bool merged) {
+template <class F>
+void conv_operation<F>::choose_spatial_tiles(bool merged) {
   merged_rows_ = merged;
   std::size_t bytes = 0, halo = 0;
   for (const source& s : sources_) {
@@ -65,13 +65,13 @@ void conv_operation<T>::choose_spatial_tiles(bool merged) {
   for (source& s : sources_) s = make_source(s.in);
   const std::size_t panel_bytes = weight_bytes() / std::max<std::size_t>(panels(), 1);
   const bool many_tiles = by_rows() ? spatial_tile_extent_ > 1 : spatial_tile_extent_ > microkernels_->tile_rows;
-  k_blocks_ = std::is_same_v<T, float> && many_tiles
+  k_blocks_ = std::is_same_v<map, accumulator_of<F>> && many_tiles
                   ? std::max<std::size_t>((panel_bytes + k_block_bytes - 1) / k_block_bytes, 1)
                   : 1;
 }
 
-template <class T>
-std::size_t conv_operation<T>::scratch_bytes() const {
+template <class F>
+std::size_t conv_operation<F>::scratch_bytes() const {
   std::size_t bytes = 0;
   for (const source& s : sources_)
     bytes +=
@@ -79,22 +79,22 @@ std::size_t conv_operation<T>::scratch_bytes() const {
   return bytes;
 }
 
-template <class T>
-std::size_t conv_operation<T>::weight_bytes() const {
+template <class F>
+std::size_t conv_operation<F>::weight_bytes() const {
   std::size_t bytes = 0;
-  for (const source& s : sources_) bytes += s.in.kernel.template bytes<T>();
+  for (const source& s : sources_) bytes += s.in.kernel.template bytes<weight>();
   return bytes;
 }
 
-template <class T>
-std::size_t conv_operation<T>::sum_blocks() const {
+template <class F>
+std::size_t conv_operation<F>::sum_blocks() const {
   std::size_t blocks = 0;
   for (const source& s : sources_) blocks += taps() * s.in.x.blocks;
   return blocks;
 }
 
-template <class T>
-typename conv_operation<T>::buffers conv_operation<T>::divide(std::byte* scratch) const {
+template <class F>
+typename conv_operation<F>::buffers conv_operation<F>::divide(std::byte* scratch) const {
   buffers at{};
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     const std::size_t channels = sources_[i].in.x.blocks * block;
@@ -109,8 +109,8 @@ typename conv_operation<T>::buffers conv_operation<T>::divide(std::byte* scratch
 
 /// Divides the work for `threads` threads. If there are enough spatial tiles, an item takes all panels. If not, the
 /// panels are divided, too; a thread packs a spatial tile once for all its groups of panels.
-template <class T>
-typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threads) const {
+template <class F>
+typename conv_operation<F>::split conv_operation<F>::split_for(std::size_t threads) const {
   const std::size_t most = std::max<std::size_t>(images_ * spatial_tiles_ / threads, 1);
   const std::size_t images = std::min(images_per_item_, most), batches = (images_ + images - 1) / images;
   const std::size_t pieces = std::max<std::size_t>(batches * spatial_tiles_, 1);
@@ -118,23 +118,24 @@ typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threa
   return {images, batches, std::min(wanted, panels())};
 }
 
-template <class T>
-typename conv_operation<T>::item conv_operation<T>::item_at(const split& s, std::size_t i) const {
+template <class F>
+typename conv_operation<F>::item conv_operation<F>::item_at(const split& s, std::size_t i) const {
   const std::size_t group = i % s.groups, piece = i / s.groups, batch = piece / spatial_tiles_;
   return {{split_begin(images_, s.batches, batch), split_begin(images_, s.batches, batch + 1)},
           {split_begin(panels(), s.groups, group), split_begin(panels(), s.groups, group + 1)},
           piece % spatial_tiles_};
 }
 
-template <class T>
-work_range conv_operation<T>::k_block_range(std::size_t k_block) const {
+template <class F>
+work_range conv_operation<F>::k_block_range(std::size_t k_block) const {
   return {split_begin(sum_blocks(), k_blocks_, k_block), split_begin(sum_blocks(), k_blocks_, k_block + 1)};
 }
 
-template <class T>
-next_weights conv_operation<T>::weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const {
+template <class F>
+next_weights conv_operation<F>::weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const {
   const auto memory = [&](const weights_ref& kernel) {
-    return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
+    return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<weight>(run, panel)),
+                        kernel.panel_size * sizeof(weight)};
   };
   const work_range blocks = k_block_range(k_block);
   return next_weights{memory(sources_.front().in.kernel),
@@ -142,15 +143,15 @@ next_weights conv_operation<T>::weights_of(const run_context& run, std::size_t p
       .part(blocks.begin, blocks.end, sum_blocks());
 }
 
-template <class T>
-next_weights conv_operation<T>::first_read(const run_context& run) const {
+template <class F>
+next_weights conv_operation<F>::first_read(const run_context& run) const {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * spatial_tiles_ * s.groups;
   return items == 0 ? next_weights{} : weights_of(run, item_at(s, run.first_item(items)).panels.begin, 0);
 }
 
-template <class T>
-void conv_operation<T>::run(const run_context& run) const noexcept {
+template <class F>
+void conv_operation<F>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * spatial_tiles_ * s.groups;
   const buffers at = divide(run.scratch);
@@ -166,8 +167,8 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
 
 /// What this thread reads after item `i`. Its next item is known unless other threads steal it; pixels are prefetched
 /// only where an item has one image, because then they are a few contiguous ranges.
-template <class T>
-typename conv_operation<T>::next_reads conv_operation<T>::after(const run_context& run, const split& s,
+template <class F>
+typename conv_operation<F>::next_reads conv_operation<F>::after(const run_context& run, const split& s,
                                                                 std::size_t i) const {
   const std::size_t items = s.batches * spatial_tiles_ * s.groups, following = run.following(items, i);
   next_reads next{following < items ? weights_of(run, item_at(s, following).panels.begin, 0) : run.next, {}};
@@ -178,8 +179,8 @@ typename conv_operation<T>::next_reads conv_operation<T>::after(const run_contex
   return next;
 }
 
-template <class T>
-void conv_operation<T>::multiply(const run_context& run, const item& what, const buffers& at,
+template <class F>
+void conv_operation<F>::multiply(const run_context& run, const item& what, const buffers& at,
                                  const next_reads& next) const {
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
     for (std::size_t k_block = 0; k_block < k_blocks_; ++k_block) {
@@ -193,8 +194,8 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
   }
 }
 
-template <class T>
-typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what) const {
+template <class F>
+typename conv_operation<F>::tiling conv_operation<F>::tiling_of(const item& what) const {
   const work_range range = rows_or_pixels_of(what.spatial_tile);
   const std::size_t extent = range.end - range.begin, lines = by_rows() && !merged_rows_ ? extent : 1;
   const std::size_t line = by_rows() ? extent * y_.width / lines : extent;
@@ -203,8 +204,8 @@ typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what
 
 /// The K segments of a K block: its taps (k x k) or sources (1x1), cut at the block's ends. A segment that is a given
 /// fraction of the block prefetches the same fraction of `next`.
-template <class T>
-typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const run_context& run, const item& what,
+template <class F>
+typename conv_operation<F>::k_segments conv_operation<F>::k_segments_of(const run_context& run, const item& what,
                                                                         std::size_t panel, std::size_t k_block,
                                                                         const next_weights& next) const {
   const auto [begin, end] = k_block_range(k_block);
@@ -228,7 +229,7 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
           offset + skipped * s.block_stride,
           skipped,
           last - first,
-          s.in.kernel.template panel<T>(run, panel) + row * microkernels_->tile_columns,
+          s.in.kernel.template panel<weight>(run, panel) + row * microkernels_->tile_columns,
           prefetcher(next.part(first - begin, last - begin, end - begin).begin(), calls, last - first, prefetches)};
     }
     at += s.in.x.blocks;
@@ -238,15 +239,15 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
 
 /// What K segment `part` prefetches in register tile `call` of the `calls` tiles that go over a spatial tile: an equal
 /// share of the lines `all`. In a k x k kernel only the first tap prefetches pixels.
-template <class T>
-prefetch_stream conv_operation<T>::share_of(const plane_lines& all, const k_segment& part, std::size_t call,
+template <class F>
+prefetch_stream conv_operation<F>::share_of(const plane_lines& all, const k_segment& part, std::size_t call,
                                             std::size_t calls) {
   if (part.tap > 0) return {};
   return all.stream(part.first_block, split_begin(all.lines, calls, call), split_begin(all.lines, calls, call + 1));
 }
 
-template <class T>
-void conv_operation<T>::multiply_k_block(const run_context& run, const item& what, const buffers& at, sum_position in,
+template <class F>
+void conv_operation<F>::multiply_k_block(const run_context& run, const item& what, const buffers& at, sum_position in,
                                          k_segments& sum, const next_reads& next) const {
   const std::size_t panel_blocks = microkernels_->tile_columns / block, first_block = in.panel * panel_blocks;
   const work_range range = rows_or_pixels_of(what.spatial_tile);
@@ -254,8 +255,8 @@ void conv_operation<T>::multiply_k_block(const run_context& run, const item& wha
   const auto [line, lines, tiles] = tiling_of(what);
   const std::size_t held = in.image - what.images.begin;
 
-  std::array<segment<T>, 9> segments{};
-  tile_output<T> out{};
+  std::array<segment<weight>, 9> segments{};
+  tile_output<map> out{};
   out.y_stride = y_.pixels() * block;
   out.blocks = std::min(panel_blocks, y_.blocks - first_block);
   if (has_statistics_ && last) {
@@ -279,8 +280,8 @@ void conv_operation<T>::multiply_k_block(const run_context& run, const item& wha
       }
       const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;
-      out.y = y_.at<T>(run, in.image) + to;
-      out.residual = in.k_block > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
+      out.y = y_.at<map>(run, in.image) + to;
+      out.residual = in.k_block > 0 ? out.y : has_residual_ ? residual_.at<map>(run, in.image) + to : nullptr;
       microkernels_->tile[size - 1](segments.data(), sum.count, out);
     }
 }

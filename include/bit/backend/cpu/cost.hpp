@@ -28,21 +28,21 @@ struct conv_size {
 };
 
 /// The predicted seconds of one such convolution on two cores of the measured machine.
-template <class T>
-double predicted_seconds(const conv_size& size, weight_layout layout, const microkernel_table<T>& microkernels);
+template <class F>
+double predicted_seconds(const conv_size& size, weight_layout layout, const microkernel_table<F>& microkernels);
 
 /// The layout of the algorithm that `wanted` names, or the fastest of those that it allows. In bfloat16, tiles of 4x4
 /// are chosen only if they are wanted by name: they double the error of the logits (2.4e-2 instead of 1.3e-2), while
 /// tiles of 2x2 add a tenth.
-template <class T>
-weight_layout choose_weight_layout(const conv_size& size, algorithm wanted, const microkernel_table<T>& microkernels);
+template <class F>
+weight_layout choose_weight_layout(const conv_size& size, algorithm wanted, const microkernel_table<F>& microkernels);
 
 /// The fastest layout up to `largest` (in the order of the enumeration) for a kernel that is packed again for every
 /// use, so that the time to write it counts, too. In bfloat16, tiles of 4x4 are chosen only where pixels are packed as
 /// floats, and only for kernels of at most largest_repacked_kernel bytes.
-template <class T>
+template <class F>
 weight_layout choose_repacked_layout(const conv_size& size, weight_layout largest,
-                                     const microkernel_table<T>& microkernels);
+                                     const microkernel_table<F>& microkernels);
 
 }  // namespace bit::inline v0::detail
 

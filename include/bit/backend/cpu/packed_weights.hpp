@@ -49,7 +49,7 @@ struct wanted_layout {
   weight_layout layout;
 };
 
-/// The packed weights of one model. Kernels are packed as T. Any number of threads may call every member at once.
+/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at once.
 ///
 /// Most kernels have one layout and are packed by the constructor. A 3x3 kernel of stride 1 has several
 /// (weight_layout), and which of them is needed depends on the shape that a plan is made for. Such a kernel is stored
@@ -58,14 +58,14 @@ struct wanted_layout {
 /// from the file in parts, nothing is stored: the constructor verifies the file's checksums, and the values are read
 /// again when they are packed. Otherwise (a deflated entry, for instance, which would have to be inflated twice) the
 /// standardised kernel is stored in float.
-template <class T>
+template <class F>
 class cpu_weights {
  public:
   /// Reads, standardises and packs every parameter of `p` with all threads, a few tensors at a time (read_weights.hpp).
   /// Throws format_error or io_error if a tensor cannot be read.
-  cpu_weights(const program& p, const microkernel_table<T>& microkernels, const freeze_options& options = {});
+  cpu_weights(const program& p, const microkernel_table<F>& microkernels, const freeze_options& options = {});
 
-  const microkernel_table<T>& microkernels() const { return *microkernels_; }
+  const microkernel_table<F>& microkernels() const { return *microkernels_; }
   const freeze_options& options() const { return options_; }
   /// Returns the wanted kernels in the wanted layouts; the caller keeps them alive. Layouts that no plan holds are
   /// packed now, reading each tensor once. Throws config_error for a tensor that this model does not have, and
@@ -89,7 +89,7 @@ class cpu_weights {
     std::array<std::weak_ptr<const packed_weights>, 3> layouts;  ///< of a kernel with several; plans own them
   };
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   freeze_options options_;
   mutable std::mutex mutex_;  ///< guards the entries of kernels with several layouts
   mutable std::unordered_map<std::string, entry> entries_;

@@ -18,9 +18,9 @@ namespace detail {
 
 /// Computes the mean and 1/sqrt(variance + eps) of each of `columns` columns of a matrix of floats whose `rows` rows
 /// lie `stride` bytes apart, at any address.
-template <class T>
+template <class F>
 void measure_columns(double* mean, double* scale, const std::byte* x, std::size_t stride, std::size_t rows,
-                     std::size_t columns, double eps, const microkernel_table<T>& microkernels) {
+                     std::size_t columns, double eps, const microkernel_table<F>& microkernels) {
   alignas(64) double sums[64] = {}, squares[64] = {};
   // One pass sums the deviations from the first row's value and their squares. That value is one of the column's, so
   // its squared distance from the mean is at most `rows` times the variance: subtracting it at the end cancels no more
@@ -41,9 +41,9 @@ void measure_columns(double* mean, double* scale, const std::byte* x, std::size_
 
 /// Packs panel `panel` of a kernel as (value - mean)·scale, with a mean and a scale for each column of the panel.
 /// `values` is the whole kernel, at any address.
-template <class T, class Out>
+template <class F, class Out>
 void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
-                const microkernel_table<T>& microkernels, const double* mean, const double* scale) {
+                const microkernel_table<F>& microkernels, const double* mean, const double* scale) {
   const std::size_t width = microkernels.tile_columns, stride = how.columns * sizeof(float);
   const std::size_t first = panel * width, columns = std::min(width, how.columns - first);
   const std::byte* x = values + first * sizeof(float);
@@ -51,7 +51,7 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
     Out* to = out + tap * how.padded_rows_per_tap * width;
     if (how.padded_rows_per_tap != how.rows_per_tap) std::memset(to, 0, how.padded_rows_per_tap * width * sizeof(Out));
     const std::byte* rows_of_tap = x + tap * how.rows_per_tap * stride;
-    if constexpr (std::is_same_v<Out, T>)
+    if constexpr (std::is_same_v<Out, weight_of<F>>)
       microkernels.scale_columns(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
     else
       microkernels.scale_columns_float(to, rows_of_tap, stride, how.rows_per_tap, columns, mean, scale);
@@ -60,9 +60,9 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
 
 /// Standardises panel `panel` of a kernel, or copies it if how.eps is 0, and packs it. `values` is the whole kernel, at
 /// any address.
-template <class T, class Out>
+template <class F, class Out>
 void pack_panel(Out* out, const std::byte* values, const packing& how, std::size_t panel,
-                const microkernel_table<T>& microkernels) {
+                const microkernel_table<F>& microkernels) {
   const std::size_t first = panel * microkernels.tile_columns,
                     columns = std::min(microkernels.tile_columns, how.columns - first);
   alignas(64) double mean[64] = {}, scale[64];
@@ -70,7 +70,7 @@ void pack_panel(Out* out, const std::byte* values, const packing& how, std::size
   if (how.eps > 0)
     measure_columns(mean, scale, values + first * sizeof(float), how.columns * sizeof(float),
                     how.taps * how.rows_per_tap, columns, how.eps, microkernels);
-  pack_panel<T>(out, values, how, panel, microkernels, mean, scale);
+  pack_panel<F>(out, values, how, panel, microkernels, mean, scale);
 }
 
 /// Allocates a packed kernel of `products` matrices (taps, or the t·t matrices of a Winograd layout) of type Out.
@@ -91,27 +91,27 @@ void for_each_panel(const packed_weights& packed, Use use) {
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel) use(static_cast<std::size_t>(panel));
 }
 
-/// The job that reads `tensor` and fills `packed`. Out is T for kernels of convolutions and of the head, and float for
+/// The job that reads `tensor` and fills `packed`. Out is weight_of<F> for kernels of convolutions and of the head, and float for
 /// the stem's kernel and for vectors.
-template <class T, class Out>
+template <class F, class Out>
 weight_job packing_job(const packed_weights& packed, const named_tensor& tensor, const packing& how,
-                       const microkernel_table<T>& microkernels) {
+                       const microkernel_table<F>& microkernels) {
   return {&tensor, packed.panels, [&packed, how, &microkernels](std::size_t panel, const float* values) {
-            pack_panel<T>(reinterpret_cast<Out*>(packed.data.data()) + panel * packed.panel_size,
+            pack_panel<F>(reinterpret_cast<Out*>(packed.data.data()) + panel * packed.panel_size,
                           reinterpret_cast<const std::byte*>(values), how, panel, microkernels);
           }};
 }
 
 /// Writes a standardised panel [9][K][tile_columns] in the given layout.
-template <class T>
-void pack_layout(T* out, const float* taps, const packing& how, weight_layout layout,
-                 const microkernel_table<T>& microkernels) {
+template <class F>
+void pack_layout(weight_of<F>* out, const float* taps, const packing& how, weight_layout layout,
+                 const microkernel_table<F>& microkernels) {
   const std::size_t rows = how.padded_rows_per_tap, columns = microkernels.tile_columns;
   if (layout != weight_layout::direct) {
     const auto& winograd =
         layout == weight_layout::winograd_2x2 ? microkernels.winograd_2x2 : microkernels.winograd_4x4;
     winograd.kernel(out, rows * columns, taps, rows);
-  } else if constexpr (std::is_same_v<T, float>) {
+  } else if constexpr (std::is_same_v<weight_of<F>, float>) {
     std::copy_n(taps, how.taps * rows * columns, out);
   } else {
     alignas(64) double zero[64] = {}, one[64];
@@ -127,9 +127,9 @@ constexpr std::size_t products_of(const packing& how, weight_layout layout) {
 }
 
 /// Allocates a packed kernel of a layout.
-template <class T>
-packed_weights make_layout(const packing& how, weight_layout layout, const microkernel_table<T>& microkernels) {
-  return make_room<T>(how, products_of(how, layout), microkernels.tile_columns);
+template <class F>
+packed_weights make_layout(const packing& how, weight_layout layout, const microkernel_table<F>& microkernels) {
+  return make_room<weight_of<F>>(how, products_of(how, layout), microkernels.tile_columns);
 }
 
 /// The first number of panel `panel`, for writing.
@@ -139,13 +139,13 @@ T* layout_panel(const packed_weights& packed, std::size_t panel) {
 }
 
 /// Chooses the packing of every parameter by the step that reads it.
-template <class T>
+template <class F>
 struct weight_packer {
   const program& p;
-  const microkernel_table<T>& microkernels;
+  const microkernel_table<F>& microkernels;
   bool winograd;     ///< whether Winograd may be chosen where it applies
   bool keep_values;  ///< see freeze_options
-  std::unordered_map<std::string, typename cpu_weights<T>::entry>& entries;
+  std::unordered_map<std::string, typename cpu_weights<F>::entry>& entries;
   std::vector<weight_job>& jobs;
 
   template <class Out>
@@ -160,7 +160,7 @@ struct weight_packer {
     } else if (!several_layouts || keep_values || tensor.data->bytes().empty()) {
       at->second.held =
           std::make_shared<const packed_weights>(make_room<Out>(how, how.taps, microkernels.tile_columns));
-      jobs.push_back(packing_job<T, Out>(*at->second.held, tensor, how, microkernels));
+      jobs.push_back(packing_job<F, Out>(*at->second.held, tensor, how, microkernels));
     }
   }
   void vector(parameter_id id) const {
@@ -169,7 +169,7 @@ struct weight_packer {
   }
   void kernel(parameter_id id, double eps) const {
     const auto& s = p[id].shape;  // HWIO
-    add<T>(id, {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps});
+    add<weight_of<F>>(id, {s[0] * s[1], s[2], blocks_of(s[2]) * block, s[3], eps});
   }
   void kernel_of_several_layouts(const conv_source& c) const {
     const auto& s = p[c.kernel].shape;
@@ -202,19 +202,19 @@ struct weight_packer {
   }
 };
 
-template <class T>
-cpu_weights<T>::cpu_weights(const program& p, const microkernel_table<T>& microkernels, const freeze_options& options)
+template <class F>
+cpu_weights<F>::cpu_weights(const program& p, const microkernel_table<F>& microkernels, const freeze_options& options)
     : microkernels_(&microkernels), options_(options) {
   std::vector<weight_job> jobs;
   for (const step& s : p.steps)
     std::visit(
-        weight_packer<T>{p, microkernels, options.algorithm != algorithm::direct, options.keep_values, entries_, jobs},
+        weight_packer<F>{p, microkernels, options.algorithm != algorithm::direct, options.keep_values, entries_, jobs},
         s);
   read_weights(jobs);
 }
 
-template <class T>
-std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
+template <class F>
+std::vector<std::shared_ptr<const packed_weights>> cpu_weights<F>::prepare(
     std::span<const wanted_layout> wanted) const {
   std::vector<std::shared_ptr<const packed_weights>> all(wanted.size()), sources(wanted.size());
   std::vector<entry*> entries;
@@ -244,7 +244,7 @@ std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
     const packed_weights& packed = *all[i];
     if (sources[i]) {
       for_each_panel(packed, [&](std::size_t panel) {
-        pack_layout(layout_panel<T>(packed, panel), sources[i]->template panel<float>(panel), e.how, layout,
+        pack_layout(layout_panel<weight_of<F>>(packed, panel), sources[i]->template panel<float>(panel), e.how, layout,
                     microkernels());
       });
       continue;
@@ -252,8 +252,8 @@ std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
     taps_size = std::max(taps_size, e.how.taps * e.how.padded_rows_per_tap * microkernels().tile_columns);
     jobs.push_back({wanted[i].tensor, packed.panels, [&, layout](std::size_t panel, const float* values) {
                       float* own = taps.data() + taps_size * static_cast<std::size_t>(omp_get_thread_num());
-                      pack_panel<T>(own, reinterpret_cast<const std::byte*>(values), e.how, panel, microkernels());
-                      pack_layout(layout_panel<T>(packed, panel), own, e.how, layout, microkernels());
+                      pack_panel<F>(own, reinterpret_cast<const std::byte*>(values), e.how, panel, microkernels());
+                      pack_layout(layout_panel<weight_of<F>>(packed, panel), own, e.how, layout, microkernels());
                     }});
   }
   taps = aligned_buffer<float>(taps_size * usable_threads());
@@ -271,14 +271,14 @@ std::vector<std::shared_ptr<const packed_weights>> cpu_weights<T>::prepare(
   return all;
 }
 
-template <class T>
-std::shared_ptr<const packed_weights> cpu_weights<T>::at(const named_tensor& tensor, weight_layout layout) const {
+template <class F>
+std::shared_ptr<const packed_weights> cpu_weights<F>::at(const named_tensor& tensor, weight_layout layout) const {
   const wanted_layout wanted{&tensor, layout};
   return prepare({&wanted, 1}).front();
 }
 
-template <class T>
-std::size_t cpu_weights<T>::bytes() const {
+template <class F>
+std::size_t cpu_weights<F>::bytes() const {
   const std::lock_guard lock(mutex_);
   std::size_t total = 0;
   for (const auto& [name, e] : entries_) {

@@ -9,8 +9,8 @@ namespace bit::inline v0::detail {
 /// The predicted seconds of one run on two cores of the measured machine. Each step takes the time of its products, or
 /// that of reading its weights from memory if this is longer, and a fixed cost. Neither a plan nor weights are needed.
 /// The machine that runs does not enter, so the same batch is chosen, and the same bits come out, at every call.
-template <class T>
-double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<T>& microkernels);
+template <class F>
+double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<F>& microkernels);
 
 }  // namespace bit::inline v0::detail
 

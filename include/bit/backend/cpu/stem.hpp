@@ -7,14 +7,16 @@
 
 namespace bit::inline v0::detail {
 
-/// A stem_step compiled for one shape. Feature maps are of type T. The convolution is computed in float whatever T is,
+/// A stem_step compiled for one shape, in the number format F. The convolution is computed in float whatever F is,
 /// because pixels have 8 significant bits, which bfloat16 keeps only around zero, and because it is only 3 % of the
 /// work.
-template <class T>
+template <class F>
 class stem_operation {
  public:
+  using map = feature_map_of<F>;
+
   /// `y` is the pooled map. `unpooled` receives the convolution's output if it has blocks.
-  stem_operation(const microkernel_table<T>& microkernels, const packed_weights& kernel, bit::window window,
+  stem_operation(const microkernel_table<F>& microkernels, const packed_weights& kernel, bit::window window,
                  dims4 image, feature_map_ref y, feature_map_ref unpooled);
 
   /// Makes `unpooled` a map of floats, because the backward pass of the pool compares its pixels.
@@ -55,7 +57,7 @@ class stem_operation {
   void pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
                 const row_buffers& rows) const;
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   const packed_weights* kernel_;
   bit::window window_;
   dims4 image_;

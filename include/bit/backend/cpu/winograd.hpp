@@ -7,6 +7,7 @@
 #pragma once
 
 #include <bit/backend/cpu/conv.hpp>
+#include <type_traits>
 
 namespace bit::inline v0::detail {
 
@@ -20,13 +21,17 @@ inline constexpr std::size_t group_tiles = 64;
 /// is 1.27 (worst 1.88) with 8 blocks and 1.06 (worst 1.31) with 2, and no layer is slower.
 inline constexpr std::size_t accurate_blocks_per_sum = 2;
 
-/// A conv_step that winograd_applies() to, compiled for one shape. Feature maps are of type T.
-template <class T>
+/// A conv_step that winograd_applies() to, compiled for one shape, in the number format F.
+template <class F>
 class winograd_operation {
  public:
+  using map = feature_map_of<F>;
+  using weight = weight_of<F>;
+  static_assert(std::is_same_v<accumulator_of<F>, float>, "the output transform reads floats");
+
   /// `tile` is 2 or 4, the rows and columns of an output tile; `input.kernel` must have the weight layout that belongs
   /// to it. `y` is the output map, of `images` images.
-  winograd_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y, conv_input input,
+  winograd_operation(const microkernel_table<F>& microkernels, std::size_t images, feature_map_ref y, conv_input input,
                      std::size_t tile);
 
   void add_statistics(statistics_ref place) { statistics_ = place, has_statistics_ = true; }
@@ -36,7 +41,7 @@ class winograd_operation {
   /// The scratch bytes that each thread needs.
   std::size_t scratch_bytes() const;
   /// The bytes of the transformed kernel.
-  std::size_t weight_bytes() const { return in_.kernel.template bytes<T>(); }
+  std::size_t weight_bytes() const { return in_.kernel.template bytes<weight>(); }
   bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
   /// The weights that the thread of `run` reads first. The operation before prefetches them.
   next_weights first_read(const run_context& run) const;
@@ -77,8 +82,8 @@ class winograd_operation {
   std::size_t parts_for(std::size_t threads) const;
   next_weights first_product(const run_context& run, std::size_t panel) const;
 
-  const microkernel_table<T>* microkernels_;
-  const winograd_transforms<T>* transforms_;
+  const microkernel_table<F>* microkernels_;
+  const winograd_transforms<F>* transforms_;
   std::size_t images_;
   feature_map_ref y_;
   conv_input in_;

@@ -2,8 +2,10 @@
 // reaches 128 to 131 of the peak's 131 GFLOP/s (one Zen 5 core). Larger tiles spill (14x16: 73 to 103 GFLOP/s).
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)

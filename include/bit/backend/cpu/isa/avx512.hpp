@@ -2,8 +2,10 @@
 // from 12x32 to 6x64 are equally fast; 14 divides the widths 56, 28 and 14 of ResNet's maps.
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -23,4 +25,26 @@ inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 
 
 }  // namespace bit::inline v0::detail::avx512
 BIT_TARGET_END
+
+namespace bit::inline v0::detail {
+
+/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16, AVX-512's for
+/// all others, which would be compiled a second time to no gain.
+template <class Own>
+struct avx512_with_bfloat16 {
+  template <class Number>
+  using of = std::conditional_t<std::is_same_v<Number, bfloat16>, Own, avx512::tables>;
+
+  template <class F>
+  static const microkernel_table<F>& forward() {
+    return of<weight_of<F>>::template forward<F>();
+  }
+  static const backward_microkernel_table& backward() { return avx512::tables::backward(); }
+  template <class Map>
+  static const backward_map_microkernel_table<Map>& backward_map() {
+    return of<Map>::template backward_map<Map>();
+  }
+};
+
+}  // namespace bit::inline v0::detail
 #endif

@@ -2,8 +2,12 @@
 // rate. AVX-512BW, VL and DQ are named because every CPU with AVX-512-BF16 has them.
 #pragma once
 
+#include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/backward_pairs_table.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -20,6 +24,8 @@ inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 
 #include <bit/backend/cpu/isa/bfloat16_native.inl>
 
 #include <bit/backend/cpu/isa/microkernels.inl>
+
+#include <bit/backend/cpu/isa/backward_pairs.inl>
 
 }  // namespace bit::inline v0::detail::avx512_bf16
 BIT_TARGET_END

@@ -3,8 +3,11 @@
 // 500).
 #pragma once
 
+#include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
 // The microkernels of the backward pass. backward_table.hpp says what each computes. No include guard: see
-// microkernels.inl; vector.inl must be included before.
+// microkernels.inl.
 
 /// How many rows of an outer product stay in registers, a divisor of 16. There must be enough sums to cover the latency
 /// of the multiply-adds: 8x32 with AVX-512 reaches 263 GFLOP/s on one core; 4x16 with AVX2 has eight sums and needs
@@ -177,8 +177,9 @@ inline void standardise_apply(float* dw, const float* g, const float* w, std::si
   }
 }
 
-inline constexpr backward_microkernel_table make_backward_table() {
-  return {tile_columns, outer_rows, outer, standardise_sums, standardise_apply};
-}
+template <class = void>
+inline constexpr backward_microkernel_table backward_table{tile_columns, outer_rows, outer, standardise_sums,
+                                                           standardise_apply};
 template <class T>
-inline constexpr backward_map_microkernel_table<T> backward_map{norm_sums<T>, norm_apply<T>, max_pool_backward<T>};
+inline constexpr backward_map_microkernel_table<T> backward_map_table{norm_sums<T>, norm_apply<T>,
+                                                                      max_pool_backward<T>};

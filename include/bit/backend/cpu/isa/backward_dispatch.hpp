@@ -11,9 +11,9 @@ namespace bit::inline v0::detail {
 /// microkernels_of<float>(isa).
 BIT_FUNC const backward_microkernel_table& backward_microkernels_of(instruction_set isa);
 
-/// The backward microkernels for feature maps of type T. There is one function per type, as for microkernels_of.
-template <class T>
-const backward_map_microkernel_table<T>& backward_map_microkernels_of(instruction_set isa);
+/// The backward microkernels for feature maps of type Map. There is one function per type, as for microkernels_of.
+template <class Map>
+const backward_map_microkernel_table<Map>& backward_map_microkernels_of(instruction_set isa);
 
 /// The backward microkernels for pairs of numbers of type T, which is bfloat16; they are as wide as the tiles of
 /// microkernels_of<T>(isa). Null for instruction sets that multiply bfloat16 as floats.

@@ -11,6 +11,35 @@ inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride,
   }
 }
 
+/// The type of the numbers that pixels are packed as in format F.
+template <class F>
+using packed_of = typename product<weight_of<F>>::packed;
+
+template <class F>
+inline void pack_normalised(std::byte* y, const feature_map_of<F>* x, std::size_t pixels, std::size_t stride,
+                            const float* scale, const float* shift) {
+  normalise(reinterpret_cast<packed_of<F>*>(y), x, pixels, stride, scale, shift);
+}
+
+template <class F>
+inline void pack(std::byte* y, const feature_map_of<F>* x, std::size_t pixels, std::size_t stride) {
+  packed_of<F>* to = reinterpret_cast<packed_of<F>*>(y);
+  if constexpr (!std::is_same_v<packed_of<F>, feature_map_of<F>>) {
+    for (std::size_t p = 0; p < pixels; ++p)
+      for (int v = 0; v < block_vectors; ++v) store(to + p * 16 + v * lanes, load(x + p * stride * 16 + v * lanes));
+  } else if (stride == 1) {
+    __builtin_memcpy(y, x, pixels * 16 * sizeof(*x));
+  } else {
+    for (std::size_t p = 0; p < pixels; ++p) __builtin_memcpy(to + p * 16, x + p * stride * 16, 16 * sizeof(*x));
+  }
+}
+
+template <class F>
+inline void pack_floats(std::byte* y, const float* x, std::size_t pixels) {
+  packed_of<F>* to = reinterpret_cast<packed_of<F>*>(y);
+  for (std::size_t i = 0; i < pixels * 16; i += lanes) store(to + i, load(x + i));
+}
+
 template <class T>
 inline void normalised_sum(double* sum, const T* x, std::size_t pixels, const float* scale, const float* shift) {
   for (int v = 0; v < block_vectors; ++v) {

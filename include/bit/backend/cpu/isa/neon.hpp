@@ -3,8 +3,10 @@
 // 7x16 with both.
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__aarch64__)

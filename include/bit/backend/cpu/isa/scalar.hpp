@@ -3,8 +3,10 @@
 // 3x16 tile is as fast without the totals of partial sums, but spills with them (32 GFLOP/s).
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 BIT_BASELINE_BEGIN

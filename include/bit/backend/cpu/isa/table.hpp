@@ -10,7 +10,7 @@
 // panel, K runs over taps and over input channels padded to blocks of 16.
 #pragma once
 
-#include <bit/bfloat16.hpp>
+#include <bit/backend/cpu/format.hpp>
 #include <bit/config.hpp>
 #include <cstddef>
 
@@ -42,12 +42,12 @@ constexpr std::size_t weight_prefetches(std::size_t rows, std::size_t tile_rows,
 /// numbers of microkernel_table::packed_bytes bytes: pixel m of block i begins at number i·a_stride + m·16. `b` points
 /// to the segment's weights, which are contiguous: [16·blocks][tile_columns] for float. For bfloat16 two successive
 /// channels are interleaved, [8·blocks][tile_columns][2], as the instruction vdpbf16ps reads them.
-template <class T>
+template <class Weight>
 struct segment {
   const std::byte* a;
   std::size_t a_stride;
   std::size_t blocks;
-  const T* b;
+  const Weight* b;
   prefetch_stream weights_ahead = {};  ///< contiguous: its jump is 0
   prefetch_stream pixels_ahead = {};
 };
@@ -59,14 +59,17 @@ struct segment {
 inline constexpr std::size_t default_blocks_per_sum = 8;
 
 /// Where a register tile of m pixels times `tile_columns` output channels writes its results.
-template <class T>
+template <class Out>
 struct tile_output {
-  T* y;                  ///< pixel 0 of the first block
+  Out* y;                ///< pixel 0 of the first block
   std::size_t y_stride;  ///< elements from one block of channels to the next
-  const T* residual;     ///< is added to the sums; strides as y, may be y itself; or null
+  const Out* residual;   ///< is added to the sums; strides as y, may be y itself; or null
   double* statistics;    ///< [block][2][16]: the tile's sums and sums of squares are added to it; or null
   std::size_t blocks;    ///< blocks of y that exist; the last panel of weights may have more columns
   std::size_t blocks_per_sum = default_blocks_per_sum;
+  /// Factors of the sums, one for each of the panel's tile_columns output channels; the residual is added afterwards. Only
+  /// formats with cpu_format::column_scale read it.
+  const float* column_scale = nullptr;
 };
 
 /// What the stem's register tile reads: rows of the image, channels last, with zeros around them.
@@ -81,9 +84,9 @@ struct stem_window {
 
 /// The input transform's operands: neighbouring Winograd tiles of m x m output pixels in one row of tiles, for one
 /// block of 16 channels. A tile reads t x t input pixels, t = m + 2.
-template <class T>
+template <class Map>
 struct winograd_input {
-  const T* x;                 ///< the block's plane, [height][width][16]
+  const Map* x;               ///< the block's plane, [height][width][16]
   std::size_t height, width;  ///< of x, and of the output, since the padding is 1
   std::size_t row, column;    ///< the first output pixel of the first tile
   std::size_t tiles;
@@ -95,60 +98,72 @@ struct winograd_input {
 };
 
 /// The output transform's operands: the same tiles, whose products become output pixels.
-template <class T>
+template <class Map>
 struct winograd_output {
   const float* m;        ///< [t·t] products, each [tiles][16]
   std::size_t m_stride;  ///< floats between products
-  T* y;                  ///< the block's plane, [height][width][16]
+  Map* y;                ///< the block's plane, [height][width][16]
   std::size_t height, width, row, column, tiles;
   double* statistics;  ///< [2][16]: the tiles' sums and sums of squares are added to it; or null
 };
 
 /// The Winograd transforms of one tile size. winograd.inl gives their matrices.
-template <class T>
+template <class F>
 struct winograd_transforms {
-  void (*input)(const winograd_input<T>& in);
-  void (*output)(const winograd_output<T>& out);
+  void (*input)(const winograd_input<feature_map_of<F>>& in);
+  void (*output)(const winograd_output<feature_map_of<F>>& out);
   /// The kernel transform: taps [9][rows][tile_columns] become t·t matrices, u_stride elements apart, each in the order
   /// of segment::b.
-  void (*kernel)(T* u, std::size_t u_stride, const float* taps, std::size_t rows);
+  void (*kernel)(weight_of<F>* u, std::size_t u_stride, const float* taps, std::size_t rows);
 };
 
-/// The microkernels of one instruction set for activations and weights of type T. None throws or allocates; pointers
-/// are aligned to 64 bytes where nothing else is said.
-template <class T>
+/// The microkernels of one instruction set for the number format F. None throws or allocates; pointers are aligned to 64
+/// bytes where nothing else is said.
+template <class F>
 struct microkernel_table {
+  using map = feature_map_of<F>;
+  using weight = weight_of<F>;
   static constexpr std::size_t max_tile_rows = 14;
   std::size_t tile_rows;     ///< pixels of the largest register tile
   std::size_t tile_columns;  ///< output channels of a register tile, a multiple of 16
-  /// Bytes of a packed pixel's numbers: sizeof(T), or those of a float where bfloat16 is multiplied as float.
+  /// Bytes of each number of a packed pixel. What pixels are packed as depends on the weights and on the instruction set:
+  /// bfloat16 weights, for instance, are multiplied by bfloat16 pixels or by floats (product, in isa/vector.inl).
   std::size_t packed_bytes;
 
   /// tile[m - 1], the register tile of m pixels: y[0..m) = residual + sum over segments of a·b, summed in float, and
   /// the statistics of y.
-  void (*tile[max_tile_rows])(const segment<T>* segments, std::size_t count, const tile_output<T>& out);
-  /// The same with y in float. Callers give no residual and no statistics.
-  void (*product[max_tile_rows])(const segment<T>* segments, std::size_t count, const tile_output<float>& out);
-  /// stem_tile[m - 1]: m output pixels of the first convolution, in float whatever T is. Blocks are y_stride floats
+  void (*tile[max_tile_rows])(const segment<weight>* segments, std::size_t count, const tile_output<map>& out);
+  /// The same with y as the sums are, unrounded. Callers give no residual and no statistics.
+  void (*product[max_tile_rows])(const segment<weight>* segments, std::size_t count,
+                                 const tile_output<accumulator_of<F>>& out);
+  /// stem_tile[m - 1]: m output pixels of the first convolution, in float whatever F is. Blocks are y_stride floats
   /// apart.
   void (*stem_tile[max_tile_rows])(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window);
 
   /// y[p] = max(0, scale·x[p·stride] + shift) for one block of 16 channels; `stride` counts pixels. NaN stays NaN.
-  void (*normalise)(T* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale, const float* shift);
-  /// The same with y in float, whatever T is.
-  void (*normalise_to_float)(float* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
+  void (*normalise)(map* y, const map* x, std::size_t pixels, std::size_t stride, const float* scale,
+                    const float* shift);
+  /// The same with y in packed numbers.
+  void (*pack_normalised)(std::byte* y, const map* x, std::size_t pixels, std::size_t stride, const float* scale,
+                          const float* shift);
+  /// y[p] = x[p·stride] as packed numbers, for one block of 16 channels.
+  void (*pack)(std::byte* y, const map* x, std::size_t pixels, std::size_t stride);
+  /// y = x as packed numbers, for whole pixels of 16 channels.
+  void (*pack_floats)(std::byte* y, const float* x, std::size_t pixels);
+  /// normalise() with y in float, whatever F is.
+  void (*normalise_to_float)(float* y, const map* x, std::size_t pixels, std::size_t stride, const float* scale,
                              const float* shift);
   /// y[p] = x[p·stride], converted to float, for one block of 16 channels.
-  void (*widen)(float* y, const T* x, std::size_t pixels, std::size_t stride);
+  void (*widen)(float* y, const map* x, std::size_t pixels, std::size_t stride);
   /// sum[16] += the sum over the pixels of max(0, scale·x + shift), in double.
-  void (*normalised_sum)(double* sum, const T* x, std::size_t pixels, const float* scale, const float* shift);
+  void (*normalised_sum)(double* sum, const map* x, std::size_t pixels, const float* scale, const float* shift);
   /// y[p] = the maximum over the 3x3 window around pixel 2p of three rows, for one block of 16 channels. A null row
   /// counts as zeros, and so do pixels beyond the rows' `width`.
-  void (*max_pool_row)(T* y, std::size_t pixels, const float* const rows[3], std::size_t width);
+  void (*max_pool_row)(map* y, std::size_t pixels, const float* const rows[3], std::size_t width);
   /// Adds the pixels' sums and sums of squares to statistics [2][16].
-  void (*accumulate_statistics)(double* statistics, const T* x, std::size_t pixels);
-  /// y = x rounded to T, for whole pixels of 16 channels.
-  void (*narrow)(T* y, const float* x, std::size_t pixels);
+  void (*accumulate_statistics)(double* statistics, const map* x, std::size_t pixels);
+  /// y = x rounded to the type of feature maps, for whole pixels of 16 channels.
+  void (*narrow)(map* y, const float* x, std::size_t pixels);
 
   /// The sums of weight standardisation, for `columns` <= tile_columns output channels of a kernel (rows, cout): adds,
   /// per column, the sum of x - mean and the sum of its square. The kernel's rows lie `stride` bytes apart at any
@@ -157,13 +172,13 @@ struct microkernel_table {
                       std::size_t rows, std::size_t columns);
   /// y = (x - mean)·scale, computed in double and stored in the order of segment::b. Columns from `columns` on become
   /// -mean·scale; if the number of rows is odd, the missing half of the last pair becomes 0.
-  void (*scale_columns)(T* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
+  void (*scale_columns)(weight* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                         const double* mean, const double* scale);
-  /// The same in float, whatever T is, as [rows][tile_columns]: for the stem's kernel.
+  /// The same in float, whatever F is, as [rows][tile_columns]: for the stem's kernel.
   void (*scale_columns_float)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                               const double* mean, const double* scale);
 
-  winograd_transforms<T> winograd_2x2, winograd_4x4;
+  winograd_transforms<F> winograd_2x2, winograd_4x4;
   double flops_per_second;  ///< the register tile's rate on one core of the measured machine, for the cost model
 
   /// The loop that measures the CPU's peak for peak.hpp: `fma_loop_flops` operations on registers per iteration.

@@ -2,18 +2,18 @@
 // registers. It does all arithmetic of a convolution. No include guard: see microkernels.inl.
 
 /// Where a tile stands in a segment: the packed pixels and weights that it reads next, and what it prefetches next.
-template <class T>
+template <class Weight>
 struct tile_reading {
-  const typename product<T>::packed* a;
-  const T* b;
+  const typename product<Weight>::packed* a;
+  const Weight* b;
   const std::byte *weights_ahead, *pixels_ahead;
 };
 
 /// sum += a·b over one block of 16 channels of segment `s`.
-template <class T, int rows>
-__attribute__((always_inline)) inline void add_block(vec (&sum)[rows][tile_vectors], tile_reading<T>& at,
-                                                     const segment<T>* s) {
-  using multiply = product<T>;
+template <class Weight, int rows>
+__attribute__((always_inline)) inline void add_block(vec (&sum)[rows][tile_vectors], tile_reading<Weight>& at,
+                                                     const segment<Weight>* s) {
+  using multiply = product<Weight>;
   // Each iteration does two multiply-adds per sum. With one, the loop counter costs Intel's cores 1.5 cycles (12 rows:
   // 163 instead of 183 GFLOP/s, Emerald Rapids); Zen 5 reaches its peak either way.
   constexpr int unrolled = multiply::parts == 1 ? 2 : 1;
@@ -49,9 +49,10 @@ __attribute__((always_inline)) inline void add_block(vec (&sum)[rows][tile_vecto
 
 /// Computes y[0..rows) of tile_columns channels. All sums stay in registers over the list of segments (one for a 1x1
 /// convolution, nine taps for a 3x3 one, two for a third convolution with projection), so that y is written once.
-template <class T, class Out, int rows>
-inline void tile(const segment<T>* segments, std::size_t count, const tile_output<Out>& out) {
-  using packed = typename product<T>::packed;
+template <class F, class Out, int rows>
+inline void tile(const segment<weight_of<F>>* segments, std::size_t count, const tile_output<Out>& out) {
+  using weight = weight_of<F>;
+  using packed = typename product<weight>::packed;
   vec sum[rows][tile_vectors];
   alignas(64) vec total[rows][tile_vectors];
   std::size_t room = out.blocks_per_sum;
@@ -68,13 +69,13 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
       for (std::size_t m = 0; m < static_cast<std::size_t>(rows); m += 64 / sizeof(Out) / 16)
         __builtin_prefetch(out.residual + j * out.y_stride + m * 16, 1, 3);
 
-  for (const segment<T>* s = segments; s != segments + count; ++s) {
+  for (const segment<weight>* s = segments; s != segments + count; ++s) {
     // A tile without anything to prefetch prefetches its own segment record, which is in L1: the number of prefetches
     // is then a constant, and a loop with a variable number costs 10 % of a 6x16 tile's time with AVX2.
     const auto* harmless = reinterpret_cast<const std::byte*>(s);
-    tile_reading<T> at{reinterpret_cast<const packed*>(s->a), s->b,
-                       s->weights_ahead.from ? s->weights_ahead.from : harmless,
-                       s->pixels_ahead.from ? s->pixels_ahead.from : harmless};
+    tile_reading<weight> at{reinterpret_cast<const packed*>(s->a), s->b,
+                            s->weights_ahead.from ? s->weights_ahead.from : harmless,
+                            s->pixels_ahead.from ? s->pixels_ahead.from : harmless};
     for (std::size_t left = s->blocks; left > 0;) {
       if (room == 0) {
 #pragma GCC unroll 16
@@ -91,7 +92,7 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
       left -= blocks;
       room -= blocks;
       for (; blocks > 0; --blocks) {
-        add_block<T, rows>(sum, at, s);
+        add_block<weight, rows>(sum, at, s);
         // Makes the compiler load the strides from memory again. Held in registers, they make g++ 12 keep pointers in
         // vector registers, and moving those back waits for all earlier multiply-adds (8x32 tile: 158 instead of 183
         // GFLOP/s, Emerald Rapids).
@@ -111,6 +112,7 @@ inline void tile(const segment<T>* segments, std::size_t count, const tile_outpu
 #pragma GCC unroll 16
     for (int m = 0; m < rows; ++m) {
       column[m] = deep ? total[m][v] + sum[m][v] : sum[m][v];
+      if constexpr (cpu_format<F>::column_scale) column[m] *= load(out.column_scale + v * lanes);
       if (out.residual) column[m] += load(out.residual + to + m * 16);
       store(out.y + to + m * 16, column[m]);
     }

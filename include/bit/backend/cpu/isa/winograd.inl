@@ -89,16 +89,16 @@ __attribute__((always_inline)) inline void transform_columns(const winograd_inpu
   }
 }
 
-template <class T, int m>
-inline void transform_input(const winograd_input<T>& in) {
+template <class F, int m>
+inline void transform_input(const winograd_input<feature_map_of<F>>& in) {
   constexpr int t = m + 2;
-  using packed = typename product<T>::packed;
+  using packed = packed_of<F>;
   const std::size_t columns = in.tiles * m + 2;
   for (int part = 0; part < block_vectors; ++part) {
     if (in.row > 0 && in.row + t <= in.height + 1)
-      transform_columns<T, m, true>(in, part);
+      transform_columns<feature_map_of<F>, m, true>(in, part);
     else
-      transform_columns<T, m, false>(in, part);
+      transform_columns<feature_map_of<F>, m, false>(in, part);
     for (int i = 0; i < t; ++i) {
       const float* row = in.strip + static_cast<std::size_t>(i) * columns * 16 + part * lanes;
       packed* to = reinterpret_cast<packed*>(in.v) + static_cast<std::size_t>(i * t) * in.v_stride + part * lanes;
@@ -204,7 +204,7 @@ inline void transform_kernel(T* u, std::size_t u_stride, const float* taps, std:
     }
 }
 
-template <class T, int m>
-inline constexpr winograd_transforms<T> make_winograd() {
-  return {transform_input<T, m>, transform_output<T, m>, transform_kernel<T, m>};
+template <class F, int m>
+inline constexpr winograd_transforms<F> make_winograd() {
+  return {transform_input<F, m>, transform_output<feature_map_of<F>, m>, transform_kernel<weight_of<F>, m>};
 }
