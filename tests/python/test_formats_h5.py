@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pybit import formats
 from pybit._core import FormatError
-from pybit.formats.h5 import read_h5
+from pybit.formats.keras.h5 import read_h5
 
 h5py = pytest.importorskip("h5py")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pybit import formats
 from pybit._core import FormatError
-from pybit.formats.torch_pickle import read_torch
+from pybit.formats.torch.state import read_torch
 from torch_files import BOTH, Writer, same
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from pybit import _core
-from pybit.formats.bundle import find_prefix
+from pybit.formats.keras.bundle import find_prefix
 from pybit.formats.raw import HDF5_SIGNATURE, RawCheckpoint, fail
 
 __all__ = ["RawCheckpoint", "byte_count", "detect", "is_bundle", "open_any", "read_tensors"]
@@ -96,15 +96,15 @@ def read_tensors(path: str | os.PathLike[str]) -> RawCheckpoint:
     """
     kind = detect(path)
     if kind == "h5":
-        from pybit.formats.h5 import read_h5
+        from pybit.formats.keras.h5 import read_h5
 
         return read_h5(path)
     if kind == "tfhub":
-        from pybit.formats.tfhub import read_tfhub
+        from pybit.formats.keras.tfhub import read_tfhub
 
         return read_tfhub(path)
     if kind == "torch":
-        from pybit.formats.torch_pickle import read_torch
+        from pybit.formats.torch.state import read_torch
 
         return read_torch(path)
     fail(path, "not an h5, TFHub or torch checkpoint; npz and safetensors are read by pybit.formats.open_any")
