@@ -38,7 +38,7 @@ def to_numpy(x: Any) -> tuple[Array, Restore]:
 
     Understands NumPy, torch, everything with `__dlpack__`, the buffer protocol, `__array_interface__` or `__array__`,
     and nested sequences. Families other than NumPy and torch come back through their array-API namespace where they
-    have one, otherwise as NumPy arrays. Raises ValueError for arrays outside main memory.
+    have one, otherwise as NumPy arrays. Raises ShapeError for arrays outside main memory.
     """
     if isinstance(x, np.ndarray):
         return x, lambda a: a
@@ -62,7 +62,7 @@ def to_numpy(x: Any) -> tuple[Array, Restore]:
 
 
 def check_floating(a: Array, what: str) -> None:
-    """Raise ValueError unless `a` holds floating-point numbers; the message says how to get there."""
+    """Raise ShapeError unless `a`, called `what` in the message, holds floating-point numbers of any shape."""
     if a.dtype == np.uint8:
         raise ShapeError(
             f"{what}: expected floats in [-1, 1], got uint8 of shape {a.shape}; for images use model.predict, "
@@ -78,10 +78,10 @@ def check_floating(a: Array, what: str) -> None:
 
 
 def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> tuple[Array, Restore]:
-    """A batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", in the network's number format, and the way back.
+    """A batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", in the network's dtype, and the way back.
 
-    Views of any strides are used in place; only another number format costs a copy. Raises ValueError with the shape
-    for anything that is no such batch.
+    Views of any strides are used in place; only another dtype costs a copy. Raises ShapeError with the shape for
+    anything that is no such batch, and ConfigError for another layout.
     """
     if layout not in ("nchw", "nhwc"):
         raise ConfigError(f'expected layout "nchw" or "nhwc", got {layout!r}')
@@ -101,7 +101,11 @@ def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> tu
 
 
 def as_targets(y: Any, n: int, classes: int) -> npt.NDArray[np.float64]:
-    """Labels (n,) as probabilities (n, classes), or such probabilities as they are; raises ValueError for others."""
+    """Labels (n,), whole numbers from 0 to classes - 1, as probabilities (n, classes), or such probabilities as they
+    are.
+
+    Raises ShapeError for another shape or dtype and for labels that are no class.
+    """
     a, _ = to_numpy(y)
     if a.shape == (n, classes) and a.dtype.kind == "f":
         return np.ascontiguousarray(a, dtype=np.float64)

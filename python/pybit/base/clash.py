@@ -12,7 +12,7 @@ import warnings
 
 
 def other_version() -> str | None:
-    """Version of the installed distribution `pybit`, which is not ours (ours is `big-transfer`); None without one.
+    """The version of the installed distribution `pybit`, which is not ours (ours is `big-transfer`); None without one.
 
     Looks at the names of the metadata folders: importlib.metadata takes 20 ms to import, an eighth of `import pybit`.
     """
@@ -28,7 +28,7 @@ def other_version() -> str | None:
 
 
 def warn() -> None:
-    """Warn if both are installed."""
+    """Warn if both projects called pybit are installed in this environment."""
     version = other_version()
     if version is not None:
         warnings.warn(

@@ -78,7 +78,7 @@ def _look_up(old: str, name: str) -> Any:
             module = importlib.import_module(path)
             if hasattr(module, wanted):
                 return getattr(module, wanted)
-    raise AttributeError(f"module {old!r}, which has moved to {' and '.join(MODULES[old])}, has no attribute {name!r}")
+    raise AttributeError(f"module {old!r}, which has moved to {', '.join(MODULES[old])}, has no attribute {name!r}")
 
 
 class _Loader(Loader):
@@ -88,7 +88,7 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
         warnings.warn(
-            f"{old} has moved to {' and '.join(MODULES[old])}; the old path goes with the next release",
+            f"{old} has moved to {', '.join(MODULES[old])}; the old path goes with the next release",
             DeprecationWarning,
             stacklevel=2,  # the frames of the import system between here and the import do not count
         )

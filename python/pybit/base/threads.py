@@ -19,15 +19,20 @@ _OPTIONAL = ("torch", "PIL", "h5py", "tqdm", "matplotlib", "timm", "transformers
 _RUNTIMES = ("libgomp", "libomp", "libiomp")
 
 
+def check_threads(threads: int) -> int:
+    """The argument `threads` of a call as it is. Raises ConfigError if it is negative."""
+    if threads < 0:
+        raise ConfigError(f"expected 0 or more threads, got {threads}")
+    return threads
+
+
 def set_num_threads(n: int) -> None:
     """Use at most `n` threads per call from now on; 0 restores the default.
 
     The default honours OMP_NUM_THREADS, the affinity mask and the control group's CPU quota. Every method with a
-    `threads` argument can be given another number for one call. Raises ValueError for a negative number.
+    `threads` argument can be given another number for one call. Raises ConfigError for a negative number.
     """
-    if n < 0:
-        raise ConfigError(f"expected 0 or more threads, got {n}")
-    _core.set_num_threads(n)
+    _core.set_num_threads(check_threads(n))
 
 
 if hasattr(os, "register_at_fork"):
@@ -35,12 +40,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def get_num_threads() -> int:
-    """Threads that a call uses unless it is told otherwise; always 1 in a forked process."""
+    """The number of threads that a call uses unless it is told otherwise; always 1 in a forked process."""
     return _core.get_num_threads()
 
 
 def openmp_runtimes() -> list[str]:
-    """Paths of the OpenMP runtimes in this process; more than one can make programs slow or crash. Linux only."""
+    """The paths of the OpenMP runtimes that this process has loaded; more than one can make programs slow or crash.
+
+    The list is empty where the system has no /proc.
+    """
     try:
         maps = Path("/proc/self/maps").read_text()
     except OSError:
@@ -50,7 +58,11 @@ def openmp_runtimes() -> list[str]:
 
 
 def build_info() -> dict[str, Any]:
-    """Versions, compiler, instruction sets, threads, OpenMP runtimes and optional packages of this installation."""
+    """What this installation is, as a dict: versions, compiler, instruction sets, threads, OpenMP runtimes and
+    packages.
+
+    `pybit info` prints it. Values are text, numbers, lists and dicts, so that JSON can hold them.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     runtimes = openmp_runtimes()
     info: dict[str, Any] = {

@@ -24,21 +24,22 @@ class Batch(NamedTuple):
     """Preprocessed images and which inputs they are."""
 
     images: NDArray[np.float32]
-    """(n,3,H,W) or (n,H,W,3), in [-1,1]."""
+    """The images, float32 (n,3,H,W) or (n,H,W,3) by the spec's layout, in [-1,1]."""
     indices: list[int]
-    """Position of each image among the inputs, increasing."""
+    """The position of each image among the inputs, increasing."""
     names: list[str]
-    """Path of each image, or "image 3" for arrays and PIL images."""
+    """The path of each image, or "image 3" for arrays and PIL images."""
 
 
 class Skipped(NamedTuple):
     """An input that could not be read and was left out."""
 
     path: str
-    """Its path, or "image 3"."""
+    """The path of the input, or "image 3" for arrays and PIL images."""
     reason: str
+    """What was wrong with it."""
     position: int
-    """Among the inputs."""
+    """Its position among the inputs."""
 
 
 def _load(source: Source, spec: PreprocessSpec, core_spec: _core.PreprocessSpec) -> NDArray[np.float32]:
@@ -51,12 +52,14 @@ class BatchIterator(Iterator[Batch]):
     """Batches in input order, prepared ahead by threads; made by :func:`iterate_batches`.
 
     Use it in a for loop or as a context manager; threads end with the last batch, with an exception and with close().
+    One thread at a time may use the iterator. Iterating raises OSError for files that cannot be read and FormatError
+    for damaged ones, when their turn comes.
     """
 
     total: int
-    """Number of inputs."""
+    """The number of inputs."""
     skipped: list[Skipped]
-    """Inputs left out so far; grows only with skip_corrupt."""
+    """The inputs left out so far; the list grows only with skip_corrupt."""
 
     def __init__(self, sources: list[Source], options: ImageOptions, description: str) -> None:
         self.total = len(sources)
@@ -97,7 +100,7 @@ class BatchIterator(Iterator[Batch]):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Ends the threads and waits for them; images not handed out yet are dropped."""
+        """End the threads and wait for them; images that were not handed out are dropped."""
         self._taken = self._started = self.total
         self._waiting.clear()
         if self._pool is not None:
@@ -172,7 +175,8 @@ def iterate_batches(
         An iterator of :class:`Batch` with `.total`, `.skipped` and `.close()`. At most two batches wait ahead.
 
     Raises:
-        ValueError: inputs that are no images (at once), files that are damaged (when their turn comes).
+        ConfigError, ShapeError: options or inputs that are none (at once).
+        FormatError: files that are damaged (when their turn comes), a folder without images (at once).
         OSError: files that cannot be read (when their turn comes).
     """
     options = ImageOptions(spec, batch_size, decoding_threads(threads), skip_corrupt, progress)

@@ -22,29 +22,34 @@ class LabelledBatch(NamedTuple):
     """Augmented images and what they show."""
 
     number: int
-    """Of the batch, counted from 0 through all epochs."""
+    """The number of the batch, counted from 0 through all epochs."""
     images: NDArray[np.float32]
-    """(n,3,crop,crop), or (n,crop,crop,3) with layout="nhwc", in [-1,1]."""
+    """The augmented images, float32 (n,3,crop,crop), or (n,crop,crop,3) with layout="nhwc", in [-1,1]."""
     labels: NDArray[np.int64]
-    """(n,)"""
+    """The class of each image, (n,)."""
     indices: NDArray[np.int64]
-    """Position of each image in the data set, (n,)."""
+    """The position of each image in the data set, (n,)."""
 
 
 class SkippedExample(NamedTuple):
     """An image that could not be read and was left out of its batch."""
 
     batch: int
-    """Its batch's number."""
+    """The number of the batch that it would have been in."""
     position: int
-    """In the data set."""
+    """Its position in the data set."""
     name: str
-    """Its path."""
+    """Its path, or what messages call it."""
     reason: str
+    """What was wrong with it."""
 
 
 class BatchLoader(Iterator[LabelledBatch]):
-    """Batches prepared ahead by threads; made by :meth:`Dataset.batches`. The threads end with this object."""
+    """Batches prepared ahead by threads; made by :meth:`Dataset.batches`. The threads end with this object.
+
+    One thread at a time may iterate. Iterating raises FormatError for damaged images and OSError for files that cannot
+    be read, when their batch's turn comes.
+    """
 
     def __init__(self, loader: _core.BatchLoader) -> None:
         self._loader = loader
@@ -57,12 +62,12 @@ class BatchLoader(Iterator[LabelledBatch]):
 
     @property
     def waited_seconds(self) -> float:
-        """Seconds that the caller has waited for images so far."""
+        """The seconds that the caller has waited for images so far."""
         return self._loader.waited_seconds
 
     @property
     def skipped(self) -> list[SkippedExample]:
-        """Images left out so far; only with skip_corrupt."""
+        """The images left out so far; there are some only with skip_corrupt."""
         return [SkippedExample(*row) for row in self._loader.skipped]
 
 
@@ -83,22 +88,25 @@ class Dataset:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class of each image, (n,), read-only."""
+        """The class of each image, (n,), read-only."""
         return self._labels
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes, by label."""
+        """The names of the classes, by label."""
         return self._core.class_names
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of images of each class."""
+        """The number of images of each class, by its name."""
         return dict(zip(self.class_names, self._core.counts.tolist(), strict=True))
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) of the image with the median area among a sample of 101: what BiT-HyperRule asks for."""
+        """The (height, width) of the image with the median area among a sample of 101, which BiT-HyperRule asks for.
+
+        Raises OSError or FormatError for images that cannot be read.
+        """
         return self._core.typical_size()
 
     def __len__(self) -> int:
@@ -113,19 +121,25 @@ class Dataset:
         return f"<Dataset: {len(self)} images of {len(self.class_names)} classes from {self.source}>"
 
     def name(self, index: int) -> str:
-        """Path of an image, or what messages call it."""
+        """The path of an image, or what messages call it. Raises IndexError for an index outside the set."""
         return self._core.name(index)
 
     def check_trainable(self) -> None:
-        """ValueError if there are fewer than two classes or classes without images, which it names."""
+        """Raise ConfigError if there are fewer than two classes or classes without images, which the message names."""
         self._core.check_trainable(self.source)
 
     def subset(self, indices: Any) -> Dataset:
-        """The images at `indices`, with all classes; e.g. range(int(0.98 * len(d))), the reference's train[:98%]."""
+        """The images at `indices`, whole numbers (n,), with all classes of this set.
+
+        `range(int(0.98 * len(d)))` gives the reference's train[:98%]. Raises ShapeError for an index outside the set.
+        """
         return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source)
 
     def split(self, fraction: float, seed: int = 0) -> Splits:
-        """Splits off `fraction` of each class for validation, at least one image where it has two, by the seed."""
+        """Split off `fraction` of each class for validation, at least one image where it has two, by the seed.
+
+        `fraction` lies in [0, 1); the validation set is empty for 0. Raises ConfigError for another fraction.
+        """
         return splits_of(self._core.split(fraction, seed), self.source)
 
     def few_shot(self, per_class: int, seed: int = 0, rule: FewShotRule = "exact") -> Dataset:
@@ -139,7 +153,7 @@ class Dataset:
                 chooses as bit_pytorch does, the last ones seen on a random walk, but by the seed.
 
         Raises:
-            ValueError: classes with fewer images, with their names and counts.
+            ConfigError: another rule, or classes with fewer images, with their names and counts.
         """
         labels, classes = self.labels, self.class_names
         if rule in ("exact", "pytorch"):
@@ -188,7 +202,8 @@ class Dataset:
             skip_corrupt: leave out images that cannot be read and list them in `.skipped` instead of raising.
 
         Raises:
-            ValueError: options that are none of these; damaged images, when their batch's turn comes, with their path.
+            ConfigError: options that are none of these.
+            FormatError: damaged images, when their batch's turn comes, with their path.
             OSError: images that cannot be read, in the same way.
         """
         sampler = _core.Sampler(
@@ -250,5 +265,5 @@ class Splits(NamedTuple):
 
 
 def splits_of(pair: tuple[_core.Dataset, _core.Dataset], source: str) -> Splits:
-    """Both sets of a pair that the extension module made."""
+    """Both sets of a pair that the extension module made; `source` says in messages where they come from."""
     return Splits(Dataset(pair[0], source), Dataset(pair[1], source))

@@ -59,7 +59,8 @@ def open(
         cifar_labels: "fine" (100 classes) or "coarse" (20) for CIFAR-100.
 
     Raises:
-        ValueError: no images or classes, labels out of range, damaged archives or lists, with their names.
+        ConfigError, ShapeError: options, labels or arrays that are none, a folder without images or classes.
+        FormatError: damaged archives or lists, with their names.
         OSError: files that cannot be read.
 
     Example:

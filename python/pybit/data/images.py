@@ -49,7 +49,8 @@ def preprocess(
         images may overshoot that range; 8-bit images are clipped as Pillow does.
 
     Raises:
-        ValueError: arrays of another dtype, shape or range, damaged files, unknown options.
+        ShapeError: arrays of another dtype, shape or range.
+        ConfigError: unknown options. FormatError: damaged files.
         OSError: files that cannot be read.
 
     Example:
@@ -69,20 +70,23 @@ def preprocess(
 def read_image(
     source: str | os.PathLike[str] | bytes, *, apply_orientation: bool = True, max_pixels: int = _core.MAX_IMAGE_PIXELS
 ) -> NDArray[np.uint8]:
-    """Decodes an image file, or the bytes of one, to uint8 (H,W,3).
+    """Decode an image file, or the bytes of one, to uint8 (H,W,3).
 
     Equal to `PIL.ImageOps.exif_transpose(PIL.Image.open(source)).convert("RGB")`, but for 16-bit grey, which keeps its
     high byte. Images of more than `max_pixels` are refused before anything is allocated.
 
     Raises:
-        ValueError: not an image, truncated, damaged or too large.
+        FormatError: not an image, truncated, damaged or too large.
         OSError: the file cannot be read.
     """
     return load_rgb(source, apply_orientation, max_pixels)
 
 
 def read_image_info(path: str | os.PathLike[str]) -> ImageInfo:
-    """Format, size and orientation of a JPEG, PNG, BMP or WebP file without decoding its pixels."""
+    """The format, size and orientation of a JPEG, PNG, BMP or WebP file, without decoding its pixels.
+
+    Raises OSError if the file cannot be read, FormatError if it is none of these or damaged.
+    """
     return ImageInfo(**_core.read_image_info(path))
 
 
@@ -92,10 +96,11 @@ def resize(
     interpolation: Interpolation = "bilinear",
     resampling: Resampling = "pillow",
 ) -> NDArray[Any]:
-    """Resizes one array (H,W,3) to `size`, an int or (height, width).
+    """Resize one array (H,W,3) to `size`, an int or (height, width).
 
     uint8 stays uint8 and equals Pillow's result, except with resampling="tf", which gives float32 in 0..255. Float
-    arrays of any range give float32, nothing is clipped.
+    arrays of any range give float32, nothing is clipped. Raises ShapeError for another shape or dtype, ConfigError for
+    unknown options.
     """
     height, width = PreprocessSpec(size).sizes()
     pixels = np.ascontiguousarray(image)
@@ -107,7 +112,10 @@ def resize(
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Image files below a folder by their suffix, recursively, in natural order ("img2" before "img10")."""
+    """The image files below a folder by their suffix, recursively, in natural order ("img2" before "img10").
+
+    Raises OSError if the folder cannot be read.
+    """
     return _core.list_images(folder)
 
 
@@ -116,6 +124,7 @@ def list_labelled_images(
 ) -> tuple[list[Path], list[int], list[str]]:
     """Paths, labels and class names of a folder with one subfolder per class.
 
-    `order` numbers the classes: "natural" as timm ("2" before "10"), "lexical" as torchvision's ImageFolder.
+    `order` numbers the classes: "natural" as timm ("2" before "10"), "lexical" as torchvision's ImageFolder. Raises
+    OSError if the folder cannot be read, ConfigError if it holds no folders and for another order.
     """
     return _core.list_labelled_images(folder, order)

@@ -46,16 +46,16 @@ class PreprocessSpec:
 
     @property
     def height(self) -> int:
-        """Rows of the result."""
+        """The number of rows of the result."""
         return self.sizes()[0]
 
     @property
     def width(self) -> int:
-        """Columns of the result."""
+        """The number of columns of the result."""
         return self.sizes()[1]
 
     def shape(self, n: int) -> tuple[int, int, int, int]:
-        """Shape of a batch of `n` images."""
+        """The shape of a batch of `n` images, in the spec's layout."""
         height, width = self.sizes()
         return (n, 3, height, width) if self.layout == "nchw" else (n, height, width, 3)
 
@@ -73,7 +73,7 @@ class PreprocessSpec:
         )
 
     def sizes(self) -> tuple[int, int]:
-        """Height and width of the result."""
+        """The height and width of the result in pixels. Raises ConfigError unless both are positive whole numbers."""
         sizes = self.size if isinstance(self.size, (tuple, list)) else (self.size, self.size)
         if len(sizes) != 2 or not all(isinstance(s, (int, np.integer)) and s > 0 for s in sizes):
             raise ConfigError(f"[preprocess] expected size as a positive int or (height, width), got {self.size!r}")

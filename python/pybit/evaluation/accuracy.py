@@ -20,14 +20,18 @@ from pybit.model.model import Model
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Loss and parts in [0,1] over a number of examples."""
+    """How good a model is on a number of examples."""
 
     examples: int
+    """The number of images that were measured."""
     loss: float
+    """The mean softmax cross-entropy."""
     top1: float
+    """The part, in [0,1], of images whose class is the likeliest."""
     top5: float
+    """The part, in [0,1], of images whose class is among the five likeliest."""
     classes: PerClass | None = None
-    """Only with per_class=True."""
+    """What each class was taken for; None without per_class=True."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +40,21 @@ class PerClass:
 
     names: tuple[str, ...]
     confusion: NDArray[np.int64]
-    """(classes, classes): images of the row's class that were taken for the column's."""
+    """The number of images of the row's class that were taken for the column's, (classes, classes)."""
 
     @property
     def examples(self) -> NDArray[np.int64]:
-        """Images of each class, (classes)."""
+        """The number of images of each class, (classes)."""
         return np.asarray(self.confusion.sum(axis=1))
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
-        """Part of each class that was found, (classes); NaN for classes without images."""
+        """The part of each class that was found, (classes); NaN for classes without images."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.confusion.diagonal() / self.examples)
 
     def most_confused(self, count: int = 5) -> list[tuple[str, str, int]]:
-        """(class, what it was taken for, how often) of the commonest mistakes, the commonest first."""
+        """The `count` commonest mistakes as (class, what it was taken for, how often), the commonest first."""
         wrong = self.confusion - np.diag(self.confusion.diagonal())
         order = np.argsort(-wrong, axis=None, kind="stable")[:count]
         pairs = [(int(i) // len(self.names), int(i) % len(self.names)) for i in order]
@@ -82,8 +86,8 @@ def evaluate(
         skip_corrupt: leave out images that cannot be read, which do not count then.
         threads: that compute; 0: all allowed.
 
-    With fewer than five classes top-5 counts them all. Raises ValueError if the set has other classes than the model,
-    for an input that is not square, and for damaged images; OSError for images that cannot be read.
+    With fewer than five classes top-5 counts them all. Raises ConfigError if the set has other classes than the model
+    and for an input that is not square, FormatError for damaged images, OSError for images that cannot be read.
     """
     if isinstance(model, (str, os.PathLike)):
         model = load(model)

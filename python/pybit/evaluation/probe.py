@@ -55,18 +55,21 @@ class LinearProbe:
     candidates: tuple[tuple[float, float], ...]  # (strength, mean squared leave-one-out error) of each that was tried
 
     def scores(self, features: Any) -> npt.NDArray[np.float64]:
-        """Scores (N, classes); the largest of a row is the predicted class. Raises ValueError for a wrong shape."""
+        """Scores (N, classes); the largest of a row is the predicted class. Raises ShapeError for a wrong shape."""
         table = _table(features)
         if table.shape[1] != len(self.weights):
             raise ShapeError(f"features: expected {len(self.weights)} columns, as fitted on, got {table.shape[1]}")
         return np.asarray(table.astype(np.float64) @ self.weights + self.bias)
 
     def predict(self, features: Any) -> npt.NDArray[np.int64]:
-        """The class of each row."""
+        """The predicted class of each row of `features` (N, D), int64 (N). Raises ShapeError for a wrong shape."""
         return np.asarray(self.scores(features).argmax(axis=1), dtype=np.int64)
 
     def accuracy(self, features: Any, labels: Any) -> float:
-        """Part of the rows whose class is predicted, in [0, 1]."""
+        """The part of the rows, in [0, 1], whose class in `labels` (N) is predicted.
+
+        Raises ShapeError as `scores` does.
+        """
         predicted = self.predict(features)
         return float(np.mean(predicted == _labels(labels, len(predicted))))
 
@@ -77,7 +80,8 @@ def fit_linear(
     """Fit a linear probe to features (N, D) and class numbers (N).
 
     `ridge`: a strength, several to choose from by leave-one-out, or None for decades around the features' variance.
-    Computes in double precision. Raises ValueError for wrong shapes, labels or features that are not finite.
+    It computes in double precision with all threads. Raises ShapeError for wrong shapes and labels, ConfigError for
+    features that are not finite.
     """
     table = _table(features)
     y = _labels(labels, len(table))
@@ -87,22 +91,29 @@ def fit_linear(
 
 
 def nearest(features: Any, queries: Any, k: int = 5) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Rows (Q, k) of `features` that are most similar to each query, and their cosines, the most similar first."""
+    """The rows (Q, k) of `features` (N, D) that are most similar to each of the `queries` (Q, D), and their cosines.
+
+    The most similar comes first. Raises ShapeError for wrong shapes and unless 1 <= k <= N.
+    """
     rows, similarities = _core.nearest_neighbours(_table(features), _table(queries, "queries"), k)
     return rows.astype(np.int64), similarities
 
 
 def knn_predict(features: Any, labels: Any, queries: Any, k: int = 5) -> npt.NDArray[np.int64]:
-    """The class that most of the k most similar rows (by cosine) of each query have; of equals the smallest."""
+    """The class of each query (Q, D), int64 (Q): what most of its k most similar rows (by cosine) of `features` have.
+
+    `labels`: a class number for each row of `features` (N, D). Of classes with equal votes the smallest number wins.
+    Raises ShapeError for wrong shapes and unless 1 <= k <= N.
+    """
     table = _table(features)
     y = _labels(labels, len(table))
     return _core.knn_classify(table, y, _classes(y, None), _table(queries, "queries"), k).astype(np.int64)
 
 
 def split(labels: Any, test_fraction: float = 0.2, seed: int = 0) -> tuple[Array, Array]:
-    """Row numbers of a training and a test part, drawn class by class; every class keeps one row in each at least.
+    """The row numbers of a training and a test part, drawn class by class; every class keeps one row in each at least.
 
-    Raises ValueError for a fraction outside (0, 1) or a class with fewer than two rows.
+    Raises ConfigError for a fraction outside (0, 1) or a class with fewer than two rows.
     """
     if not 0 < test_fraction < 1:
         raise ConfigError(f"expected a test fraction between 0 and 1, got {test_fraction}")
@@ -157,7 +168,7 @@ class FewShotReport:
         raise KeyError(f"no result for {shots} shots and method {method!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The report as values that JSON has."""
         rows = [
             {"shots": r.shots, "method": r.method, "mean": r.mean, "std": r.std, "accuracies": list(r.accuracies)}
             for r in self.results
@@ -213,7 +224,8 @@ def few_shot(
     Without a test set, `test_fraction` of each class is held out, the same rows for every seed. For each seed and each
     number of `shots` that many examples per class are drawn from the rest ("full": all of them, one run; None: 1, 2,
     5 and 10 as far as every class has them, and "full"). k-NN uses
-    min(k, shots) neighbours. Raises ValueError for wrong shapes, unknown methods and classes with too few examples.
+    min(k, shots) neighbours. Raises ShapeError for wrong shapes, ConfigError for unknown methods
+    and classes with too few examples.
     """
     table = _table(features)
     y = _labels(labels, len(table))

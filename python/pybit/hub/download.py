@@ -106,7 +106,7 @@ def download(
         transfer: timeouts and retries.
 
     Several processes may ask for one file at once: one fetches, the others wait. Interrupted downloads are continued
-    next time. Throws ConfigError for unknown names, FormatError for wrong content, OSError (TransferError) if it
+    next time. Raises ConfigError for unknown names, FormatError for wrong content, OSError (TransferError) if it
     cannot be had.
     """
     folder = cache_folder(cache_dir)

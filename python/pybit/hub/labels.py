@@ -32,7 +32,7 @@ def numbers(count: int) -> list[str]:
 
 
 def find(name: str | None, count: int) -> list[str]:
-    """The names of a label set if they are on this machine and `count` of them, otherwise numbers; never throws."""
+    """The names of a label set if they are on this machine and `count` of them, otherwise numbers; raises nothing."""
     if name is not None:
         try:
             return load(name, count)
@@ -49,7 +49,7 @@ def load(name_or_file: str | os.PathLike[str], count: int | None = None) -> list
             `ilsvrc2012_wordnet_lemmas.txt`), or JSON with a list or an object from index to name.
         count: number of classes that the model has; another number of names is an error.
 
-    Throws ImportError if a named set is nowhere on this machine (it says how to get it), FormatError for a file of
+    Raises ImportError if a named set is nowhere on this machine (it says how to get it), FormatError for a file of
     another kind or length, OSError if it cannot be read.
     """
     key = os.fspath(name_or_file)

@@ -12,6 +12,7 @@ import numpy as np
 from pybit.base.arrays import Array, as_batch, as_targets, check_floating, range_problem, to_numpy
 from pybit.base.renamed import with_new_keywords
 from pybit.base.sizes import height_width
+from pybit.base.threads import check_threads
 from pybit.data.options import ImageOptions, PreprocessSpec
 from pybit.errors import ConfigError
 from pybit.inference import run
@@ -46,13 +47,13 @@ class Model(ModelBase):
         if not self._range_warned and (problem := range_problem(a)):
             self._range_warned = True
             warnings.warn(f"{self.name} expects images in [-1, 1]; {problem}", UserWarning, stacklevel=3)
-        found = network.run(a, layout, outputs, threads)
+        found = network.run(a, layout, outputs, check_threads(threads))
         return tuple(restore(found[name]) for name in outputs)
 
     def __call__(self, x: Any, *, layout: str = "nchw", threads: int = 0) -> Any:
         """Logits (N, classes) of a batch of images; pooled features (N, num_features) if there is no head.
 
-        `threads` limits this call, 0 means the global setting. Raises ValueError with the shape for anything that is
+        `threads` limits this call, 0 means the global setting. Raises ShapeError with the shape for anything that is
         not a batch of floats, and warns once if the values do not look like images in [-1, 1].
         """
         return self._run(x, ["logits" if self.num_classes else "pooled"], layout, threads)[0]
@@ -66,7 +67,7 @@ class Model(ModelBase):
         network = self._network
         channels = self.num_features
         a, restore = as_batch(features, channels=channels, layout=layout, dtype=network.array_dtype, what="features")
-        return restore(network.head(a, layout, pre_logits or not self.num_classes, threads))
+        return restore(network.head(a, layout, pre_logits or not self.num_classes, check_threads(threads)))
 
     def forward_intermediates(
         self,
@@ -83,7 +84,7 @@ class Model(ModelBase):
         The five levels are 0 "stem" (the 7x7 convolution, stride 2, before padding and pooling) and 1..4 "block1" to
         "block4" (residual sums, strides 4 to 32, no norm). `indices`: numbers, negative ones from the end, or names;
         an int n means the last n; None means all. norm=True gives the last level after the final norm and ReLU.
-        With intermediates_only=True only the list is returned. Raises ValueError for an unknown level.
+        With intermediates_only=True only the list is returned. Raises ConfigError for an unknown level.
         """
         wanted = [LEVELS[i] for i in levels_of(indices)]
         if norm:
@@ -102,12 +103,15 @@ class Model(ModelBase):
         `y`: integer labels (N,), or probabilities (N, classes). The gradients are NumPy arrays named and laid out as
         `state_dict(names)`; the model is not changed. float32 and bfloat16 models run on the CPU engine, float64 ones
         on the reference backend; a bfloat16 model's gradients are float32, too. Each call copies the parameters: to
-        train, use a trainer. Raises ValueError for shapes, labels that are no class, and a model without a head.
+        train, use a trainer. Raises ShapeError for shapes and labels that are no class, ConfigError for a model without
+        a head.
         """
         wanted = naming.check(names)
+        if not self.num_classes:
+            raise ConfigError("the model has no head, so there is no loss: use reset_classifier")
         network = self._network
         a, _ = as_batch(x, channels=network.config.in_channels, layout=layout, dtype=network.array_dtype, what="images")
-        loss, found = network.gradients(a, layout, as_targets(y, len(a), self.num_classes), threads)
+        loss, found = network.gradients(a, layout, as_targets(y, len(a), self.num_classes), check_threads(threads))
         return loss, dict(naming.rename(name, value, wanted) for name, value in found)
 
     # ---- weights
@@ -119,7 +123,8 @@ class Model(ModelBase):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over parameters under any of the known namings; the architecture and the classes must be this model's.
 
-        Raises ValueError with every missing, unknown and misshapen tensor; the model is then as it was.
+        Raises FormatError with every missing, unknown and misshapen tensor; the model is then as it was. One thread at
+        a time may use the model meanwhile.
         """
         arrays = []
         for name, value in state.items():
@@ -136,7 +141,7 @@ class Model(ModelBase):
         """Replace the head by a new one for `num_classes` classes; 0 removes it.
 
         head="zero" (as the release fine-tunes: all logits are 0 until it is trained) or "new" (seeded random).
-        Labels are forgotten. Raises ValueError for anything else.
+        Labels are forgotten. Raises ConfigError for anything else.
         """
         if num_classes < 0 or head not in ("zero", "new"):
             raise ConfigError(f'expected 0 or more classes and head "zero" or "new", got {num_classes} and {head!r}')
@@ -147,7 +152,8 @@ class Model(ModelBase):
     def save(self, path: str | os.PathLike[str], names: str = "official") -> None:
         """Write .safetensors (with labels and preprocessing in its metadata) or .npz, under any of the namings.
 
-        The file is complete or not there: it is written beside `path` and renamed. Raises OSError or ValueError.
+        The file is complete or not there: it is written beside `path` and renamed. Raises OSError if it cannot be
+        written, ConfigError for another ending or naming.
         """
         files.save(self.loaded, os.fspath(path), names)
 
@@ -212,7 +218,7 @@ class Model(ModelBase):
         A dict. With training=True it is a `TrainingMemory`, which prints as a table: what a step of `pybit.Trainer` on
         this model takes on top of Python and the package, within 10 %. `how` may then say batch_split=1,
         recompute="none" or "units", optimizer="sgd", threads=0, train and freeze (lists of patterns). Raises
-        ValueError for a model that cannot be trained.
+        ConfigError for a model that cannot be trained.
         """
         if training:
             return plan_training(self.loaded, size, batch, **with_new_keywords("Model.memory_plan", how))
@@ -223,7 +229,7 @@ class Model(ModelBase):
     def plan(self, h: int = 224, w: int | None = None, n: int = 1, *, threads: int = 0) -> Plan:
         """What `n` images of h x w pixels (w: as h) take, step by step: algorithm, operations, weights, memory.
 
-        Prints as a table; `rows` are dicts. Making a plan runs nothing. Raises ValueError for sizes that are none.
+        Prints as a table; `rows` are dicts. Making a plan runs nothing. Raises ConfigError for sizes that are none.
         """
         return make_plan(self.loaded, h, w, n, threads)
 
@@ -234,6 +240,6 @@ class Model(ModelBase):
 
         `x` is a batch of images as for a call, or their height (`w`: the width, `n`: how many; random pixels). The
         ceilings (multiply-adds on registers, reading from memory) are measured before and after, with 256 MiB.
-        Each step ends when all threads are done with it. Raises ValueError as a call does.
+        Each step ends when all threads are done with it. Raises ShapeError as a call does.
         """
         return make_profile(self.loaded, x, w, n, runs, threads, layout)

@@ -73,7 +73,7 @@ def find_card(name: str) -> ModelCard | None:
 
 
 def model_info(name: str) -> ModelCard:
-    """The card of a released model. Throws ConfigError (a ValueError) with the closest names if there is none.
+    """The card of a released model. Raises ConfigError (a ValueError) with the closest names if there is none.
 
     Examples:
         >>> card = model_info("BiT-M-R50x1")

@@ -31,7 +31,7 @@ class Download:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Full addresses of all files."""
+        """The full addresses of all files."""
         return tuple(self.base + path for path in self.paths)
 
 
@@ -74,32 +74,32 @@ class ModelCard:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Addresses of the preferred format."""
+        """The addresses of the preferred format; none if the model cannot be downloaded."""
         return self.downloads[0].urls if self.downloads else ()
 
     @property
     def depth(self) -> int:
-        """50, 101 or 152."""
+        """The depth: 50, 101 or 152."""
         return int(self.architecture[1:].split("x")[0])
 
     @property
     def width(self) -> int:
-        """Factor on all channels."""
+        """The factor on all channels."""
         return int(self.architecture.split("x")[1])
 
     @property
     def units(self) -> Units:
-        """Residual units of the four blocks."""
+        """The numbers of residual units of the four blocks."""
         return UNITS[self.depth]
 
     @property
     def num_features(self) -> int:
-        """Length of the pooled features."""
+        """The length of the pooled features."""
         return 2048 * self.width
 
     @property
     def num_parameters(self) -> int | None:
-        """Trained values including the head; None if the number of classes is unknown."""
+        """The number of trained values, the head's included; None if the number of classes is unknown."""
         if self.num_classes is None:
             return None
         channels, total = 64 * self.width, 7 * 7 * 3 * 64 * self.width

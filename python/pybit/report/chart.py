@@ -78,7 +78,11 @@ def _roofline(axes: Any, profile: Profile, rows: list[dict[str, Any]]) -> None:
 
 
 def save(profile: Profile, path: str | os.PathLike[str]) -> None:
-    """Write the chart as an image; the ending decides the format. Raises ImportError without matplotlib."""
+    """Write the chart of a profile as an image; the ending of `path` decides the format.
+
+    Raises ImportError without matplotlib, OSError if the file cannot be written, ConfigError for a profile without
+    ceilings, which the reference backend has not.
+    """
     if profile.fma_gflops is None:
         raise ConfigError("a chart needs ceilings: expected dtype float32 or bfloat16, the reference has none")
     try:

@@ -12,7 +12,7 @@ from pybit.network.source import Loaded
 
 
 def parameter_count(config: _core.Config) -> int:
-    """Parameters of the network and its head."""
+    """The number of parameters of the network and its head."""
     return sum(math.prod(shape) for _, shape in config.tensor_specs())
 
 

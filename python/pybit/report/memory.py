@@ -27,11 +27,11 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
-        """Bytes in all, without what Python and the package take."""
+        """The bytes in all, without what Python and the package take."""
         return sum(self.rows.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """All fields and the total, as values that JSON has."""
         return {**self.__dict__, "rows": dict(self.rows), "total": self.total}
 
     def __str__(self) -> str:

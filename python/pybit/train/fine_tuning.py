@@ -27,27 +27,32 @@ class FineTuned:
     """What a run ended with."""
 
     model: Model
-    """With the weights of the last step."""
+    """The model with the weights of the last step."""
     steps: int
-    """Done in total, with those before a resume."""
+    """The number of steps done in total, with those before a resume."""
     first_step: int
-    """Above 0 if the run was resumed."""
+    """The number of steps that were done before this call: above 0 if the run was resumed."""
     interrupted: bool
+    """Whether the run was stopped before its end."""
     loss: float | None
-    """Of this call's last step."""
+    """The loss of this call's last step; None if it took none."""
     evaluation: Evaluation | None
-    """The last one, if there is a validation set."""
+    """The last evaluation, if there is a validation set."""
     best: float | None
-    """The best top-1, and the step that reached it first."""
+    """The best top-1 in [0,1]; None if nothing was evaluated."""
     best_step: int
+    """The step that reached the best top-1 first."""
     folder: Path | None
-    """Of the run: last.safetensors, best.safetensors, metrics.jsonl."""
+    """The run's folder with last.safetensors, best.safetensors and metrics.jsonl; None if nothing was written."""
     seconds: dict[str, float]
-    """By phase."""
+    """The seconds that each phase took, by its name."""
 
 
 class FineTuning:
-    """A run that was resolved and has not begun: print(run.recipe), then run.start()."""
+    """A run that was resolved and has not begun: print(run.recipe), then run.start().
+
+    The arguments and what they raise are those of `pybit.fine_tune`. One thread at a time may use it.
+    """
 
     def __init__(
         self,
@@ -94,7 +99,7 @@ class FineTuning:
 
     @property
     def recipe(self) -> str:
-        """Several lines: resolution, mixup, steps, rate, batch, memory, and what is not BiT-HyperRule's."""
+        """The recipe in several lines: resolution, mixup, steps, rate, batch, memory, what is not BiT-HyperRule's."""
         return self._core.recipe
 
     @property
@@ -109,22 +114,22 @@ class FineTuning:
 
     @property
     def steps(self) -> int:
-        """Updates in the whole run."""
+        """The number of updates in the whole run."""
         return self._core.steps
 
     @property
     def batch(self) -> int:
-        """Images per update."""
+        """The number of images per update."""
         return self._core.batch
 
     @property
     def batch_split(self) -> int:
-        """Parts that an update's images are taken in."""
+        """The number of micro-batches that an update's images are taken in."""
         return self._core.batch_split
 
     @property
     def recompute(self) -> str:
-        """ "units" if the maps within units are made again on the way back, else "none"."""
+        """What the backward pass recomputes: "units", the feature maps within residual units, or "none"."""
         return self._core.recompute
 
     def start(self, *, tensorboard: bool = False, **callbacks: Any) -> FineTuned:
@@ -209,7 +214,8 @@ def fine_tune(
             skip_corrupt, threads. Unset: BiT-HyperRule's.
 
     Raises:
-        ValueError: options or data that cannot be, or a folder with another run; the message lists the differences.
+        ConfigError: options that cannot be, or a folder with another run; the message lists the differences.
+        FormatError, ShapeError: data or a checkpoint that cannot be used.
         OSError: a folder that cannot be written, images that cannot be read.
         ImportError: tensorboard=True without the library that writes events.
         pybit.DivergedError: the loss is not finite; the last checkpoint stays.

@@ -64,21 +64,21 @@ class TrainLog:
         self._recent: list[tuple[float, int]] = []
 
     def begin(self, steps: int) -> None:
-        """The run has so many steps and begins now."""
+        """Note that the run begins now and has `steps` steps."""
         self._steps = steps
         self._recent = [(time.monotonic(), 0)]
 
     def info(self, text: str) -> None:
-        """Each line of `text` as a message."""
+        """Write each line of `text` as a message."""
         for line in text.splitlines():
             self._logger.info(line)
 
     def warning(self, text: str) -> None:
-        """A message that is shown also when quiet."""
+        """Write a message that is shown also when quiet."""
         self._logger.warning(text)
 
     def on_part(self, step: int, part: int, parts: int, loss: float, rate: float) -> None:
-        """bit_pytorch's line for a micro-batch."""
+        """Write bit_pytorch's line for a micro-batch: its loss and the learning rate."""
         place = f" ({part + 1}/{parts})" if parts > 1 else ""
         level = logging.DEBUG if self._live else logging.INFO
         self._logger.log(level, "[step %d%s]: loss=%.5f (lr=%.1e)", step, place, loss, rate)
@@ -86,7 +86,7 @@ class TrainLog:
     def on_step(
         self, step: int, loss: float, rate: float, images: int, load: float, gradients: float, update: float
     ) -> None:
-        """The live line, and once, after the second step, the time that the run will take."""
+        """Draw the live line, and write once, after the second step, the time that the run will take."""
         self._told += 1
         self._recent = [*self._recent[-20:], (time.monotonic(), images)]
         if not self._live and self._told != 2:
@@ -104,18 +104,18 @@ class TrainLog:
             )
 
     def on_evaluation(self, step: int, found: Evaluation) -> None:
-        """bit_pytorch's line."""
+        """Write bit_pytorch's line for an evaluation."""
         self._logger.info(
             "Validation@%d loss %.5f, top1 %.2f%%, top5 %.2f%%", step, found.loss, 100 * found.top1, 100 * found.top5
         )
         self._recent = self._recent[-1:] and [(time.monotonic(), 0)]  # an evaluation is no part of a step's time
 
     def on_skipped(self, name: str, reason: str) -> None:
-        """An image was left out."""
+        """Write that an image was left out, and why."""
         self._logger.warning("left out %s: %s", name, reason)
 
     def close(self) -> None:
-        """Takes the live line away and closes train.log."""
+        """Take the live line away and close train.log."""
         self._stream.clear()
         self._stream.flush()
         self._file.close()
@@ -136,7 +136,10 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def save_curve(metrics: Path, picture: Path) -> None:
-    """Loss, rate and accuracy over the steps as an image. Raises ImportError without matplotlib."""
+    """Draw loss, rate and accuracy over the steps of a metrics.jsonl as an image.
+
+    Raises ImportError without matplotlib, OSError if a file cannot be read or written.
+    """
     from matplotlib.figure import Figure
 
     steps, evaluations = read_metrics(metrics)

@@ -23,7 +23,7 @@ def hyper_rule(num_examples: int, image_size: tuple[int, int] | str, base_lr: fl
         `.replace(schedule=..., resolution=..., mixup_alpha=..., base_lr=...)`, a changed copy.
 
     Raises:
-        ValueError: no examples, an empty image, an unknown name or a rate that is not a positive number.
+        ConfigError: no examples, an empty image, an unknown name or a rate that is not a positive number.
 
     Example:
         >>> rule = hyper_rule(50_000, (32, 32))

@@ -10,7 +10,7 @@ from pybit.evaluation.accuracy import Evaluation
 
 
 def writer_class() -> Any:
-    """tensorboardX.SummaryWriter. Raises ImportError naming the extra if it is not installed."""
+    """The class tensorboardX.SummaryWriter. Raises ImportError naming the extra if it is not installed."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as e:
@@ -39,13 +39,13 @@ class EventLog:
     def on_step(
         self, step: int, loss: float, rate: float, images: int, load: float, gradients: float, update: float
     ) -> None:
-        """train/loss, train/lr, train/images, and seconds by phase."""
+        """Write train/loss, train/lr, train/images, and the seconds of each phase."""
         values = {"train/loss": loss, "train/lr": rate, "train/images": images}
         seconds = {"seconds/load": load, "seconds/gradient": gradients, "seconds/update": update}
         self._add(values | seconds, step, step)
 
     def on_evaluation(self, step: int, found: Evaluation) -> None:
-        """validation/loss, top1 and top5; written to disk at once."""
+        """Write validation/loss, top1 and top5 to disk at once."""
         values = {f"validation/{name}": getattr(found, name) for name in ("loss", "top1", "top5")}
         self._add(values, step, step + 1)
         self._writer.flush()

@@ -9,6 +9,7 @@ import numpy as np
 from pybit import _core
 from pybit.base.arrays import as_batch, to_numpy
 from pybit.base.renamed import with_new_keywords
+from pybit.base.threads import check_threads
 from pybit.errors import ConfigError, ShapeError
 from pybit.model.model import Model
 from pybit.network.build import network_from_arrays
@@ -48,14 +49,15 @@ class Trainer:
     train=["resnet/head/*"],
     groups=[("resnet/head/*", 10.0, None)] (pattern, factor of the rate, weight decay or None).
 
-    Memory: `recompute="units"` makes the maps within units again on the way back, which takes less memory and a fifth
-    more time; "none" keeps them; "auto" does what fits `memory_limit` (bytes; None: what is free now) at the least
-    cost. Gradients are the same to the bit. `model.memory_plan(..., training=True)` says how much it takes. Frozen
-    parameters have no gradients, and nothing is computed below the first that learns.
+    Memory: `recompute="units"` recomputes the feature maps within residual units in the backward pass, which takes less
+    memory and a fifth more time; "none" keeps them; "auto" does what fits `memory_limit` (bytes; None: what is free
+    now) at the least cost. Gradients are the same to the bit. `model.memory_plan(..., training=True)` says how much it
+    takes. Frozen parameters have no gradients, and nothing is computed below the first that learns.
 
     The model shows the trained weights from each step on. It is trained in its own dtype: "float32"; "bfloat16", in
     which products and feature maps are bfloat16, weights, gradients and sums float32; or "float64" (slow and exact).
-    One thread at a time may use trainer and model. Raises ValueError for options that do not fit.
+    One thread at a time may use trainer and model. Raises ConfigError for a model without a head and for options that
+    do not fit.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Trainer:
 
     @property
     def updates(self) -> int:
-        """Number of steps taken."""
+        """The number of steps taken."""
         return self._core.updates
 
     def step(
@@ -99,12 +101,15 @@ class Trainer:
     ) -> float:
         """One update by the mean softmax cross-entropy of a batch; returns the loss before it.
 
-        `x`: images as for the model's call. `y`: class numbers (N,), or probabilities (N, classes). `batch_split`:
-        parts that the batch is taken in; None: as few as fit the memory limit. Raises ValueError for what does not
-        fit, and `pybit.DivergedError` (an ArithmeticError), with the weights as they were, if the loss is not finite.
+        `x`: images as for the model's call. `y`: class numbers (N,), or probabilities (N, classes). `lr`: the learning
+        rate of this step. `batch_split`: micro-batches that the batch is taken in; None: as few as fit the memory
+        limit. Raises ShapeError for arrays that do not fit, ConfigError for options and for a model whose weights were
+        replaced, and `pybit.DivergedError` (an ArithmeticError), with the weights as they were, if the loss is not
+        finite.
         """
         if not self._shown_by_model():
             raise ConfigError("the model's weights were replaced since this trainer was made: make a new one")
+        check_threads(threads)
         a, _ = as_batch(x, channels=self._config.in_channels, layout=layout, dtype=self._array_dtype, what="images")
         target, _ = to_numpy(y)
         labels, probabilities = None, None
