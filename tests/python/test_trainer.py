@@ -210,6 +210,24 @@ def test_a_model_whose_weights_were_replaced_wants_a_new_trainer() -> None:
         trainer.step(*batch(), lr=0.01)
 
 
+def test_of_two_trainers_the_one_whose_weights_the_model_shows_may_go_on() -> None:
+    model = small()
+    first, early = pybit.Trainer(model), pybit.Trainer(model)
+    first.step(*batch(), lr=0.01)
+    late = pybit.Trainer(model)
+    with pytest.raises(ConfigError, match="make a new one"):
+        early.step(*batch(), lr=0.01)
+    first.step(*batch(), lr=0.01)
+    with pytest.raises(ConfigError, match="make a new one"):  # it has the weights of one step, the model those of two
+        late.step(*batch(), lr=0.01)
+    shown = model.state_dict()
+    second = pybit.Trainer(model)
+    second.step(*batch(), lr=0.0)
+    assert all(np.array_equal(shown[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(ConfigError, match="make a new one"):
+        first.step(*batch(), lr=0.01)
+
+
 @pytest.mark.parametrize("trace", ["trace", "trace_mixup"])
 def test_the_golden_trace_is_followed(trace: str, tmp_path: Path) -> None:
     import sys

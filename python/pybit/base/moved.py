@@ -10,7 +10,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -81,7 +80,8 @@ def _look_up(old: str, name: str) -> Any:
     raise AttributeError(f"module {old!r}, which has moved to {', '.join(MODULES[old])}, has no attribute {name!r}")
 
 
-class _Loader(Loader):
+# Without the base classes of importlib.abc, which pulls in 15 modules: an eighth of the time of `import pybit`.
+class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
 
@@ -95,11 +95,11 @@ class _Loader(Loader):
         module.__getattr__ = functools.partial(_look_up, old)  # type: ignore[method-assign]
 
 
-class _Finder(MetaPathFinder):
+class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, _Loader()) if fullname in MODULES else None
+        return ModuleSpec(fullname, _Loader()) if fullname in MODULES else None  # type: ignore[arg-type]
 
 
 def install() -> None:

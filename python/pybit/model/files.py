@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 from pybit import _core
 from pybit.data.options import PreprocessSpec
@@ -14,6 +13,8 @@ from pybit.network.source import Loaded
 
 def save(model: Loaded, path: str, names: str) -> None:
     """Write a model to `path`, .npz or .safetensors, under the names `names`; see `pybit.Model.save`."""
+    import json  # imported when first used, as below: most programs write no files
+
     naming = check(names)
     network = model.network
     if path.endswith(".npz"):
@@ -41,6 +42,8 @@ def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, 
     text = checkpoint.metadata.get("pybit")
     if text is None:
         return None, None, None
+    import json
+
     try:
         about = json.loads(text)
         name, labels, spec = about.get("name"), about.get("labels"), about.get("preprocessing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from pybit.network.levels import LEVELS, levels_of
 from pybit.network.options import ComputeOptions
 from pybit.network.source import FixedNetwork
 from pybit.report import describe
-from pybit.report.memory import plan_training
-from pybit.report.plan import Plan, Profile, make_plan, make_profile
+
+if TYPE_CHECKING:  # imported when first used: few programs ask for reports
+    from pybit.report.plan import Plan, Profile
 
 
 class Model(ModelBase):
@@ -221,6 +222,8 @@ class Model(ModelBase):
         ConfigError for a model that cannot be trained.
         """
         if training:
+            from pybit.report.memory import plan_training
+
             return plan_training(self.loaded, size, batch, **with_new_keywords("Model.memory_plan", how))
         if how:
             raise ConfigError(f"[memory_plan] expected {', '.join(how)} only with training=True")
@@ -231,6 +234,8 @@ class Model(ModelBase):
 
         Prints as a table; `rows` are dicts. Making a plan runs nothing. Raises ConfigError for sizes that are none.
         """
+        from pybit.report.plan import make_plan
+
         return make_plan(self.loaded, h, w, n, threads)
 
     def profile(
@@ -242,4 +247,6 @@ class Model(ModelBase):
         ceilings (multiply-adds on registers, reading from memory) are measured before and after, with 256 MiB.
         Each step ends when all threads are done with it. Raises ShapeError as a call does.
         """
+        from pybit.report.plan import make_profile
+
         return make_profile(self.loaded, x, w, n, runs, threads, layout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import re
@@ -95,6 +94,8 @@ def model_info(name: str) -> ModelCard:
 
 
 def _suggestion(name: str) -> str:
+    import difflib  # imported when first used: names are mostly right
+
     key = name.strip().lower()
     known = _names(vtab=False) | _names(vtab=True)
     close = difflib.get_close_matches(key, list(known), n=4, cutoff=0.6)

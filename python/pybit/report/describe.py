@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as html_module
 import math
 
 from pybit import _core
@@ -71,7 +70,8 @@ def text(model: Loaded) -> str:
 
 def html(model: Loaded) -> str:
     """The same as a table of two columns."""
-    cell = html_module.escape
+    from html import escape as cell  # imported when first used: few programs show models in notebooks
+
     rows = "".join(
         f"<tr><th style='text-align:left'>{cell(k)}</th><td style='text-align:left'>{cell(v)}</td></tr>"
         for k, v in _facts(model).items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html as html_module
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -105,7 +104,9 @@ class Plan:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        columns, cell = self._columns(), html_module.escape
+        from html import escape as cell  # imported when first used: few programs show plans in notebooks
+
+        columns = self._columns()
 
         def line(tag: str, cells: Sequence[str]) -> str:
             return "".join(
