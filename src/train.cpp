@@ -5,17 +5,17 @@
 #include <bit/train/evaluation.ipp>
 #include <bit/train/loss.ipp>
 #include <bit/train/metrics_log.ipp>
-#include <bit/train/optimiser.ipp>
+#include <bit/train/optimizer.ipp>
 #include <bit/train/parameter_rules.ipp>
 #include <bit/train/run_folder.ipp>
 #include <bit/train/sgd.ipp>
 
 namespace bit::inline v0::detail {
 
-template void sgd_update(std::span<const update_chunk<float>>, const sgd_numbers&, std::size_t);
-template void sgd_update(std::span<const update_chunk<double>>, const sgd_numbers&, std::size_t);
-template void adam_update(std::span<const update_chunk<float>>, const adam_numbers&, std::size_t);
-template void adam_update(std::span<const update_chunk<double>>, const adam_numbers&, std::size_t);
+template void sgd_update(std::span<const update_chunk<float>>, const sgd_hyperparameters&, std::size_t);
+template void sgd_update(std::span<const update_chunk<double>>, const sgd_hyperparameters&, std::size_t);
+template void adam_update(std::span<const update_chunk<float>>, const adam_hyperparameters&, std::size_t);
+template void adam_update(std::span<const update_chunk<double>>, const adam_hyperparameters&, std::size_t);
 template double sum_of_squares(std::span<const update_chunk<float>>, std::size_t);
 template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
 
@@ -23,8 +23,8 @@ template double sum_of_squares(std::span<const update_chunk<double>>, std::size_
 
 namespace bit::inline v0::train {
 
-template class basic_optimiser<float>;
-template class basic_optimiser<double>;
+template class basic_optimizer<float>;
+template class basic_optimizer<double>;
 template class basic_sgd<float>;
 template class basic_sgd<double>;
 template class basic_adam<float>;

@@ -23,7 +23,7 @@ struct config_error : error {
 
 /// The system refused to open, read, map, write or rename a file; names the path and errno's text. Python: OSError.
 struct io_error : error {
-  io_error(const std::string& message, int code) : error(message), code(code) {}
+  io_error(const std::string& message, int number) : error(message), code(number) {}
   int code;  ///< errno of the failing call
 };
 
@@ -32,12 +32,19 @@ struct format_error : error {
   using error::error;
 };
 
-/// An accelerator failed or is not there; names the operation. Python: RuntimeError.
+/// The system gave less memory than a call needs; says how many bytes were needed for what. Python: MemoryError.
+struct memory_error : error {
+  using error::error;
+};
+
+/// An accelerator failed or is not there, or was handed memory that it cannot use; names the operation.
+/// Python: RuntimeError.
 struct device_error : error {
   using error::error;
 };
 
-/// Training has left the finite numbers: the loss, a gradient or a parameter is NaN or infinite. Python: ArithmeticError.
+/// Numbers have left the finite range: the loss, a gradient, a parameter or logits are NaN or infinite.
+/// Python: ArithmeticError.
 struct diverged_error : error {
   using error::error;
 };

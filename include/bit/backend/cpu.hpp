@@ -6,11 +6,12 @@
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
+#include <bit/detail/machine_memory.hpp>
 #include <concepts>
 
 namespace bit::inline v0 {
 
-/// CPU policy. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
+/// CPU backend. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
 /// normalisation and the first convolution in float, half the memory and, with AVX-512-BF16, twice the rate; other
 /// CPUs compute the same products in float. Images, features and logits at the door are float for both.
 template <class T = float>
@@ -20,6 +21,11 @@ struct cpu {
   using plan = detail::cpu_plan<T>;
   using workspace = typename plan::workspace;
 
+  static constexpr std::size_t map_bytes = sizeof(T);
+  static constexpr std::size_t largest_batch = 32;
+  /// Main memory and swap space.
+  static std::size_t memory_bytes() { return detail::machine_memory(); }
+
   /// `requested`, or if it is 0 what OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota allow;
   /// in a forked child always 1.
   static std::size_t threads(std::size_t requested) {
@@ -27,9 +33,9 @@ struct cpu {
   }
 
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
-  struct constants : detail::cpu_constants<T> {
-    explicit constants(const program& p, const freeze_options& options = {})
-        : detail::cpu_constants<T>(p, detail::kernels_of<T>(detail::default_instruction_set()), options) {}
+  struct weights : detail::cpu_weights<T> {
+    explicit weights(const program& p, const freeze_options& options = {})
+        : detail::cpu_weights<T>(p, detail::microkernels_of<T>(detail::default_instruction_set()), options) {}
   };
 };
 

@@ -23,7 +23,14 @@ BIT_FUNC algorithm algorithm_of(std::string_view name);
 
 /// Choices of a frozen model. The algorithm changes the last digits of results; the number of threads never does.
 struct freeze_options {
+  /// How 3x3 convolutions of stride 1 are computed. Backends with one algorithm only compute in their own way.
   bit::algorithm algorithm = bit::algorithm::automatic;
+  /// Whether nothing is read from the tensors after the model has been frozen. Otherwise the first call of an image size
+  /// may read 3x3 kernels again, and a checkpoint file must stay as it is while the model lives. The values kept for it
+  /// take 4 bytes each: 33 MB of R50x1, beside 94 MB of packed weights. Results are the same to the bit.
+  bool keep_values = false;
+  /// Which accelerator holds the model, as its maker numbers them. A backend in the machine's own memory has only 0.
+  int device = 0;
 };
 
 }  // namespace bit::inline v0

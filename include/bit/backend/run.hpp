@@ -23,22 +23,29 @@ struct image_view {
   }
 };
 
-/// The view of a row-major batch.
+/// The view of a row-major batch. Throws shape_error for more than max_elements elements.
 template <class T>
 image_view<T> view_of(const T* data, const dims4& d, layout order) {
+  static_cast<void>(d.size());
   const auto c = static_cast<std::ptrdiff_t>(d.c), h = static_cast<std::ptrdiff_t>(d.h),
              w = static_cast<std::ptrdiff_t>(d.w);
   if (order == layout::nchw) return {data, d, c * h * w, h * w, w, 1};
   return {data, d, c * h * w, 1, w * c, c};
 }
 
-/// How to run a plan once.
+/// How to run a plan once on images in the machine's memory.
 struct run_options {
-  std::size_t threads = 0;                      ///< 0: what OMP_NUM_THREADS, the affinity mask and the cgroup allow
-  layout output_layout = layout::nchw;          ///< of feature maps
-  std::function<bool()> interrupted = nullptr;  ///< asked by the calling thread between steps; true abandons the run
+  /// Threads that share the work; 0 takes what OMP_NUM_THREADS, the affinity mask and the cgroup allow. A device ignores
+  /// it.
+  std::size_t threads = 0;
+  /// Order of the feature maps among the outputs; tables are (n,c) in either.
+  layout output_layout = layout::nchw;
+  /// The calling thread asks it between steps, and true abandons the run. A device asks before it begins and after it
+  /// has finished, since its steps are put into a queue all at once.
+  std::function<bool()> interrupted = nullptr;
   /// Receives the seconds of each step, from the end of the one before as the calling thread sees it, as far as the
-  /// span reaches; copying the outputs to the caller comes after the last. Empty: nothing is measured.
+  /// span reaches; copying the outputs to the caller comes after the last. Nothing is measured if it is empty. A device
+  /// measures with marks in its queue.
   std::span<double> step_seconds = {};
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <bit/config.hpp>
@@ -26,6 +27,10 @@ struct resnet_config {
   std::size_t block_channels(std::size_t block) const { return stem_channels * (std::size_t{2} << block); }
   /// Channels of the pooled features.
   std::size_t num_features() const { return block_channels(4); }
+  /// The architecture "R50x1", "R101x3", ...: depth and width factor, with everything else as above. Throws
+  /// config_error for another depth than 50, 101 and 152 or a width factor outside 1..99; the message lists the
+  /// architectures that have been released.
+  static resnet_config named(std::string_view name);
   friend bool operator==(const resnet_config&, const resnet_config&) = default;
 };
 
@@ -41,7 +46,7 @@ BIT_FUNC void validate(const resnet_config& config);
 /// All parameters of the network in the order of execution, the head last (absent if num_classes is 0).
 BIT_FUNC std::vector<tensor_spec> tensor_specs(const resnet_config& config);
 
-/// "R50x1" and so on for the released architectures, otherwise "units {1,1,1,1}, stem 32".
+/// The name that resnet_config::named() takes, if there is one; otherwise a text like "units {1,1,1,1}, stem 32".
 BIT_FUNC std::string architecture_name(const resnet_config& config);
 
 }  // namespace bit::inline v0
