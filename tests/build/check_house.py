@@ -14,7 +14,20 @@ from pathlib import Path
 import python_rooms
 
 # Each folder may include itself and what stands left of it.
-ARROWS = ["config", "detail", "error", "random", "bfloat16", "dtype", "tensor", "program", "backend", "nn", "model", "io"]
+ARROWS = [
+    "config",
+    "detail",
+    "error",
+    "random",
+    "bfloat16",
+    "dtype",
+    "tensor",
+    "program",
+    "backend",
+    "nn",
+    "model",
+    "io",
+]
 # Folders beside that line, with all they may include.
 BESIDE = {
     "data": {"config", "detail", "error", "random", "tensor", "data"},

@@ -24,7 +24,7 @@ from pathlib import Path
 import format_writers as w
 import numpy as np
 from pybit import formats
-from pybit._core import FormatError
+from pybit.errors import FormatError
 from pybit.formats import pickle_machine
 from pybit.formats.keras import h5, table, tfhub
 from pybit.formats.keras.crc32c import crc32c

@@ -10,7 +10,7 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
+from pybit.errors import FormatError
 from pybit.formats.keras import table
 from pybit.formats.keras.crc32c import crc32c, mask, unmask
 from pybit.formats.keras.tfhub import read_bundle

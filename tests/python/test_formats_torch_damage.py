@@ -13,7 +13,7 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
+from pybit.errors import FormatError
 from pybit.formats.torch.state import read_torch
 from torch_files import BOTH, Writer, same
 

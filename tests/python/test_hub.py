@@ -12,7 +12,7 @@ import pytest
 from http_server import Behaviour, md5_of, serving
 from hub_support import CONTENT, OTHER, Pauses, get, leftovers
 from pybit import hub
-from pybit._core import ConfigError, FormatError
+from pybit.errors import ConfigError, FormatError
 from pybit.hub import cache
 from pybit.hub.transfer import TransferError
 

@@ -18,7 +18,7 @@ import pytest
 from http_server import Behaviour, change, cut, md5_of, serving, stall, status
 from hub_support import CONTENT, OTHER, Pauses, get, leftovers
 from pybit import hub
-from pybit._core import FormatError
+from pybit.errors import FormatError
 from pybit.hub import cache
 from pybit.hub.transfer import TransferError
 

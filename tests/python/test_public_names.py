@@ -41,8 +41,12 @@ def headers() -> list[str]:
 
 
 def in_cpp(name: str) -> bool:
-    """Whether all parts of bit::name or struct.field stand in one header."""
-    words = [re.compile(rf"\b{word}\b") for word in re.split(r"::|\.", name)]
+    """Whether `field` stands in the body of `struct.field`, or all words of another name in one header."""
+    if "." in name:
+        struct, field = name.split(".")
+        bodies = [b for text in headers() for b in re.findall(rf"\bstruct {struct}\b[^;{{]*\{{(.*?)\n\}};", text, re.S)]
+        return any(re.search(rf"\b{field}\b", body) for body in bodies)
+    words = [re.compile(rf"\b{word}\b") for word in name.split("::")]
     return any(all(word.search(text) for word in words) for text in headers())
 
 
@@ -124,5 +128,6 @@ def test_a_name_that_is_not_there_is_found_out(found: Any, name: str) -> None:
 
 def test_every_option_of_a_run_is_in_the_table() -> None:
     listed = {n[len("fine_tune(") : -2] for row in ROWS for n in names(row[2]) if n.startswith("fine_tune(")}
-    # The size of the images and of the set that BiT-HyperRule is told, and what norms and biases decay by.
-    assert extra_keywords("fine_tune") - listed == {"image_size", "examples", "decay_vectors"}
+    told_to_the_rule, rare, set_by_fine_tuning = {"image_size", "examples"}, {"decay_vectors"}, {"folder", "model_name"}
+    own = set(inspect.signature(pybit.FineTuning).parameters)
+    assert extra_keywords("fine_tune") - listed - own == told_to_the_rule | rare | set_by_fine_tuning

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pybit import registry
-from pybit._core import ConfigError
+from pybit.errors import ConfigError
 from pybit.registry import list_models, model_info
 from pybit.registry.cards import VTAB_TASKS
 

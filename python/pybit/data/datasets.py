@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pybit import _core
 from pybit.data.dataset import BatchLoader, Dataset, LabelledBatch, SkippedExample, Splits, splits_of
-from pybit.errors import ConfigError, ShapeError
+from pybit.errors import ConfigError, FormatError, ShapeError
 
 __all__ = ["BatchLoader", "Dataset", "LabelledBatch", "SkippedExample", "Splits", "open"]
 
@@ -60,7 +60,7 @@ def open(
 
     Raises:
         ConfigError, ShapeError: options, labels or arrays that are none, a folder without images or classes.
-        FormatError: damaged archives or lists, with their names.
+        FormatError: files of another kind, damaged archives or lists, with their names.
         OSError: files that cannot be read.
 
     Example:
@@ -86,7 +86,7 @@ def _of_path(path: Path, order: str, fraction: float, seed: int, cifar_labels: s
     if not path.exists():
         raise FileNotFoundError(f"[data] expected a folder, a CSV list or a CIFAR archive at {path}, nothing is there")
     if path.is_file() and not path.name.lower().endswith(_ARCHIVES):
-        raise ConfigError(
+        raise FormatError(
             f"[data] expected a folder with one folder of images per class, a CSV list (.csv) or a CIFAR archive "
             f"({', '.join(_ARCHIVES)}), got the file {path}"
         )

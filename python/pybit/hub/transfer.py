@@ -110,7 +110,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def fetch(url: str, part: Path, settings: Transfer, report: Callable[[int, int | None], None]) -> Outcome:
     """Fetches `url` into `part`, continuing what is already there; `report` gets (bytes, bytes in all or None).
 
-    Throws TransferError with the last reason. On any exception, KeyboardInterrupt included, the part stays for the
+    Raises TransferError with the last reason. On any exception, KeyboardInterrupt included, the part stays for the
     next call.
     """
     if not url.startswith(("http://", "https://")):

@@ -37,7 +37,7 @@ def save(model: Loaded, path: str, names: str) -> None:
 def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, ...] | None, PreprocessSpec | None]:
     """Name, labels and preprocessing that `save` put into the file; None for what is not there.
 
-    Raises ValueError if the entry is there but malformed.
+    Raises FormatError if the entry is there but malformed.
     """
     text = checkpoint.metadata.get("pybit")
     if text is None:

@@ -22,7 +22,7 @@ _MAX_WEIGHTS = 100_000
 def read_h5(path: str | os.PathLike[str]) -> RawCheckpoint:
     """Reads a Keras weight file and names its variables as the release's npz files do.
 
-    Plain uncompressed variables stay in the mapped file. Throws ImportError without h5py, FormatError if the file is
+    Plain uncompressed variables stay in the mapped file. Raises ImportError without h5py, FormatError if the file is
     damaged, refers to other files or is no BiT network, OSError if it cannot be read.
     """
     try:

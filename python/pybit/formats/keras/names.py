@@ -57,7 +57,7 @@ _NOT_THE_NETWORK = re.compile(
 def official_tensors(path: object, tensors: list[tuple[str, Array]]) -> list[tuple[str, Array]]:
     """The tensors under official names, vectors 1-D and the head's kernel (1, 1, channels, classes).
 
-    Names are without Keras's ":0". Throws FormatError saying where names and order stop to fit a BiT network.
+    Names are without Keras's ":0". Raises FormatError saying where names and order stop to fit a BiT network.
     """
     network = [
         (name.removesuffix(":0"), array)

@@ -23,7 +23,7 @@ _MAX_KEY = 1024
 
 
 def read_table(data: bytes, path: object) -> dict[bytes, bytes]:
-    """All keys and values of a table's content. Throws FormatError if a checksum, length or order does not hold."""
+    """All keys and values of a table's content. Raises FormatError if a checksum, length or order does not hold."""
     if len(data) < _FOOTER or data[-8:] != MAGIC:
         fail(
             path,

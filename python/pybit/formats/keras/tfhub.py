@@ -70,7 +70,7 @@ def read_bundle(path: str | os.PathLike[str], verify: bool = True) -> RawCheckpo
     layout.
 
     Object-graph keys are replaced by the variables' own names where the file tells them. With `verify` the CRC-32C
-    of every tensor is checked. Throws FormatError if a rule of the format does not hold, OSError if a file cannot be
+    of every tensor is checked. Raises FormatError if a rule of the format does not hold, OSError if a file cannot be
     read.
     """
     place = Path(path)

@@ -36,7 +36,7 @@ def read_torch(path: str | os.PathLike[str]) -> RawCheckpoint:
     dict.
 
     Float32, float16 and float64 stay in the mapped file where the tensor is contiguous; bfloat16 comes as float32.
-    Checksums of zip members are verified. Throws FormatError if the file is damaged or asks for anything but
+    Checksums of zip members are verified. Raises FormatError if the file is damaged or asks for anything but
     tensors, OSError if it cannot be read.
     """
     place = os.fspath(path)
