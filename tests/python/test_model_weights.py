@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pybit
 import pytest
-from pybit import _create
+from pybit.model import released
 from small_models import SMALL, batch, small_model
 
 NAMINGS = ("official", "timm", "transformers")
@@ -52,7 +52,7 @@ def test_names_give_the_released_architectures() -> None:
         ("google/bit-50", 64),
         ("bit-m-r50x1.npz", 64),
     ):
-        card, units, found_stem = _create._architecture(name, None, None)
+        card, units, found_stem = released.architecture_of(name, None, None)
         assert card is not None and units == (3, 4, 6, 3) and found_stem == stem
 
 
@@ -64,7 +64,7 @@ def test_a_card_decides_eps_classes_and_preprocessing() -> None:
     assert model.preprocessing == pybit.PreprocessSpec(224, "center_crop", "bicubic", 0.875)
     card = pybit.model_info("BiT-M-R50x1-ILSVRC2012")
     assert card.weight_eps == 1e-10
-    assert _create._preprocessing(card) == pybit.PreprocessSpec(480, "squash", "bilinear")
+    assert released.preprocessing_of(card) == pybit.PreprocessSpec(480, "squash", "bilinear")
 
 
 def test_width_and_units_may_be_chosen() -> None:
