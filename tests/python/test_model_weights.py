@@ -43,6 +43,18 @@ def test_random_weights_are_a_function_of_the_seed() -> None:
     assert not np.array_equal(small_model(seed=3)(x), small_model(seed=4)(x))
 
 
+def test_a_model_does_not_change_with_the_arrays_that_it_was_made_of(model: pybit.Model) -> None:
+    state = {name: np.array(values) for name, values in model.state_dict().items()}
+    copied = small_model(seed=99)
+    copied.load_state_dict(state)
+    x = batch(1)
+    np.testing.assert_array_equal(copied(x), model(x))
+    for values in state.values():
+        values *= -1.5
+    larger = np.repeat(np.repeat(x, 3, axis=2), 3, axis=3)  # a new size, for which 3x3 kernels may be read again
+    np.testing.assert_array_equal(copied(larger), model(larger))
+
+
 def test_names_give_the_released_architectures() -> None:
     model = pybit.create_model("R50x1")
     assert model.config.architecture == "R50x1" and model.num_classes == 1000
