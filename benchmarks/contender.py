@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker's side: one contender in its own process, which reads one JSON object per line and answers each with one.
 
 {"do": "load", "files": FOLDER, "model": "R50x1", "threads": 2}   import and load, seconds of both, versions

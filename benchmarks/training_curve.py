@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A hundred training steps on real digits, by pybit and by PyTorch, from the same weights with the same batches.
 
     training_curve.py [--steps N] [--work FOLDER]

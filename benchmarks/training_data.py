@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a training run waits for its images: a folder of JPEG photographs, R50x1, batch 16, 128².
 
     training_data.py [--images 320] [--steps 24] [--work FOLDER]

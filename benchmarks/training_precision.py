@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bfloat16 costs and gains in training: gradients against float64 beside PyTorch's autocast, a run on real digits
 in both number formats, processor time and memory of a step. Writes training_precision.json and .png.
 
