@@ -9,6 +9,8 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+# Processes that run the Python tests. Their networks have threads of their own, so more than four gain nothing.
+TEST_JOBS ?= $(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 )))
 CASES ?= all
 SHELL := /bin/bash
 
@@ -20,34 +22,42 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(notdir $(shell command -v ccache))
 
 PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
-STAGES := build ctest pytest lint headers wheel readme tidy asan aarch64
+STAGES := build ctest pytest lint headers wheel readme tidy asan clang aarch64
+SLOW_STAGES := build tsan coverage-cpp coverage-python fuzz-seeds pytest-explore demo compile-cost ctest-slow pytest-slow
+# tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
+BUILT := $(if $(filter build,$(DONE)),,build)
 
 .PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
-        build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64 \
-        ctest-slow pytest-slow tsan fuzz-seeds clang
+        build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
+        ctest-slow pytest-slow pytest-explore pytest-oracle tsan fuzz-seeds coverage coverage-cpp coverage-python
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
-	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, clang build, the demo"
+	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, coverage, the demo"
 	@echo "make test-oracle  installs torch, timm and transformers, then runs the tests that compare with them"
 	@echo "make bench        installs the peers into .venv-bench and measures; CASES=quick for a short run"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make format       formats all code as the lint stage wants it"
 	@echo "make clean        removes build/ (.venv stays)"
+	@echo "make coverage     lines that the C++ and the Python tests run, against the floors of tools/coverage.toml"
 	@echo "single stages     $(STAGES)"
 
-demo: build
+demo: $(BUILT)
 	python examples/demo.py
 
 test: setup-test
-	python tools/stages.py $(STAGES)
+	python tools/stages.py --promise 1800 $(STAGES)
 
 test-slow: setup-test
-	python tools/stages.py build compile-cost ctest-slow pytest-slow clang tsan fuzz-seeds demo
+	python tools/stages.py $(SLOW_STAGES)
 
 test-oracle: build
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
-	python -m pytest tests/python
+	$(MAKE) pytest-oracle
+
+# A comparison that is skipped because torch, timm or transformers is missing fails here (tests/build/require_oracles.py).
+pytest-oracle: $(BUILT)
+	PYTHONPATH=$(PYTHONPATH):tests/build python -m pytest -n $(TEST_JOBS) -p require_oracles tests/python
 
 # Goes on where a run of the same NAME stopped; AGAIN=1 measures anew. TORCH_INDEX: where pip finds the CPU build of torch.
 bench: build .venv-bench/stamp | build/wheel/venv/bin/python
@@ -80,11 +90,11 @@ build: setup
 	cmake --preset dev -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -DBIT_BUILD_TESTS=$(if $(wildcard .venv/test.stamp),ON,OFF)
 	cmake --build --preset dev
 
-ctest: build
+ctest: $(BUILT)
 	ctest --preset dev
 
-pytest: build
-	python -m pytest -q
+pytest: $(BUILT)
+	python -m pytest -q -n $(TEST_JOBS) --dist worksteal
 
 lint:
 	ruff check $(PY_FILES)
@@ -99,19 +109,19 @@ format:
 	ruff format -q $(PY_FILES)
 	clang-format -i $(CXX_FILES)
 
-headers: build
-	python tests/build/check_headers.py build/dev $(CXX)
+headers: $(BUILT)
+	python tests/build/check_headers.py build/dev $(CXX) clang++
 
-compile-cost: build
+compile-cost: $(BUILT)
 	python tests/build/compile_cost.py build/dev build/compile_cost.json
 
 wheel:
 	python tools/check_wheel.py build/wheel
 
-build/wheel/venv/bin/python: | setup-test
+build/wheel/venv/bin/python: | $(if $(DONE),,setup-test)
 	$(MAKE) wheel
 
-readme: build | build/wheel/venv/bin/python
+readme: $(BUILT) | build/wheel/venv/bin/python
 	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots,tensorboard]"
 	cmake --install build/dev --prefix build/prefix --component bit_development
 	python tools/run_readme.py README.md docs/finetuning.md --python build/wheel/venv/bin/python --prefix build/prefix
@@ -119,28 +129,31 @@ readme: build | build/wheel/venv/bin/python
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:
 	cmake --preset tidy
-	clang-tidy -p build/tidy --quiet src/*.cpp
+	printf '%s\n' src/*.cpp | xargs -P $(JOBS) -n 1 clang-tidy -p build/tidy --quiet
 
 asan:
 	cmake --preset asan-ubsan
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
 
+clang:
+	cmake --preset clang
+	cmake --build --preset clang
+	ctest --preset clang -j $(JOBS)
+
 aarch64:
 	tools/check_aarch64.sh -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python
 
 # --- slow stages ----------------------------------------------------------------------------------------------------
-ctest-slow: build
+ctest-slow: $(BUILT)
 	ctest --preset dev -C Slow -R _slow$$
 
-pytest-slow: build
+pytest-slow: $(BUILT)
 	python -m pytest -q tests/python -m slow
 
-clang: build
-	python tests/build/check_headers.py build/dev clang++
-	cmake --preset clang
-	cmake --build --preset clang
-	ctest --preset clang
+# The property tests with new examples, which `make pytest` does not draw.
+pytest-explore: $(BUILT)
+	python -m pytest -q tests/python -m 'hypothesis and not slow' --hypothesis-profile=explore
 
 tsan:
 	cmake --preset tsan
@@ -153,6 +166,16 @@ build/fuzz/build.ninja:
 fuzz-seeds: build/fuzz/build.ninja
 	cmake --build --preset fuzz
 	ctest --preset fuzz
+
+# Lines that the tests run. The C++ tests run without the golden cases' large networks, which add no line.
+coverage: coverage-cpp coverage-python
+
+coverage-cpp:
+	tools/coverage_cpp.sh build/coverage
+	python tools/check_coverage.py cpp build/coverage/cpp.json
+
+coverage-python: $(BUILT)
+	python tools/check_coverage.py python build/coverage/python.json
 
 # New findings of a fuzzer go to build/fuzz/found, so that the seeds in tests/fuzz/corpus stay few and small.
 fuzz: fuzz-seeds build
