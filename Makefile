@@ -9,9 +9,15 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+# The version that a release is checked against, for instance v0.1.0; empty: what config.hpp says.
+TAG ?=
 # Processes that run the Python tests. Their networks have threads of their own, so more than four gain nothing.
 TEST_JOBS ?= $(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 )))
 CASES ?= all
+# More arguments for each `cmake --preset`, for instance -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON to download the pinned one.
+CMAKE_FLAGS ?=
+# Where pip finds the CPU build of torch; without it pip's own index decides, which may be the build for GPUs.
+TORCH_INDEX ?=
 SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -29,7 +35,8 @@ BUILT := $(if $(filter build,$(DONE)),,build)
 
 .PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
-        ctest-slow pytest-slow pytest-explore pytest-oracle tsan fuzz-seeds coverage coverage-cpp coverage-python
+        ctest-slow pytest-slow pytest-explore pytest-oracle tsan fuzz-seeds coverage coverage-cpp coverage-python \
+        release-check wheels
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -38,6 +45,7 @@ help:
 	@echo "make bench        installs the peers into .venv-bench and measures; CASES=quick for a short run"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make format       formats all code as the lint stage wants it"
+	@echo "make wheels       builds the wheels of a release with cibuildwheel (needs docker)"
 	@echo "make clean        removes build/ (.venv stays)"
 	@echo "make coverage     lines that the C++ and the Python tests run, against the floors of tools/coverage.toml"
 	@echo "single stages     $(STAGES)"
@@ -52,6 +60,7 @@ test-slow: setup-test
 	python tools/stages.py $(SLOW_STAGES)
 
 test-oracle: build
+	$(if $(TORCH_INDEX),pip install -q --index-url '$(TORCH_INDEX)' "$$(grep ^torch== tools/requirements-oracle.txt)")
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
 	$(MAKE) pytest-oracle
 
@@ -59,7 +68,7 @@ test-oracle: build
 pytest-oracle: $(BUILT)
 	PYTHONPATH=$(PYTHONPATH):tests/build python -m pytest -n $(TEST_JOBS) -p require_oracles tests/python
 
-# Goes on where a run of the same NAME stopped; AGAIN=1 measures anew. TORCH_INDEX: where pip finds the CPU build of torch.
+# Goes on where a run of the same NAME stopped; AGAIN=1 measures anew; NAME=release writes the published page.
 bench: build .venv-bench/stamp | build/wheel/venv/bin/python
 	.venv-bench/bin/python benchmarks/run.py --cases '$(CASES)' $(if $(NAME),--name '$(NAME)') $(if $(AGAIN),--again)
 
@@ -87,7 +96,7 @@ setup-test: setup .venv/test.stamp
 
 # --- stages ---------------------------------------------------------------------------------------------------------
 build: setup
-	cmake --preset dev -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -DBIT_BUILD_TESTS=$(if $(wildcard .venv/test.stamp),ON,OFF)
+	cmake --preset dev $(CMAKE_FLAGS) -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -DBIT_BUILD_TESTS=$(if $(wildcard .venv/test.stamp),ON,OFF)
 	cmake --build --preset dev
 
 ctest: $(BUILT)
@@ -128,16 +137,16 @@ readme: $(BUILT) | build/wheel/venv/bin/python
 
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:
-	cmake --preset tidy
+	cmake --preset tidy $(CMAKE_FLAGS)
 	printf '%s\n' src/*.cpp | xargs -P $(JOBS) -n 1 clang-tidy -p build/tidy --quiet
 
 asan:
-	cmake --preset asan-ubsan
+	cmake --preset asan-ubsan $(CMAKE_FLAGS)
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
 
 clang:
-	cmake --preset clang
+	cmake --preset clang $(CMAKE_FLAGS)
 	cmake --build --preset clang
 	ctest --preset clang -j $(JOBS)
 
@@ -156,12 +165,12 @@ pytest-explore: $(BUILT)
 	python -m pytest -q tests/python -m 'hypothesis and not slow' --hypothesis-profile=explore
 
 tsan:
-	cmake --preset tsan
+	cmake --preset tsan $(CMAKE_FLAGS)
 	cmake --build --preset tsan
 	ctest --preset tsan
 
 build/fuzz/build.ninja:
-	cmake --preset fuzz
+	cmake --preset fuzz $(CMAKE_FLAGS)
 
 fuzz-seeds: build/fuzz/build.ninja
 	cmake --build --preset fuzz
@@ -185,6 +194,15 @@ fuzz: fuzz-seeds build
 	  $$name $(CURDIR)/tests/fuzz/corpus/$$name || exit 1; done
 	build/dev/tests/cpp/backend/fuzz_networks --seconds $(FUZZ_SECONDS) --seed $$(date +%s)
 	PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds $(FUZZ_SECONDS)
+
+# --- releases -------------------------------------------------------------------------------------------------------
+# RELEASING.md says when each is run.
+release-check: setup-test
+	python tools/check_release.py $(TAG)
+
+wheels: .venv/wheels.stamp
+	python -m cibuildwheel --output-dir dist
+	python -m build --sdist --outdir dist
 
 clean:
 	rm -rf build
