@@ -14,7 +14,7 @@ TAG ?=
 # Processes that run the Python tests. Their networks have threads of their own, so more than four gain nothing.
 TEST_JOBS ?= $(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 )))
 CASES ?= all
-# More arguments for each `cmake --preset`, for instance -DCMAKE_DISABLE_FIND_PACKAGE_xtensor=ON to download the pinned one.
+# More arguments for each `cmake --preset`.
 CMAKE_FLAGS ?=
 # Where pip finds the CPU build of torch; without it pip's own index decides, which may be the build for GPUs.
 TORCH_INDEX ?=
@@ -33,7 +33,7 @@ SLOW_STAGES := build tsan coverage-cpp coverage-python fuzz-seeds pytest-explore
 # tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
 BUILT := $(if $(filter build,$(DONE)),,build)
 
-.PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
+.PHONY: help demo bench test test-slow test-oracle test-xtensor setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
         ctest-slow pytest-slow pytest-explore pytest-oracle tsan fuzz-seeds coverage coverage-cpp coverage-python \
         release-check wheels
@@ -47,7 +47,7 @@ help:
 	@echo "make format       formats all code as the lint stage wants it"
 	@echo "make wheels       builds the wheels of a release with cibuildwheel (needs docker)"
 	@echo "make clean        removes build/ (.venv stays)"
-	@echo "make coverage     lines that the C++ and the Python tests run, against the floors of tools/coverage.toml"
+	@echo "make coverage     lines that the C++ and the Python tests run, against the floors of tools/coverage.json"
 	@echo "single stages     $(STAGES)"
 
 demo: $(BUILT)
@@ -63,6 +63,12 @@ test-oracle: build
 	$(if $(TORCH_INDEX),pip install -q --index-url '$(TORCH_INDEX)' "$$(grep ^torch== tools/requirements-oracle.txt)")
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
 	$(MAKE) pytest-oracle
+
+# With the xtensor that CMake downloads, 0.26 or newer: what the set-up installs on Debian 12 is 0.24. Without the consumers,
+# since an installed bit asks for an installed xtensor.
+test-xtensor: setup-test
+	$(MAKE) test STAGES='build ctest' CMAKE_FLAGS='-DBIT_INSTALL=OFF $(CMAKE_FLAGS) $(foreach package,xtl xtensor \
+	  XtensorBlasHeaders,-DCMAKE_DISABLE_FIND_PACKAGE_$(package)=ON)'
 
 # A comparison that is skipped because torch, timm or transformers is missing fails here (tests/build/require_oracles.py).
 pytest-oracle: $(BUILT)
@@ -176,14 +182,25 @@ fuzz-seeds: build/fuzz/build.ninja
 	cmake --build --preset fuzz
 	ctest --preset fuzz
 
-# Lines that the tests run. The C++ tests run without the golden cases' large networks, which add no line.
+# Lines that the tests run, against the floors of tools/coverage.json. Golden cases are left out: they take the longest and
+# run the same lines as others.
 coverage: coverage-cpp coverage-python
 
 coverage-cpp:
-	tools/coverage_cpp.sh build/coverage
+	cmake --preset coverage $(CMAKE_FLAGS)
+	cmake --build --preset coverage
+	rm -rf build/coverage/profiles
+	ctest --preset coverage
+	llvm-profdata merge -sparse build/coverage/profiles/*.profraw -o build/coverage/cpp.profdata
+	llvm-cov export -summary-only -instr-profile=build/coverage/cpp.profdata \
+	  $$(find build/coverage/tests/cpp -name 'test_*' -type f -executable -printf '-object %p ') include src > build/coverage/cpp.json
 	python tools/check_coverage.py cpp build/coverage/cpp.json
 
 coverage-python: $(BUILT)
+	rm -rf build/coverage/python && mkdir -p build/coverage/python
+	python -m coverage run -m pytest -q -n $(TEST_JOBS) --dist worksteal tests/python
+	python -m coverage combine -q
+	python -m coverage json -q -o build/coverage/python.json
 	python tools/check_coverage.py python build/coverage/python.json
 
 # New findings of a fuzzer go to build/fuzz/found, so that the seeds in tests/fuzz/corpus stay few and small.
