@@ -118,6 +118,7 @@ lint:
 	python -m mypy.stubtest pybit._core --mypy-config-file pyproject.toml --allowlist tests/build/stubs_allowed.txt
 	clang-format --dry-run --Werror $(CXX_FILES)
 	python tests/build/check_house.py
+	python tests/build/check_spdx.py
 
 format:
 	ruff check -q --fix $(PY_FILES)
