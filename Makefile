@@ -28,7 +28,8 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(notdir $(shell command -v ccache))
 
 PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
-STAGES := build ctest pytest lint headers wheel readme tidy asan clang aarch64
+# The longest first, so that none is left to run alone in the end.
+STAGES := build asan aarch64 clang pytest ctest headers wheel readme tidy lint
 SLOW_STAGES := build tsan coverage-cpp coverage-python fuzz-seeds pytest-explore demo compile-cost ctest-slow pytest-slow
 # tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
 BUILT := $(if $(filter build,$(DONE)),,build)

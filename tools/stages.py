@@ -45,6 +45,15 @@ def with_needs(stages: Sequence[str]) -> list[str]:
     return found
 
 
+def longest_first(stages: Sequence[str], before: Mapping[str, float]) -> list[str]:
+    """The stages in the order in which they should start: those that others need, then those that took longest before.
+
+    A long stage that starts last leaves the other lanes idle. Stages without a record keep their order, in the end.
+    """
+    needed = {need for stage in stages for need in AFTER.get(stage, ())}
+    return sorted(stages, key=lambda stage: (stage not in needed, -before.get(stage, 0)))
+
+
 def ready(waiting: Sequence[str], running: Sequence[str], ok: Mapping[str, bool]) -> str | None:
     """The first stage that may start beside those that run, or None."""
     if any(stage in ALONE for stage in running):
@@ -167,7 +176,7 @@ def main(words: Sequence[str]) -> int:
     if record.exists():
         before = {r["stage"]: r["seconds"] for r in json.loads(record.read_text())["stages"] if r["ok"]}
     start = time.monotonic()
-    rows = schedule(with_needs(options.stages), options.lanes, run)
+    rows = schedule(longest_first(with_needs(options.stages), before), options.lanes, run)
     seconds = round(time.monotonic() - start, 1)
     isas = available_isas()
     result = {"seconds": seconds, "lanes": options.lanes, "isas": isas, "stages": rows}

@@ -75,6 +75,12 @@ def test_needs_that_are_not_named_are_added_before() -> None:
     assert stages.with_needs(["ctest", "readme", "asan"]) == ["build", "ctest", "wheel", "readme", "asan"]
 
 
+def test_what_others_need_starts_first_and_then_what_took_longest() -> None:
+    names = ["lint", "asan", "ctest", "build", "tidy"]
+    assert stages.longest_first(names, {"ctest": 90.0, "asan": 300.0}) == ["build", "asan", "ctest", "lint", "tidy"]
+    assert stages.longest_first(names, {}) == ["build", "lint", "asan", "ctest", "tidy"]
+
+
 def test_every_stage_of_the_makefile_that_needs_the_build_is_known_to_need_it() -> None:
     """A stage with $(BUILT) that is missing in AFTER would build at the same time as another."""
     rules = dict(re.findall(r"^([a-z][a-z0-9-]*):(.*)$", (ROOT / "Makefile").read_text(), re.M))
