@@ -21,7 +21,7 @@ SHOWN = 12
 
 
 class Lines(NamedTuple):
-    """The lines of one file that can run, and how many of them did."""
+    """The lines of one file: how many can run, and how many did."""
 
     name: str
     total: int
@@ -29,19 +29,19 @@ class Lines(NamedTuple):
 
 
 def of_python(report: Mapping[str, Any]) -> list[Lines]:
-    """The files of a report of coverage.py."""
+    """Returns the files of a report of coverage.py."""
     sums = {name: facts["summary"] for name, facts in report["files"].items()}
     return [Lines(name, s["num_statements"], s["covered_lines"]) for name, s in sums.items()]
 
 
 def of_cpp(report: Mapping[str, Any]) -> list[Lines]:
-    """The files of a report of llvm-cov. A line of a template counts as run if it ran in any instantiation."""
+    """Returns the files of a report of llvm-cov. A line of a template counts as run if it ran in any instantiation."""
     sums = {os.path.relpath(file["filename"]): file["summary"]["lines"] for file in report["data"][0]["files"]}
     return [Lines(name, s["count"], s["covered"]) for name, s in sums.items()]
 
 
 def share(files: Sequence[Lines]) -> float:
-    """Per cent of all lines that ran."""
+    """Returns the per cent of all lines that ran. Exits if there are none."""
     total = sum(file.total for file in files)
     if not total:
         raise SystemExit("expected a report with lines, got one without: did the tests run?")
@@ -49,7 +49,7 @@ def share(files: Sequence[Lines]) -> float:
 
 
 def judge(what: str, files: Sequence[Lines], floor: float) -> tuple[str, bool]:
-    """(the text to print, whether the floor holds)"""
+    """Returns (the text to print, whether the floor holds)."""
     worst = sorted(files, key=lambda file: file.run - file.total)[:SHOWN]
     lines = [f"{f.total - f.run:5} of {f.total:5} lines not run  {f.name}" for f in worst if f.run < f.total]
     found = share(files)

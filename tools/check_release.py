@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def problems(config: str, changelog: str, citation: str, tag: str = "") -> list[str]:
-    """What is wrong with these files' texts for a release of `tag`."""
+    """Returns what is wrong with the texts of these files for a release of `tag`."""
     found = re.search(r'#define BIT_VERSION "([^"]+)"', config)
     if not found:
         return ["include/bit/config.hpp: expected a line `#define BIT_VERSION ...`, found none"]

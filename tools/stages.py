@@ -38,7 +38,7 @@ Runner = Callable[[str, Sequence[str]], dict[str, Any]]
 
 
 def with_needs(stages: Sequence[str]) -> list[str]:
-    """The stages with those that they need and that were not named, each before what needs it."""
+    """Returns the stages and, before each, those that it needs and that were not named."""
     found: list[str] = []
     for stage in stages:
         found += [s for s in (*AFTER.get(stage, ()), stage) if s not in found]
@@ -46,7 +46,7 @@ def with_needs(stages: Sequence[str]) -> list[str]:
 
 
 def longest_first(stages: Sequence[str], before: Mapping[str, float]) -> list[str]:
-    """The stages in the order in which they should start: those that others need, then those that took longest before.
+    """Returns the order in which stages should start: those that others need, then those that took longest before.
 
     A long stage that starts last leaves the other lanes idle. Stages without a record keep their order, in the end.
     """
@@ -55,7 +55,7 @@ def longest_first(stages: Sequence[str], before: Mapping[str, float]) -> list[st
 
 
 def ready(waiting: Sequence[str], running: Sequence[str], ok: Mapping[str, bool]) -> str | None:
-    """The first stage that may start beside those that run, or None."""
+    """Returns the first stage that may start beside those that run, or None."""
     if any(stage in ALONE for stage in running):
         return None
     for stage in waiting:
@@ -67,12 +67,12 @@ def ready(waiting: Sequence[str], running: Sequence[str], ok: Mapping[str, bool]
 
 
 def hopeless(waiting: Sequence[str], ok: Mapping[str, bool]) -> list[str]:
-    """The stages that can never start because one that they need has failed."""
+    """Returns the stages that can never start because one that they need has failed."""
     return [stage for stage in waiting if any(ok.get(need) is False for need in AFTER.get(stage, ()))]
 
 
 def schedule(stages: Sequence[str], lanes: int, run: Runner) -> list[dict[str, Any]]:
-    """Runs all stages, at most `lanes` at once; a row for each, in the order in which they ended."""
+    """Runs all stages, at most `lanes` at once. Returns a row for each, in the order in which they ended."""
     waiting, rows = list(stages), []
     running: dict[Future[dict[str, Any]], str] = {}
     ok: dict[str, bool] = {}
@@ -116,7 +116,7 @@ def run(stage: str, done: Sequence[str]) -> dict[str, Any]:
 
 
 def isa_line(available: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which instruction sets the tests ran on: those of this CPU, and NEON if the aarch64 stage ran under emulation."""
+    """Returns a line on which instruction sets the tests ran: this CPU's, and NEON if the aarch64 stage emulated it."""
     emulated = [r for r in rows if r["stage"] == "aarch64" and r["ok"] and not r["note"]]
     found = [*available, *(["neon (emulated)"] if emulated and "neon" not in available else [])]
     missing = [isa for isa in ISAS if not any(f.split()[0] == isa for f in found)]
@@ -124,14 +124,14 @@ def isa_line(available: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str
 
 
 def available_isas() -> list[str]:
-    """What the built extension finds on this CPU; nothing if there is none."""
+    """Returns the instruction sets that the built extension finds on this CPU; none if it cannot be imported."""
     script = "import json, pybit; print(json.dumps(pybit.build_info()['isas']))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     return list(json.loads(done.stdout)) if done.returncode == 0 else []
 
 
 def overdue(seconds: float, promise: float, rows: Sequence[Mapping[str, Any]], before: Mapping[str, float]) -> str:
-    """A warning with the slowest stages, beside what they took in the run before; empty if the promise was kept."""
+    """Returns a warning that names the slowest stages and what they took before; empty if the promise was kept."""
     if not promise or seconds <= promise:
         return ""
     slowest = sorted(rows, key=lambda row: -row["seconds"])[:4]
@@ -146,12 +146,12 @@ def overdue(seconds: float, promise: float, rows: Sequence[Mapping[str, Any]], b
 
 
 def default_lanes(cores: int, memory: float) -> int:
-    """Two stages at once where cores and memory suffice: one has often only a single thread to run."""
+    """Returns two where cores and memory suffice for two stages: one alone often has a single thread to run."""
     return 2 if cores >= 2 and memory >= 2 * MEMORY_PER_LANE else 1
 
 
 def cache_line() -> str:
-    """How much of this run's compilations the compiler cache answered."""
+    """Returns a line on how many of this run's compilations the compiler cache answered."""
     if not shutil.which("ccache") or not (LOGS / "ccache.log").exists():
         return "compiler cache: none"
     done = subprocess.run(["ccache", "--show-log-stats"], capture_output=True, text=True)

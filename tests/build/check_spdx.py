@@ -19,13 +19,13 @@ COMMENTS = {
 
 
 def expected(path: Path) -> str | None:
-    """The line that a file begins with, or None if it is no source file."""
+    """Returns the line that a file must begin with, or None if it is no source file."""
     comment = COMMENTS.get(path.suffix)
     return comment + LINE if comment else None
 
 
 def lacks(path: Path) -> bool:
-    """Whether a source file has the line neither first nor second, after `#!`."""
+    """Returns whether a source file lacks the line, which stands first, or second after `#!`."""
     line = expected(path)
     if line is None:
         return False
@@ -34,7 +34,7 @@ def lacks(path: Path) -> bool:
 
 
 def check(root: Path) -> Iterator[str]:
-    """The files under the checked folders that lack the line."""
+    """Yields a line for each file under the checked folders that lacks it."""
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts and lacks(path):

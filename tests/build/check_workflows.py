@@ -28,7 +28,7 @@ class Makefile:
         self.variables = set(re.findall(r"^([A-Z_]+) *(?:\?=|:=|=)", text, re.M))
 
     def problems(self, words: str) -> Iterator[str]:
-        """What `make WORDS` names that is not there."""
+        """Yields what `make WORDS` names that is not there."""
         for word in shlex.split(words):
             name, equals, value = word.partition("=")
             if not equals:
@@ -41,7 +41,7 @@ class Makefile:
 
 
 def expanded(text: str, matrix: dict[str, Any]) -> list[str]:
-    """`text` with each value of the matrix in place of ${{ matrix.KEY }}, other expressions empty."""
+    """Returns `text` once for each value of the matrix in place of ${{ matrix.KEY }}; other expressions become empty."""
     found = [text]
     for key in re.findall(r"\$\{\{\s*matrix\.([\w-]+)\s*\}\}", text):
         pattern = re.compile(rf"\$\{{\{{\s*matrix\.{key}\s*\}}\}}")
@@ -50,7 +50,7 @@ def expanded(text: str, matrix: dict[str, Any]) -> list[str]:
 
 
 def make_calls(job: dict[str, Any]) -> Iterator[str]:
-    """What a job gives make: its shell lines that begin with `make`, and the input `targets` of the shared workflow."""
+    """Yields what a job gives make: shell lines that begin with `make`, and the shared workflow's input `targets`."""
     matrix = job.get("strategy", {}).get("matrix", {})
     lines = [line for step in job.get("steps", []) for line in str(step.get("run", "")).splitlines()]
     calls = [line.strip().removeprefix("make ") for line in lines if re.match(r"\s*make\s", line)]
@@ -60,7 +60,7 @@ def make_calls(job: dict[str, Any]) -> Iterator[str]:
 
 
 def job_problems(job: dict[str, Any], root: Path, makefile: Makefile) -> Iterator[str]:
-    """What one job names that is not there, and what every job must have."""
+    """Yields what one job names that is not there, and what it lacks that every job must have."""
     matrix = job.get("strategy", {}).get("matrix", {})
     for key in re.findall(r"\bmatrix\.([\w-]+)", yaml.safe_dump(job, width=10_000)):
         if key not in matrix:
@@ -82,13 +82,13 @@ def job_problems(job: dict[str, Any], root: Path, makefile: Makefile) -> Iterato
 
 
 def triggers(workflow: dict[Any, Any]) -> dict[str, Any]:
-    """What starts a workflow. YAML 1.1 reads the key `on` as True."""
+    """Returns what starts a workflow. YAML 1.1 reads the key `on` as True."""
     found = workflow.get("on", workflow.get(True))
     return found if isinstance(found, dict) else {}
 
 
 def check(root: Path) -> list[str]:
-    """All problems of the workflows under root/.github/workflows."""
+    """Returns all problems of the workflows under root/.github/workflows."""
     makefile = Makefile((root / "Makefile").read_text())
     files = sorted((root / ".github/workflows").glob("*.y*ml"))
     found = [] if files else [f"no workflows under {root / '.github/workflows'}"]
