@@ -50,8 +50,10 @@ def distance(curves: Curves, name: str) -> Floats:
 
 
 def noise(curves: Curves) -> Floats:
-    """Returns the furthest that PyTorch's float32 has strayed up to each step: errors of a step stay in the weights, while a
-    single curve crosses the truth now and then and is then near by chance."""
+    """Returns the furthest that PyTorch's float32 has strayed up to each step.
+
+    Errors of a step stay in the weights, while a single curve crosses the truth now and then and is near it by chance.
+    """
     furthest = np.max([distance(curves, name) for name in NOISE], axis=0)
     return np.maximum(np.maximum.accumulate(furthest), LEAST)
 

@@ -41,7 +41,7 @@ class Makefile:
 
 
 def expanded(text: str, matrix: dict[str, Any]) -> list[str]:
-    """Returns `text` once for each value of the matrix in place of ${{ matrix.KEY }}; other expressions become empty."""
+    """Returns `text` once for each value of the matrix in place of ${{ matrix.KEY }}, without other expressions."""
     found = [text]
     for key in re.findall(r"\$\{\{\s*matrix\.([\w-]+)\s*\}\}", text):
         pattern = re.compile(rf"\$\{{\{{\s*matrix\.{key}\s*\}}\}}")
