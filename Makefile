@@ -146,7 +146,7 @@ readme: $(BUILT) | build/wheel/venv/bin/python
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:
 	cmake --preset tidy $(CMAKE_FLAGS)
-	printf '%s\n' src/*.cpp | xargs -P $(JOBS) -n 1 clang-tidy -p build/tidy --quiet
+	printf '%s\n' build/tidy/bit_parts/*.cpp | xargs -P $(JOBS) -n 1 clang-tidy -p build/tidy --quiet
 
 asan:
 	cmake --preset asan-ubsan $(CMAKE_FLAGS)

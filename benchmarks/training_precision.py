@@ -36,7 +36,7 @@ def random_model(dtype: str, config: dict[str, Any]) -> pybit.Model:
 
 def in_format(model: pybit.Model, dtype: str) -> pybit.Model:
     """Returns a model with the same weights in another dtype."""
-    network = _core.Network.from_checkpoint(_core.recognise(model._network.tensors(), "model"), dtype)
+    network = _core.Network.from_checkpoint(_core.recognise(model.loaded.network.tensors(), "model"), dtype)
     return pybit.Model(network, name=model.name, origin=model.origin, preprocessing=None)
 
 

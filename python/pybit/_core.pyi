@@ -33,6 +33,8 @@ class Config:
         group_norm_eps: float = 1e-5,
         weight_eps: float = 1e-10,
     ) -> None: ...
+    @staticmethod
+    def named(name: str) -> Config: ...
     @property
     def units(self) -> tuple[int, int, int, int]: ...
     @property
@@ -352,7 +354,7 @@ def few_shot(
     labels: NDArray[np.int64], classes: Sequence[str], per_class: int, seed: int, last_seen: bool
 ) -> NDArray[np.int64]: ...
 
-# register_optimiser.cpp
+# register_optimizer.cpp
 
 class Optimiser:
     """SGD, Adam or AdamW over NumPy arrays, which are changed in place."""

@@ -33,8 +33,8 @@ void register_threads(pybind11::module_& m);
 /// `threads`, or what set_num_threads said if it is 0; 0 if nobody said anything.
 std::size_t threads_or_default(std::size_t threads);
 
-/// Losses, and optimisers over arrays.
-void register_optimiser(pybind11::module_& m);
+/// Losses, and optimizers over arrays.
+void register_optimizer(pybind11::module_& m);
 
 /// Parameters in training.
 void register_trainer(pybind11::module_& m);
@@ -51,4 +51,4 @@ std::string last_output(const bit::resnet_config& config);
 /// Rows of bit::summarise for n images of h x w; maps and tables of `item_size` bytes a value.
 pybind11::list summary_of(const bit::network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t item_size);
 /// Rows of a plan's report; with seconds if it was profiled.
-pybind11::list rows_of(const std::vector<bit::step_report>& report);
+pybind11::list rows_of(const std::vector<bit::step_profile>& report);

@@ -20,7 +20,7 @@
 #include "choose.hpp"
 #include "dataset_handle.hpp"
 #include "gil.hpp"
-#include "optimiser_options.hpp"
+#include "optimizer_options.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -63,14 +63,14 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
         "fine_tune", "flip", *flip,
         {{"random", data::flip_mode::random}, {"always", data::flip_mode::always}, {"never", data::flip_mode::never}});
   if (resampling) into.resampling = resampling_of(*resampling);
-  into.habits = choose<train::compatibility>("fine_tune", "compat", compat,
-                                             {{"none", train::compatibility::none},
-                                              {"pytorch", train::compatibility::pytorch},
-                                              {"jax", train::compatibility::jax},
-                                              {"tf2", train::compatibility::tf2}});
+  into.compat = choose<train::compat_mode>("fine_tune", "compat", compat,
+                                           {{"none", train::compat_mode::none},
+                                            {"pytorch", train::compat_mode::pytorch},
+                                            {"jax", train::compat_mode::jax},
+                                            {"tf2", train::compat_mode::tf2}});
 }
 
-void take_optimiser(keywords& from, train::fine_tune_options& into) {
+void take_optimizer(keywords& from, train::fine_tune_options& into) {
   std::string name = "sgd", loss = "softmax";
   from.take("optimiser", name);
   from.take("loss", loss);
@@ -97,14 +97,14 @@ void take_optimiser(keywords& from, train::fine_tune_options& into) {
   take_rules(from, adam.parameters);
 }
 
-/// What a run does, and the number format that its model computes in.
-std::pair<train::fine_tune_options, train::number_format> options_of(const py::kwargs& how) {
+/// What a run does, and the dtype that its model computes in.
+std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how) {
   keywords given("fine_tune", how);
   train::fine_tune_options options;
   std::string dtype = "float32";
   take_recipe(given, options);
   given.take("dtype", dtype);
-  take_optimiser(given, options);
+  take_optimizer(given, options);
   given.take("label_smoothing", options.label_smoothing);
   given.take("eval_every", options.eval_every);
   given.take("eval_batch", options.eval_batch);
@@ -118,9 +118,8 @@ std::pair<train::fine_tune_options, train::number_format> options_of(const py::k
   given.take("threads", options.threads);
   given.finish();
   options.threads = threads_or_default(options.threads);
-  return {options, choose<train::number_format>(
-                       "fine_tune", "dtype", dtype,
-                       {{"float32", train::number_format::float32}, {"bfloat16", train::number_format::bfloat16}})};
+  return {options, choose<bit::dtype>("fine_tune", "dtype", dtype,
+                                      {{"float32", bit::dtype::float32}, {"bfloat16", bit::dtype::bfloat16}})};
 }
 
 py::dict as_dict(const train::evaluation& e) {
@@ -145,7 +144,7 @@ train::fine_tune_callbacks callbacks_of(const py::dict& from) {
   train::fine_tune_callbacks to;
   to.on_part = hook<const train::part_report&>(
       from, "on_part", [](const py::handle& f, const auto& r) { f(r.step, r.part, r.parts, r.loss, r.rate); });
-  to.on_step = hook<const train::step_report&>(from, "on_step", [](const py::handle& f, const auto& r) {
+  to.on_step = hook<const train::update_report&>(from, "on_step", [](const py::handle& f, const auto& r) {
     f(r.step, r.loss, r.rate, r.images, r.seconds.load, r.seconds.gradients, r.seconds.update);
   });
   to.on_evaluation = hook<std::size_t, const train::evaluation&>(
@@ -180,7 +179,7 @@ class fine_tuning {
   fine_tuning(const bit::io::checkpoint& from, const dataset_handle& images, const dataset_handle* validation,
               const py::kwargs& how)
       : split_{images.images, validation ? validation->images : nullptr} {
-    train::number_format dtype{};
+    bit::dtype dtype{};
     std::tie(options_, dtype) = options_of(how);
     const released_gil release;
     model_ =

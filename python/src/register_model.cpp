@@ -1,4 +1,4 @@
-// pybit._core.Network: a frozen model of any policy behind one class.
+// pybit._core.Network: a frozen model of any backend behind one class.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -42,7 +42,7 @@ bit::layout layout_of(const std::string& name) {
   throw bit::config_error("[layout] expected \"nchw\" or \"nhwc\", got \"" + name + "\"");
 }
 
-/// What all policies' models offer to Python.
+/// What all backends' models offer to Python.
 class any_network {
  public:
   virtual ~any_network() = default;
@@ -195,7 +195,7 @@ class network_of final : public any_network {
 
   py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const override {
     const auto images = view_of<T>(x, order, "network");
-    std::vector<bit::step_report> rows;
+    std::vector<bit::step_profile> rows;
     call(threads, order, [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
     return rows_of(rows);
   }
@@ -231,7 +231,8 @@ network_pointer make_network(bit::network net, const freezing& how) {
   const auto make = [&]<class Backend>(std::type_identity<Backend>, const char* backend) -> network_pointer {
     if (backend == std::string("reference") && how.algorithm != "auto" && how.algorithm != "direct")
       throw bit::config_error(
-          "[network] the reference policy has direct products only: expected algorithm \"auto\" or \"direct\", got \"" +
+          "[network] the reference backend has direct products only: expected algorithm \"auto\" or \"direct\", got "
+          "\"" +
           how.algorithm + "\"");
     return std::make_shared<network_of<Backend>>(std::move(net), how.algorithm, how.dtype, backend);
   };

@@ -1,4 +1,4 @@
-// pybit._core.Trainer: a network's parameters in training, and the optimiser that changes them.
+// pybit._core.Trainer: a network's parameters in training, and the optimizer that changes them.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -13,7 +13,7 @@
 #include <bit/train/batch.hpp>
 #include <bit/train/loss.hpp>
 #include <bit/train/memory.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 #include <bit/train/parameter_rules.hpp>
 #include <cmath>
 #include <cstdint>
@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "gil.hpp"
-#include "optimiser_options.hpp"
+#include "optimizer_options.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -50,7 +50,7 @@ struct batch_targets {
   double smoothing = 0;
 
   template <class T>
-  train::cross_entropy<T> part(const train::part_range& range, std::size_t classes) const {
+  train::cross_entropy<T> part(const train::micro_batch_range& range, std::size_t classes) const {
     if (!labels.empty()) return train::cross_entropy<T>(std::span(labels).subspan(range.first, range.count), smoothing);
     return train::cross_entropy<T>::of_probabilities(
         std::span(probabilities).subspan(range.first * classes, range.count * classes), smoothing);
@@ -71,7 +71,7 @@ class trainer_of final : public any_trainer {
  public:
   using T = typename Backend::value_type;
 
-  trainer_of(const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& optimiser,
+  trainer_of(const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& optimizer,
              std::optional<bit::recomputation> recompute, std::uint64_t limit, const py::kwargs& how)
       : model_([&] {
           const released_gil release;
@@ -81,7 +81,7 @@ class trainer_of final : public any_trainer {
         limit_(limit),
         frozen_(frozen_of(config, how)) {
     model_.set_training({recompute.value_or(bit::recomputation::none), frozen_});
-    by_ = make_optimiser<T>(optimiser, model_.parameters(), how);
+    by_ = make_optimizer<T>(optimizer, model_.parameters(), how);
   }
 
   double step(const py::array& x, const std::string& layout, const batch_targets& targets, double rate,
@@ -99,7 +99,7 @@ class trainer_of final : public any_trainer {
     model_.zero_gradients();
     double loss = 0;
     for (std::size_t i = 0; i < batch_split; ++i) {
-      const auto range = train::range_of_part(n, i, batch_split);
+      const auto range = train::range_of_micro_batch(n, i, batch_split);
       if (range.count == 0) continue;
       auto part = images;
       part.data += static_cast<std::ptrdiff_t>(range.first) * part.stride_n;
@@ -148,9 +148,9 @@ class trainer_of final : public any_trainer {
     auto found =
         std::find_if(ways_.begin(), ways_.end(), [&](const auto& w) { return w.dims == d && w.wish == split; });
     if (found == ways_.end()) {
-      const train::step_wishes wishes{d.n, split ? std::optional(std::min(*split, d.n)) : split, recompute_,
-                                      limit_ != 0 ? limit_ : train::usable_memory()};
-      const auto way = train::fit_step(wishes, [&](std::size_t part, bit::recomputation how) {
+      const train::step_constraints constraints{d.n, split ? std::optional(std::min(*split, d.n)) : split, recompute_,
+                                                limit_ != 0 ? limit_ : train::usable_memory()};
+      const auto way = train::fit_step(constraints, [&](std::size_t part, bit::recomputation how) {
         const auto step = model_.memory_of(model_.config(), {part, d.c, d.h, d.w}, {how, frozen_}, threads);
         train::memory_estimate memory;
         memory.parameters = step.values + step.gradients;
@@ -173,7 +173,7 @@ class trainer_of final : public any_trainer {
   };
 
   bit::trainable_resnet_v2<Backend> model_;
-  std::unique_ptr<train::basic_optimiser<T>> by_;
+  std::unique_ptr<train::basic_optimizer<T>> by_;
   std::optional<bit::recomputation> recompute_;
   std::uint64_t limit_;
   std::set<std::string> frozen_;
@@ -183,14 +183,14 @@ class trainer_of final : public any_trainer {
 /// Bytes of a training step by what they are for.
 template <class Backend>
 py::dict memory_of(const bit::resnet_config& config, const bit::dims4& images, bit::recomputation how,
-                   const std::string& optimiser, std::size_t threads, const py::kwargs& rules) {
-  if (optimiser != "sgd" && optimiser != "adam" && optimiser != "adamw")
-    throw bit::config_error("[optimiser] expected \"sgd\", \"adam\" or \"adamw\", got \"" + optimiser + "\"");
+                   const std::string& optimizer, std::size_t threads, const py::kwargs& rules) {
+  if (optimizer != "sgd" && optimizer != "adam" && optimizer != "adamw")
+    throw bit::config_error("[optimizer] expected \"sgd\", \"adam\" or \"adamw\", got \"" + optimizer + "\"");
   using namespace py::literals;
   const auto step = bit::trainable_resnet_v2<Backend>::memory_of(config, images, {how, frozen_of(config, rules)},
                                                                  threads_or_default(threads));
   return py::dict("values"_a = step.values, "gradients"_a = step.gradients,
-                  "optimiser"_a = step.gradients * (optimiser == "sgd" ? 1 : 2), "packed"_a = step.packed,
+                  "optimiser"_a = step.gradients * (optimizer == "sgd" ? 1 : 2), "packed"_a = step.packed,
                   "maps"_a = step.arena, "scratch"_a = step.scratch,
                   "images"_a = images.size() * sizeof(typename Backend::value_type));
 }
@@ -198,16 +198,16 @@ py::dict memory_of(const bit::resnet_config& config, const bit::dims4& images, b
 }  // namespace
 
 void register_trainer(py::module_& m) {
-  py::class_<any_trainer>(m, "Trainer", "Parameters in training and their optimiser; one thread at a time.")
+  py::class_<any_trainer>(m, "Trainer", "Parameters in training and their optimizer; one thread at a time.")
       .def(py::init([](const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& dtype,
-                       const std::string& optimiser, const std::string& recompute, std::uint64_t limit,
+                       const std::string& optimizer, const std::string& recompute, std::uint64_t limit,
                        const py::kwargs& how) -> std::unique_ptr<any_trainer> {
              const auto wish = recomputation_of("trainer", recompute);
              if (dtype == "float32")
-               return std::make_unique<trainer_of<bit::cpu<float>>>(from, config, optimiser, wish, limit, how);
+               return std::make_unique<trainer_of<bit::cpu<float>>>(from, config, optimizer, wish, limit, how);
              if (dtype == "bfloat16")
-               return std::make_unique<trainer_of<bit::cpu<bit::bfloat16>>>(from, config, optimiser, wish, limit, how);
-             return std::make_unique<trainer_of<bit::reference<double>>>(from, config, optimiser, wish, limit, how);
+               return std::make_unique<trainer_of<bit::cpu<bit::bfloat16>>>(from, config, optimizer, wish, limit, how);
+             return std::make_unique<trainer_of<bit::reference<double>>>(from, config, optimizer, wish, limit, how);
            }),
            py::arg("checkpoint"), py::arg("config"), py::arg("dtype"), py::arg("optimiser"),
            py::arg("recompute") = "auto", py::arg("memory_limit") = 0)
@@ -236,13 +236,13 @@ void register_trainer(py::module_& m) {
   m.def(
       "training_memory",
       [](const bit::resnet_config& config, const std::string& dtype, std::size_t n, std::size_t h, std::size_t w,
-         const std::string& recompute, const std::string& optimiser, std::size_t threads, const py::kwargs& rules) {
+         const std::string& recompute, const std::string& optimizer, std::size_t threads, const py::kwargs& rules) {
         const bit::dims4 images{n, config.in_channels, h, w};
         const auto how = recomputation_of("memory_plan", recompute).value_or(bit::recomputation::none);
-        if (dtype == "float32") return memory_of<bit::cpu<float>>(config, images, how, optimiser, threads, rules);
+        if (dtype == "float32") return memory_of<bit::cpu<float>>(config, images, how, optimizer, threads, rules);
         if (dtype == "bfloat16")
-          return memory_of<bit::cpu<bit::bfloat16>>(config, images, how, optimiser, threads, rules);
-        return memory_of<bit::reference<double>>(config, images, how, optimiser, threads, rules);
+          return memory_of<bit::cpu<bit::bfloat16>>(config, images, how, optimizer, threads, rules);
+        return memory_of<bit::reference<double>>(config, images, how, optimizer, threads, rules);
       },
       py::arg("config"), py::arg("dtype"), py::arg("n"), py::arg("height"), py::arg("width"), py::arg("recompute"),
       py::arg("optimiser"), py::arg("threads"));

@@ -1,4 +1,4 @@
-// A tensor as a file stores it, before its name, layout and number format are made official.
+// A tensor as a file stores it, before its name, layout and dtype are made official.
 #pragma once
 
 #include <cstddef>
@@ -9,38 +9,14 @@
 #include <string>
 #include <vector>
 
+#include <bit/dtype.hpp>
+#include <bit/program/parameter.hpp>
+
 namespace bit::inline v0::io {
 
-/// Number formats that checkpoint files use; only the floating ones from float16 on become parameters.
-enum class dtype {
-  boolean,
-  int8,
-  uint8,
-  int16,
-  uint16,
-  int32,
-  uint32,
-  int64,
-  uint64,
-  float8,
-  float16,
-  bfloat16,
-  float32,
-  float64
-};
-
-/// Bytes of one element.
-constexpr std::size_t size_of(dtype type) {
-  constexpr std::size_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 8, 8, 1, 2, 2, 4, 8};
-  return sizes[static_cast<std::size_t>(type)];
-}
-
-/// "float32", "bfloat16" and so on, for messages and listings.
-constexpr const char* to_string(dtype type) {
-  constexpr const char* names[] = {"bool",  "int8",   "uint8",  "int16",   "uint16",   "int32",   "uint32",
-                                   "int64", "uint64", "float8", "float16", "bfloat16", "float32", "float64"};
-  return names[static_cast<std::size_t>(type)];
-}
+using bit::dtype;
+using bit::size_of;
+using bit::to_string;
 
 /// The bytes of one stored tensor. Every member may be called by several threads at once.
 class raw_data {
@@ -51,6 +27,8 @@ class raw_data {
   virtual void read(std::span<std::byte> out) const = 0;
   /// The bytes in place (a mapped file, an array in memory), verified as by read(), or empty if there is no such place.
   virtual std::span<const std::byte> bytes() const { return {}; }
+  /// Returns whether the bytes can never change while this object lives, see tensor_data::is_snapshot().
+  virtual bool is_snapshot() const { return false; }
   /// Says that the bytes will not be read again soon, so that mapped pages may leave memory.
   virtual void release() const noexcept {}
   /// As the members of tensor_data with these names, in bytes.
@@ -71,13 +49,6 @@ struct raw_tensor {
   bool fortran_order = false;  ///< first axis fastest, as npy files may say
   bool big_endian = false;
 };
-
-/// "(7, 7, 3, 64)", for messages.
-inline std::string to_string(const std::vector<std::size_t>& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
 
 /// Product of the sizes times the element's bytes; empty if it overflows 64 bits.
 inline std::optional<std::uint64_t> byte_count(const std::vector<std::size_t>& shape, dtype type) {

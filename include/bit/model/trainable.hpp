@@ -7,11 +7,13 @@
 #include <bit/detail/aligned_buffer.hpp>
 #include <bit/error.hpp>
 #include <bit/model/network.hpp>
+#include <bit/model/resnet_v2.hpp>
+#include <cstdint>
 #include <memory>
 
 namespace bit::inline v0 {
 
-/// Bytes of a training step by what they are for; the optimiser's state and the images come on top.
+/// Bytes of a training step by what they are for; the optimizer's state and the images come on top.
 struct training_memory {
   std::size_t values = 0, gradients = 0;  ///< of the parameters; a frozen one has no gradient
   std::size_t packed = 0;                 ///< parameters in the forms that the steps read
@@ -29,8 +31,23 @@ class trainable_resnet_v2 {
 
   /// Copies the tensors, official names and layouts. Throws what `network` throws, and what reading them throws.
   trainable_resnet_v2(const resnet_config& config, const std::vector<named_tensor>& tensors);
+  /// Random parameters, a function of config and seed alone (random_tensors), as resnet_v2's.
+  explicit trainable_resnet_v2(const resnet_config& config, std::uint64_t seed = 0)
+      : trainable_resnet_v2(config, random_tensors(config, seed)) {}
+  /// Copies the parameters of a model for any backend, one that has been loaded for instance. Throws what reading them
+  /// throws.
+  template <backend Other>
+  explicit trainable_resnet_v2(const resnet_v2<Other>& model)
+      : trainable_resnet_v2(model.config(), model.parameters()) {}
+  /// A model that has been moved from may be assigned to or destroyed, and nothing else.
   trainable_resnet_v2(trainable_resnet_v2&&) noexcept = default;
   trainable_resnet_v2& operator=(trainable_resnet_v2&&) noexcept = default;
+
+  /// A model for inference with a copy of the present values: training may go on, in another thread too, without
+  /// changing its results. It takes the packed weights and, of each parameter, 4 bytes a value (8 in double precision).
+  frozen_resnet_v2<Backend> freeze(const freeze_options& options = {}) const {
+    return frozen_resnet_v2<Backend>(*net_, options);
+  }
 
   const resnet_config& config() const { return net_->config(); }
   /// The network over the present values: its tensors read this model's memory and live no longer than it.
@@ -39,13 +56,13 @@ class trainable_resnet_v2 {
   /// values.
   std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
   /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
-  /// move all gradients, which are then zero, so optimisers come after it. Throws config_error for a frozen name that is
-  /// no parameter.
+  /// move all gradients, which are then zero, so optimizers come after it. Throws config_error for a frozen name that
+  /// is no parameter.
   void set_training(const training_options& options);
   const training_options& training() const { return options_; }
   void zero_gradients();
   /// Drops what was derived from the parameters' values.
-  void parameters_changed() { constants_->changed(); }
+  void parameters_changed() { weights_->changed(); }
 
   /// Adds scale·dloss/dparameter to every gradient, for images (n,c,h,w) in [-1,1] with n >= 1; returns the loss, not
   /// scaled. `image_gradient`, if it is not empty, receives dloss/dimage as (n,c,h,w), not scaled.
@@ -104,7 +121,7 @@ class trainable_resnet_v2 {
   std::vector<trainable_parameter<T>> parameters_;
   training_options options_;
   std::unique_ptr<bit::network> net_;
-  std::shared_ptr<typename training_of<Backend>::constants> constants_;
+  std::shared_ptr<typename training_of<Backend>::weights> weights_;
   std::vector<planned> plans_;  ///< most recently used last
   std::unique_ptr<workspace> memory_;
   std::size_t memory_bytes_ = 0;

@@ -26,7 +26,7 @@ struct training_tensor {
 };
 
 inline std::vector<training_tensor> training_tensors(std::span<const trainable_parameter<float>> parameters,
-                                                     train::optimiser* by) {
+                                                     train::optimizer* by) {
   std::vector<training_tensor> tensors;
   for (const auto& p : parameters) tensors.push_back({p.name, p.shape, p.value});
   if (by)
@@ -36,7 +36,7 @@ inline std::vector<training_tensor> training_tensors(std::span<const trainable_p
 }
 
 inline std::map<std::string, std::string> training_metadata(const train::training_state& state,
-                                                            const train::optimiser* by, std::uint32_t checksum) {
+                                                            const train::optimizer* by, std::uint32_t checksum) {
   auto metadata = state.metadata;
   metadata["bit.training"] = "1";
   metadata["bit.training.step"] = std::to_string(state.step);
@@ -60,7 +60,7 @@ inline std::map<std::string, std::string> training_metadata(const train::trainin
 }
 
 inline void write_training(const std::filesystem::path& path, std::span<const trainable_parameter<float>> parameters,
-                           train::optimiser* by, const train::training_state& state) {
+                           train::optimizer* by, const train::training_state& state) {
   for (const auto& p : parameters)
     if (!std::all_of(p.value.begin(), p.value.end(), [](float v) { return std::isfinite(v); }))
       throw diverged_error("[training] " + p.name + " holds NaN or infinite values at step " +
@@ -161,10 +161,10 @@ inline std::vector<std::string> differences(const train::training_state& there, 
 }
 
 inline void check_same_run(const training_file& file, const train::training_state& there,
-                           const train::training_state& here, const train::optimiser& by) {
+                           const train::training_state& here, const train::optimizer& by) {
   auto found = differences(there, here);
   if (const auto& name = file.text("bit.training.optimiser"); name != by.name())
-    found.push_back("optimiser: " + name + " there, " + by.name() + " here");
+    found.push_back("optimizer: " + name + " there, " + by.name() + " here");
   if (found.empty()) return;
   std::string list;
   for (const auto& one : found) list += (list.empty() ? "" : "; ") + one;
@@ -208,7 +208,7 @@ inline std::vector<const io::raw_tensor*> place_training(const training_file& fi
 namespace bit::inline v0::train {
 
 BIT_FUNC void save_training(const std::filesystem::path& path, std::span<const trainable_parameter<float>> parameters,
-                            optimiser& by, const training_state& state) {
+                            optimizer& by, const training_state& state) {
   detail::write_training(path, parameters, &by, state);
 }
 
@@ -222,12 +222,12 @@ BIT_FUNC training_state read_training_state(const std::filesystem::path& path) {
 }
 
 BIT_FUNC training_state restore_training(const std::filesystem::path& path,
-                                         std::span<const trainable_parameter<float>> parameters, optimiser& by,
+                                         std::span<const trainable_parameter<float>> parameters, optimizer& by,
                                          const training_state& expected) {
   const detail::training_file file(path);
   training_state state = detail::state_in(file);
   if (!file.has("bit.training.optimiser"))
-    file.fail("holds weights without the optimiser's state; continue from the run's last.safetensors instead");
+    file.fail("holds weights without the optimizer's state; continue from the run's last.safetensors instead");
   detail::check_same_run(file, state, expected, by);
   const auto updates = file.number<std::uint64_t>("bit.training.updates");
   const auto tensors = detail::training_tensors(parameters, &by);

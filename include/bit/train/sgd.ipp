@@ -8,7 +8,7 @@ namespace bit::inline v0::train {
 
 template <class T>
 basic_sgd<T>::basic_sgd(std::span<const trainable_parameter<T>> parameters, const sgd_options& options)
-    : basic_optimiser<T>(parameters, options.parameters, options.clip_norm,
+    : basic_optimizer<T>(parameters, options.parameters, options.clip_norm,
                          options.momentum == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
       momentum_(options.momentum),
       nesterov_(options.nesterov) {

@@ -40,7 +40,7 @@ BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options
   const auto peak = detail::measure_peak(cpu<float>::threads(options.threads), isa);
   // Where bfloat16 is multiplied as floats, a step takes float32's time: widening costs what smaller maps save.
   const bool pairs =
-      plan.dtype == number_format::bfloat16 && detail::kernels_of<bfloat16>(isa).packed_bytes == sizeof(bfloat16);
+      plan.dtype == bit::dtype::bfloat16 && detail::microkernels_of<bfloat16>(isa).packed_bytes == sizeof(bfloat16);
   const double flops = 1e9 * (pairs ? peak.bfloat16_gflops : peak.fma_gflops), bandwidth = 1e9 * peak.read_gbytes;
   const double map_width = pairs ? sizeof(bfloat16) : sizeof(float);
   const auto image = detail::cost_of_image(model, plan.rule.resolution.crop);

@@ -19,7 +19,7 @@
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 
 namespace bit::inline v0::train {
 
@@ -39,7 +39,7 @@ struct phase_seconds {
 };
 
 /// One finished step.
-struct step_report {
+struct update_report {
   std::size_t step = 0;  ///< number of updates done, this one included
   double loss = 0;       ///< mean over the step's images, before the update
   double rate = 0;
@@ -49,7 +49,7 @@ struct step_report {
 };
 
 /// How a run goes. All functions are called by the thread that calls train(). T is float, or double for the reference
-/// policy.
+/// backend.
 template <class T>
 struct basic_trainer_options {
   /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
@@ -69,7 +69,7 @@ struct basic_trainer_options {
   std::size_t save_every = 0;         ///< steps; 0: with each evaluation. The end and an interrupt save, too
   double save_seconds = 600;          ///< saves when so much time has passed since the last save; 0: never
 
-  std::function<void(const step_report&)> on_step = nullptr;
+  std::function<void(const update_report&)> on_step = nullptr;
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
   /// Asked before each step, e.g. for a signal's flag: true saves and returns.
@@ -91,10 +91,10 @@ struct training_result {
   phase_seconds seconds;  ///< in total
 };
 
-/// One update: the mean loss of `images`, its gradient, a step of the optimiser. Returns the loss. Throws diverged_error,
+/// One update: the mean loss of `images`, its gradient, a step of the optimizer. Returns the loss. Throws diverged_error,
 /// before anything is changed, if the loss is not finite.
 template <class Model, class T>
-double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& loss,
+double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss_function<T>& loss,
                   double rate, const run_options& run = {});
 
 /// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the
@@ -104,7 +104,7 @@ double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& ima
 /// - io_error if the folder cannot be written or used; the message names the step that can be resumed from;
 /// - what the source, the model and the functions throw, after last.safetensors was brought up to the last finished step.
 template <class T, trainable_model<T> Model>
-training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options);
 
 }  // namespace bit::inline v0::train

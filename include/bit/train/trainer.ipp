@@ -56,7 +56,7 @@ inline void check_loss(double loss, std::uint64_t step) {
 template <class T>
 class run_recorder {
  public:
-  run_recorder(std::span<const trainable_parameter<T>> parameters, train::basic_optimiser<T>& by,
+  run_recorder(std::span<const trainable_parameter<T>> parameters, train::basic_optimizer<T>& by,
                const train::basic_trainer_options<T>& options)
       : parameters_(parameters), by_(by), options_(options), state_(options.run) {
     if (options.folder.empty()) return;
@@ -128,7 +128,7 @@ class run_recorder {
   }
 
   std::span<const trainable_parameter<T>> parameters_;
-  train::basic_optimiser<T>& by_;
+  train::basic_optimizer<T>& by_;
   const train::basic_trainer_options<T>& options_;
   train::training_state state_;
   std::optional<train::run_folder> folder_;
@@ -143,7 +143,7 @@ class run_recorder {
 /// gradients must be multiplied with, which is 1 unless images were left out.
 template <class T, class Model>
 double accumulate_step(Model& model, train::basic_batch_source<T>& data, const train::basic_trainer_options<T>& options,
-                       train::step_report& report) {
+                       train::update_report& report) {
   const std::size_t step = report.step - 1;
   const auto planned = static_cast<double>(data.size(step));
   model.zero_gradients();
@@ -167,7 +167,7 @@ double accumulate_step(Model& model, train::basic_batch_source<T>& data, const t
 }
 
 template <class T>
-void write_step(run_recorder<T>& record, const train::step_report& report) {
+void write_step(run_recorder<T>& record, const train::update_report& report) {
   train::metrics_line line("step");
   line.add("step", std::uint64_t{report.step}).add("loss", report.loss).add("lr", report.rate);
   if (report.gradient_norm) line.add("gradient_norm", *report.gradient_norm);
@@ -209,11 +209,11 @@ void evaluate_now(const train::basic_trainer_options<T>& options, run_recorder<T
 
 /// One update, reported.
 template <class T, class Model>
-void update_once(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+void update_once(Model& model, train::basic_optimizer<T>& by, train::basic_batch_source<T>& data,
                  const train::basic_trainer_options<T>& options, double rate, run_recorder<T>& record,
                  train::training_result& result) {
   train::training_state& state = record.state();
-  train::step_report report;
+  train::update_report report;
   report.step = static_cast<std::size_t>(state.step) + 1;
   report.rate = rate;
   const double correction = accumulate_step(model, data, options, report);
@@ -232,7 +232,7 @@ void update_once(Model& model, train::basic_optimiser<T>& by, train::basic_batch
 
 /// Steps, evaluations and saves, until the schedule ends or the caller wants to stop.
 template <class T, class Model>
-void train_on(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_source<T>& data,
               const train::basic_trainer_options<T>& options, run_recorder<T>& record, train::training_result& result) {
   const train::training_state& state = record.state();
   const auto due = [&](std::size_t every) { return every != 0 && state.step % every == 0; };
@@ -260,7 +260,7 @@ void train_on(Model& model, train::basic_optimiser<T>& by, train::basic_batch_so
 namespace bit::inline v0::train {
 
 template <class Model, class T>
-double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& loss,
+double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss_function<T>& loss,
                   double rate, const run_options& run) {
   model.zero_gradients();
   const double value = model.accumulate(images, loss, 1.0, {}, run);
@@ -271,7 +271,7 @@ double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& ima
 }
 
 template <class T, trainable_model<T> Model>
-training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options) {
   if (!options.rate || options.batch_split == 0)
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");

@@ -1,31 +1,24 @@
-// The network that fine-tuning works on, in the number format that was asked for at run time.
+// The network that fine-tuning works on, in the dtype that was asked for at run time.
 #pragma once
 
 #include <span>
 #include <variant>
 #include <vector>
 
+#include <bit/dtype.hpp>
 #include <bit/model/trainable.hpp>
 
 namespace bit::inline v0::train {
-
-/// What a network computes in. bfloat16: the convolutions' products, there and back, and the maps between them, with sums
-/// in float32. Parameters, gradients and the optimiser's state are float32 in both, as are norms, the first convolution,
-/// the head and the loss.
-enum class number_format { float32, bfloat16 };
-
-/// "float32" or "bfloat16".
-inline const char* to_string(number_format format) { return format == number_format::float32 ? "float32" : "bfloat16"; }
 
 /// trainable_resnet_v2<cpu<float>> or <cpu<bfloat16>>; each function is that of model/trainable.hpp.
 class tunable_model {
  public:
   tunable_model(const resnet_config& config, const std::vector<named_tensor>& tensors,
-                number_format dtype = number_format::float32)
-      : model_(dtype == number_format::float32 ? any(std::in_place_index<0>, config, tensors)
-                                               : any(std::in_place_index<1>, config, tensors)) {}
+                bit::dtype dtype = bit::dtype::float32)
+      : model_(dtype == bit::dtype::float32 ? any(std::in_place_index<0>, config, tensors)
+                                            : any(std::in_place_index<1>, config, tensors)) {}
 
-  number_format dtype() const { return model_.index() == 0 ? number_format::float32 : number_format::bfloat16; }
+  bit::dtype dtype() const { return model_.index() == 0 ? bit::dtype::float32 : bit::dtype::bfloat16; }
   const resnet_config& config() const {
     return std::visit([](const auto& m) -> const resnet_config& { return m.config(); }, model_);
   }

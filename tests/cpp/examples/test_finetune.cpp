@@ -103,9 +103,9 @@ TEST_CASE(
   CHECK_FALSE(contains(finished.text, "step 1/6"));
   CHECK(load(folder / "cut" / "last.safetensors") == load(folder / "run" / "last.safetensors"));
 
-  const auto card = bit::io::read_card(bit::io::open_checkpoint(folder / "run" / "best.safetensors"));
-  CHECK(card.labels.at(3) == "class3");
-  CHECK(card.input_size == 32);
+  const auto about = bit::io::read_metadata(bit::io::open_checkpoint(folder / "run" / "best.safetensors"));
+  CHECK(about.labels.at(3) == "class3");
+  CHECK(about.input_size == 32);
 
   write_bitmap(folder / "image.bmp", 3);
   const auto found =

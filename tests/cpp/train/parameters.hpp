@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-/// Parameters in memory; `views` are what an optimiser gets.
+/// Parameters in memory; `views` are what an optimizer gets.
 class parameter_set {
  public:
   parameter_set() = default;

@@ -45,7 +45,7 @@ struct saved_run {
 
 }  // namespace
 
-TEST_CASE("a run's state comes back to the bit: values, state of the optimiser, counters, flags, labels") {
+TEST_CASE("a run's state comes back to the bit: values, state of the optimizer, counters, flags, labels") {
   const scratch_folder folder;
   parameter_set set, other;
   fill(set, 1);
@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(saved_run,
   for (const char* part :
        {"step 7", "architecture: R50x1 there, R101x1 here", "seed: 18446744073709551615 there, 1 here",
         "base_lr: not given there, 0.003 here", "batch: 512 there, 128 here", "labels: [\"cat\",\"dog, hot\"] there",
-        "optimiser: sgd there, adam here", "choose another folder"}) {
+        "optimizer: sgd there, adam here", "choose another folder"}) {
     INFO(part);
     CHECK(contains(text, part));
   }

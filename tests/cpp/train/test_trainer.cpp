@@ -18,7 +18,7 @@ constexpr std::size_t features = 6, classes = 3, steps = 12;
 /// Everything that a run needs; a second one is a second process's.
 struct run {
   logistic_regression model{features, classes};
-  std::unique_ptr<optimiser> by = std::make_unique<sgd>(model.parameters());
+  std::unique_ptr<optimizer> by = std::make_unique<sgd>(model.parameters());
   point_source data{17, features, classes};
   trainer_options options;
 
@@ -46,7 +46,7 @@ evaluation score(std::size_t step, double top1) { return {100, 1.0 / static_cast
 TEST_CASE("the loop trains: the loss falls and classes are found") {
   run r;
   std::vector<double> losses;
-  r.options.on_step = [&](const step_report& report) { losses.push_back(report.loss); };
+  r.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
   const auto result = r.go();
   CHECK(result.step == steps);
   CHECK(!result.interrupted);
@@ -82,7 +82,7 @@ TEST_CASE("parts of a step cover its images once, in order") {
     for (const std::size_t parts : {1u, 3u, 8u, 600u}) {
       std::size_t next = 0;
       for (std::size_t part = 0; part < parts; ++part) {
-        const auto [first, count] = range_of_part(size, part, parts);
+        const auto [first, count] = range_of_micro_batch(size, part, parts);
         CHECK(first == next);
         CHECK(count <= size / parts + 1);
         next += count;
@@ -223,7 +223,7 @@ TEST_CASE("callbacks and the metrics file tell the same story") {
 
 TEST_CASE("without a folder nothing is written, and time goes into phases") {
   run r;
-  r.options.on_step = [](const step_report& report) {
+  r.options.on_step = [](const update_report& report) {
     CHECK(report.seconds.gradients > 0);
     CHECK(report.seconds.load > 0);
     CHECK(report.images == (report.step % 3 == 0 ? 14 : 17));

@@ -1,21 +1,22 @@
-// What the operations of the backward half share.
+// What the operations of the backward pass share: the state of a run, arrays in the arena, and the three small
+// operations that prepare or follow a backward-data convolution.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
-#include <bit/backend/cpu/isa/adjoint_table.hpp>
-#include <bit/backend/cpu/training_constants.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
+#include <bit/backend/cpu/training_weights.hpp>
 
 namespace bit::inline v0::detail {
 
-/// State of one run of a training plan; the last three only in the backward half.
+/// The state of one run of a training plan. The three members added here are used in the backward pass only.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
-  double scale = 1;                ///< what parameters' gradients are multiplied by
+  double scale = 1;                ///< factor of all parameters' gradients
   float* dimage = nullptr;         ///< (n,c,h,w), or null
 };
 
-/// Numbers of the arena that are neither a map nor statistics.
-struct array_place {
+/// An array in the arena that is neither a feature map nor statistics, for instance a packed kernel or its gradient.
+struct array_ref {
   std::size_t offset = 0;
 
   template <class T>
@@ -24,28 +25,30 @@ struct array_place {
   }
 };
 
-/// Makes a kernel's form in the arena, panel by panel. What the way back reads is made right before it is read and
-/// dropped after: kept from one step to the next it was 187 of R50x1's 1017 MB. A part of two images takes 6 % more
-/// processor time for it, a step in one part none.
+/// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
+/// are read and dropped afterwards: kept from one step to the next they took 187 of R50x1's 1017 MB. Packing again
+/// costs a micro-batch of two images 6 % more processor time; a step in a single micro-batch has to pack in any case.
 template <class T>
 struct pack_operation {
-  const cpu_training_constants<T>* constants;
-  packed_form form;
-  array_place to;
+  const cpu_training_weights<T>* weights;
+  packed_layout layout;
+  array_ref to;
 
-  std::size_t scratch_bytes() const { return constants->form_scratch(form) * sizeof(float); }
+  std::size_t scratch_bytes() const { return weights->layout_scratch(layout) * sizeof(float); }
   void run(const training_context& run) const noexcept {
-    run.work(form.panels, [&](std::size_t panel) {
-      constants->pack(form, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
+    run.work(layout.panels, [&](std::size_t panel) {
+      weights->pack(layout, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
     });
   }
 };
 
-/// A pixel of a map of numbers of type T with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+/// Zero insertion, the transpose of a stride: each pixel of `from` is followed by stride - 1 columns and rows of zeros
+/// in `to`. A convolution of stride 1 over the result is the backward-data convolution of the strided one. Maps are of
+/// type T.
 template <class T>
-struct spread_operation {
+struct zero_insertion_operation {
   std::size_t images, stride;
-  map_place from, to;
+  feature_map_ref from, to;
 
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
@@ -60,11 +63,12 @@ struct spread_operation {
   }
 };
 
-/// Adds every pixel of a map to the pixel `stride` times as far in a larger one.
+/// Adds each pixel (r, c) of `from` to pixel (r·stride, c·stride) of the larger map `to`: the transpose of reading
+/// every stride-th pixel, as a strided 1x1 projection does.
 template <class T>
 struct scatter_operation {
   std::size_t images, stride;
-  map_place from, to;
+  feature_map_ref from, to;
 
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
