@@ -4,3 +4,4 @@
 #include <bit/train/optimiser_choice.ipp>
 #include <bit/train/recipe.ipp>
 #include <bit/train/time_estimate.ipp>
+#include <bit/train/trainable_backends.ipp>

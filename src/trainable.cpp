@@ -5,7 +5,8 @@
 #include <bit/backend/cpu/stem_adjoint.ipp>
 #include <bit/backend/cpu/training.ipp>
 #include <bit/backend/cpu/training_constants.ipp>
-#include <bit/model/trainable.hpp>
+#include <bit/backend/cpu/training_speed.ipp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/program/adjoint.ipp>
 
 namespace bit::inline v0 {
@@ -21,6 +22,8 @@ template class cpu_training_constants<float>;
 template class cpu_training_constants<bfloat16>;
 template class cpu_training_plan<float>;
 template class cpu_training_plan<bfloat16>;
+template training_speed cpu_training_speed<float>(const program&, const trainable_parameters<float>&, std::size_t);
+template training_speed cpu_training_speed<bfloat16>(const program&, const trainable_parameters<float>&, std::size_t);
 
 }  // namespace detail
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <bit/config.hpp>
+#include <bit/program/tensor_spec.hpp>
 
 namespace bit::inline v0 {
 
@@ -27,12 +28,6 @@ struct resnet_config {
   /// Channels of the pooled features.
   std::size_t num_features() const { return block_channels(4); }
   friend bool operator==(const resnet_config&, const resnet_config&) = default;
-};
-
-/// Name and shape of one parameter in the official npz layout (kernels HWIO).
-struct tensor_spec {
-  std::string name;
-  std::vector<std::size_t> shape;
 };
 
 /// Throws config_error if the numbers cannot make a network (a zero, channels that the groups do not divide, ...).

@@ -20,7 +20,7 @@ void for_each_chunk(std::size_t count, std::size_t threads, const Work& work) {
 }
 
 template <class T>
-void sgd_chunk(const update_chunk<T>& chunk, const sgd_numbers& numbers) {
+void sgd_chunk(const update_chunk<T>& chunk, const sgd_hyperparameters& numbers) {
   T* __restrict value = chunk.value;
   const T* __restrict gradient = chunk.gradient;
   T* __restrict buffer = chunk.first;
@@ -40,7 +40,7 @@ void sgd_chunk(const update_chunk<T>& chunk, const sgd_numbers& numbers) {
 }
 
 template <class T>
-void adam_chunk(const update_chunk<T>& chunk, const adam_numbers& numbers) {
+void adam_chunk(const update_chunk<T>& chunk, const adam_hyperparameters& numbers) {
   T* __restrict value = chunk.value;
   const T* __restrict gradient = chunk.gradient;
   T* __restrict mean = chunk.first;
@@ -62,12 +62,12 @@ void adam_chunk(const update_chunk<T>& chunk, const adam_numbers& numbers) {
 }
 
 template <class T>
-void sgd_update(std::span<const update_chunk<T>> chunks, const sgd_numbers& numbers, std::size_t threads) {
+void sgd_update(std::span<const update_chunk<T>> chunks, const sgd_hyperparameters& numbers, std::size_t threads) {
   for_each_chunk(chunks.size(), threads, [&](std::size_t i) { sgd_chunk(chunks[i], numbers); });
 }
 
 template <class T>
-void adam_update(std::span<const update_chunk<T>> chunks, const adam_numbers& numbers, std::size_t threads) {
+void adam_update(std::span<const update_chunk<T>> chunks, const adam_hyperparameters& numbers, std::size_t threads) {
   for_each_chunk(chunks.size(), threads, [&](std::size_t i) { adam_chunk(chunks[i], numbers); });
 }
 
