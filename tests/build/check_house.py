@@ -20,6 +20,10 @@ BESIDE = {
 # May include anything, each other too; nothing else under include/bit may include them.
 FRONT_DOORS = {"resnet.hpp", "io.hpp", "data.hpp", "reference.hpp", "train.hpp", "cuda.hpp", "eval.hpp", "bit.hpp"}
 
+# A backend is a template argument of model/ and train/; only what names the default one may include the CPU's.
+ANY_BACKEND = ("model", "train")
+DEFAULTS = ("model/resnet_v2.hpp", "model/trainable_cpu.hpp")
+
 # (what, pattern in code, paths that may match it)
 WALLS = [
     ("xtensor outside the door", r"xt::|<xtensor", r"(?!backend/(cpu|cuda)/)"),
@@ -53,6 +57,8 @@ def violations(path: str, text: str) -> list[str]:
             found.append(f"{path}:{number}: includes the front door {target}")
         elif target and path not in FRONT_DOORS and room(target) not in allowed(room(path)):
             found.append(f"{path}:{number}: {room(path)} may not include {room(target)} ({target})")
+        elif target and re.match(r"backend/(cpu|cuda)\b", target) and room(path) in ANY_BACKEND and path not in DEFAULTS:
+            found.append(f"{path}:{number}: {room(path)} works with any backend and may not include {target}")
         elif target and {"cpu", "cuda"} == set(re.findall(r"\bbackend/(cpu|cuda)\b", f"{path} {target}")):
             found.append(f"{path}:{number}: backend/cpu and backend/cuda may not include each other")
         for what, pattern, where in WALLS:

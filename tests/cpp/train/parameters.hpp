@@ -1,6 +1,7 @@
 // What the tests of train/ share: parameters with values and gradients of their own.
 #pragma once
 
+#include <doctest/doctest.h>
 #include <bit/backend/cpu/parameters.hpp>
 #include <memory>
 #include <random>
@@ -25,6 +26,7 @@ class parameter_set {
 
   std::size_t add(const std::string& name, std::vector<std::size_t> shape, std::vector<float> value = {},
                   std::vector<float> gradient = {}) {
+    REQUIRE(!made_);
     bit::named_tensor tensor{name, std::move(shape), nullptr};
     std::size_t size = 1;
     for (const std::size_t d : tensor.shape) size *= d;

@@ -109,8 +109,8 @@ TEST_CASE("a file of another network, of weights alone, or without training stat
   wider.add("a/kernel", {2, 4});
   wider.add("a/gamma", {4});
   wider.add("empty", {0});
-  fill(longer, 3);
   longer.add("b/gamma", {1});
+  fill(longer, 3);
   shorter.add("a/kernel", {2, 3});
   sgd by(set.get()), by_wider(wider.get()), by_longer(longer.get()), by_shorter(shorter.get());
   save_training(folder / "last", by, some_state());
