@@ -29,7 +29,7 @@ class TorchTraining(Torch):
         network = torch_network.from_state(state, folded=False).to(self.number, memory_format=self.layout)
         network.train()
         network.requires_grad_(True)
-        self.optimiser = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
+        self.optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
         self.call = torch.compile(network) if self.kind == "compile" else network
         self.losses: list[float] = []
 
@@ -46,9 +46,9 @@ class TorchTraining(Torch):
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             logits = self.call(self.batch)
         loss = torch.nn.functional.cross_entropy(logits.to(self.number), self.labels)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.losses.append(float(loss.detach()))
         return self.losses
 

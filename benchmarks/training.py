@@ -1,4 +1,4 @@
-"""What the contenders of the training cases share: labels, the optimiser's numbers, the losses they are checked by."""
+"""What the contenders of the training cases share: labels, the optimizer's numbers, the losses they are checked by."""
 
 from __future__ import annotations
 

@@ -126,15 +126,15 @@ def by_torch(tensors: Mapping[str, Any], dtype: str, channels_last: bool = False
         network = network.to(memory_format=torch.channels_last)
     network.train()
     network.requires_grad_(True)
-    optimiser = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM)
 
     def step(batch: Batch, rate: float) -> float:
         images, labels = (np.ascontiguousarray(part[::-1] if reverse else part) for part in batch)
-        optimiser.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0]["lr"] = rate
         loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(images).to(number)), torch.from_numpy(labels))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return float(loss.detach())
 
     return step

@@ -21,9 +21,9 @@ int main(int argc, char** argv) try {
   }
 
   const auto checkpoint = bit::io::open_checkpoint(arguments.front());
-  const auto card = bit::io::read_card(checkpoint);
-  if (labels.empty()) labels = card.labels;
-  const std::size_t side = card.input_size.value_or(224);
+  const auto about = bit::io::read_metadata(checkpoint);
+  if (labels.empty()) labels = about.labels;
+  const std::size_t side = about.input_size.value_or(224);
   const auto model = bit::resnet_v2<>(checkpoint.config, checkpoint.tensors).freeze();
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const bit::rgb_image image = bit::data::read_image(arguments[i]);

@@ -61,7 +61,7 @@ int main(int argc, char** argv) try {
 
   std::signal(SIGINT, [](int) { stop = 1; });
   bit::train::fine_tune_callbacks callbacks;
-  callbacks.on_step = [&](const bit::train::step_report& r) {
+  callbacks.on_step = [&](const bit::train::update_report& r) {
     std::printf("step %zu/%zu  loss %.4f  rate %.1e\n", r.step, plan.steps, r.loss, r.rate);
   };
   callbacks.on_evaluation = [](std::size_t step, const bit::train::evaluation& e) {

@@ -1,11 +1,11 @@
-// Compiled mode: the bodies of every function that is not a template, once, and the templates for the usual policies.
-#include <bit/backend/cpu/constants.ipp>
+// Compiled mode: the bodies of every function that is not a template, once, and the templates for the usual backends.
 #include <bit/backend/cpu/conv.ipp>
+#include <bit/backend/cpu/packed_weights.ipp>
 #include <bit/backend/cpu/peak.ipp>
 #include <bit/backend/cpu/plan.ipp>
+#include <bit/backend/cpu/read_weights.ipp>
 #include <bit/backend/cpu/stem.ipp>
 #include <bit/backend/cpu/threads.ipp>
-#include <bit/backend/cpu/weights.ipp>
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/backend/freeze_options.ipp>
 #include <bit/backend/report.ipp>
@@ -22,8 +22,8 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-template class cpu_constants<float>;
-template class cpu_constants<bfloat16>;
+template class cpu_weights<float>;
+template class cpu_weights<bfloat16>;
 template class stem_operation<float>;
 template class stem_operation<bfloat16>;
 template class conv_operation<float>;

@@ -1,11 +1,11 @@
 // Compiled mode: bodies of bit/io, checkpoint files, and of what only they use.
 #include <bit/detail/crc32.ipp>
 #include <bit/detail/json.ipp>
-#include <bit/io/card.ipp>
 #include <bit/io/checkpoint.ipp>
 #include <bit/io/convert.ipp>
 #include <bit/io/file.ipp>
 #include <bit/io/head.ipp>
+#include <bit/io/metadata.ipp>
 #include <bit/io/names.ipp>
 #include <bit/io/npy.ipp>
 #include <bit/io/npz.ipp>

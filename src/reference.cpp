@@ -1,4 +1,4 @@
-// Compiled mode: the reference policy in single and double precision, inference and training.
+// Compiled mode: the reference backend in single and double precision, inference and training.
 #include <bit/reference.hpp>
 
 namespace bit::inline v0 {

@@ -6,7 +6,7 @@
 #include <bit/train/checkpoint.ipp>
 #include <bit/train/evaluation.ipp>
 #include <bit/train/metrics_log.ipp>
-#include <bit/train/optimiser.ipp>
+#include <bit/train/optimizer.ipp>
 #include <bit/train/parameter_rules.ipp>
 #include <bit/train/run_folder.ipp>
 #include <bit/train/sgd.ipp>
@@ -36,8 +36,8 @@ template double evaluate_loss(const loss&, std::span<const double>, std::span<do
 
 namespace bit::inline v0::train {
 
-template class basic_optimiser<float>;
-template class basic_optimiser<double>;
+template class basic_optimizer<float>;
+template class basic_optimizer<double>;
 template class basic_sgd<float>;
 template class basic_sgd<double>;
 template class basic_adam<float>;

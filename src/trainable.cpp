@@ -1,25 +1,25 @@
 // Compiled mode: training.
-#include <bit/backend/cpu/isa/adjoint_dispatch.ipp>
-#include <bit/backend/cpu/kernel_adjoint.ipp>
-#include <bit/backend/cpu/pair_adjoint.ipp>
-#include <bit/backend/cpu/stem_adjoint.ipp>
+#include <bit/backend/cpu/backward_weights.ipp>
+#include <bit/backend/cpu/backward_weights_pairs.ipp>
+#include <bit/backend/cpu/isa/backward_dispatch.ipp>
+#include <bit/backend/cpu/stem_backward.ipp>
 #include <bit/backend/cpu/training.ipp>
-#include <bit/backend/cpu/training_constants.ipp>
 #include <bit/backend/cpu/training_speed.ipp>
+#include <bit/backend/cpu/training_weights.ipp>
 #include <bit/model/trainable_cpu.hpp>
-#include <bit/program/adjoint.ipp>
+#include <bit/program/backward.ipp>
 
 namespace bit::inline v0 {
 
 namespace detail {
 
-template const map_adjoint_kernels<float>& map_adjoint_kernels_of<float>(instruction_set);
-template const map_adjoint_kernels<bfloat16>& map_adjoint_kernels_of<bfloat16>(instruction_set);
-template const pair_adjoint_kernels* pair_adjoint_kernels_of<bfloat16>(instruction_set);
-template class kernel_adjoint_operation<float>;
-template class kernel_adjoint_operation<bfloat16>;
-template class cpu_training_constants<float>;
-template class cpu_training_constants<bfloat16>;
+template const backward_map_microkernel_table<float>& backward_map_microkernels_of<float>(instruction_set);
+template const backward_map_microkernel_table<bfloat16>& backward_map_microkernels_of<bfloat16>(instruction_set);
+template const backward_pair_microkernel_table* backward_pair_microkernels_of<bfloat16>(instruction_set);
+template class backward_weights_operation<float>;
+template class backward_weights_operation<bfloat16>;
+template class cpu_training_weights<float>;
+template class cpu_training_weights<bfloat16>;
 template class cpu_training_plan<float>;
 template class cpu_training_plan<bfloat16>;
 template training_speed cpu_training_speed<float>(const program&, const trainable_parameters<float>&, std::size_t);

@@ -1,4 +1,4 @@
-// The 16-bit number format with the exponent range of float and 8 significant bits.
+// The 16-bit dtype with the exponent range of float and 8 significant bits.
 #pragma once
 
 #include <bit/config.hpp>

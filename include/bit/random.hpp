@@ -17,7 +17,7 @@ enum class random_purpose : std::uint32_t {
   epoch_order = 1,    ///< index: epoch
   replacement = 2,    ///< index: batch
   augmentation = 3,   ///< index: place of the image in the whole training
-  mixup_lambda = 4,   ///< index: optimiser step
+  mixup_lambda = 4,   ///< index: optimizer step
   mixup_partner = 5,  ///< index: micro-batch
   split = 6,          ///< index: class
   few_shot = 7,       ///< index: class

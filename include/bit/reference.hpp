@@ -1,4 +1,4 @@
-// Front door: the reference policy, for tests, for double precision and for reading what the network computes.
+// Front door: the reference backend, for tests, for double precision and for reading what the network computes.
 #pragma once
 
 #include <bit/backend/reference.hpp>

@@ -1,4 +1,4 @@
-// Front door to training: recipe, data, losses, optimisers, the loop, its files. Includes, and what the library holds.
+// Front door to training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
 #pragma once
 
 #include <bit/backend/loss.hpp>
@@ -16,7 +16,7 @@
 #include <bit/train/memory.hpp>
 #include <bit/train/metrics_log.hpp>
 #include <bit/train/mixup.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 #include <bit/train/parameter_rules.hpp>
 #include <bit/train/recipe.hpp>
 #include <bit/train/run_folder.hpp>

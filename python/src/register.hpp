@@ -48,4 +48,4 @@ std::string last_output(const bit::resnet_config& config);
 /// Rows of bit::summarise for n images of h x w; maps and tables of `item_size` bytes a value.
 pybind11::list summary_of(const bit::network& net, std::size_t n, std::size_t h, std::size_t w, std::size_t item_size);
 /// Rows of a plan's report; with seconds if it was profiled.
-pybind11::list rows_of(const std::vector<bit::step_report>& report);
+pybind11::list rows_of(const std::vector<bit::step_profile>& report);

@@ -21,7 +21,7 @@
 #include "choose.hpp"
 #include "dataset_handle.hpp"
 #include "gil.hpp"
-#include "optimiser_options.hpp"
+#include "optimizer_options.hpp"
 #include "parameter_arrays.hpp"
 #include "register.hpp"
 #include "training_backends.hpp"
@@ -66,11 +66,11 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
         "fine_tune", "flip", *flip,
         {{"random", data::flip_mode::random}, {"always", data::flip_mode::always}, {"never", data::flip_mode::never}});
   if (resampling) into.resampling = resampling_of(*resampling);
-  into.habits = choose<train::compatibility>("fine_tune", "compat", compat,
-                                             {{"none", train::compatibility::none},
-                                              {"pytorch", train::compatibility::pytorch},
-                                              {"jax", train::compatibility::jax},
-                                              {"tf2", train::compatibility::tf2}});
+  into.compat = choose<train::compat_mode>("fine_tune", "compat", compat,
+                                           {{"none", train::compat_mode::none},
+                                            {"pytorch", train::compat_mode::pytorch},
+                                            {"jax", train::compat_mode::jax},
+                                            {"tf2", train::compat_mode::tf2}});
 }
 
 void take_optimiser_and_loss(keywords& from, train::fine_tune_options& into) {
@@ -80,13 +80,13 @@ void take_optimiser_and_loss(keywords& from, train::fine_tune_options& into) {
   into.loss = choose<train::training_loss>(
       "fine_tune", "loss", loss,
       {{"softmax", train::training_loss::softmax}, {"sigmoid", train::training_loss::sigmoid}});
-  auto options = take_optimiser(from, name);
+  auto options = take_optimizer(from, name);
   into.sgd = std::move(options.sgd);
   into.adam = std::move(options.adam);
 }
 
-/// What a run does, and the number format that its model computes in.
-std::pair<train::fine_tune_options, train::number_format> options_of(const py::kwargs& how) {
+/// What a run does, and the dtype that its model computes in.
+std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how) {
   keywords given("fine_tune", how);
   train::fine_tune_options options;
   std::string dtype = "float32";
@@ -131,7 +131,7 @@ train::fine_tune_callbacks callbacks_of(const py::dict& from) {
   train::fine_tune_callbacks to;
   to.on_part = hook<const train::part_report&>(
       from, "on_part", [](const py::handle& f, const auto& r) { f(r.step, r.part, r.parts, r.loss, r.rate); });
-  to.on_step = hook<const train::step_report&>(from, "on_step", [](const py::handle& f, const auto& r) {
+  to.on_step = hook<const train::update_report&>(from, "on_step", [](const py::handle& f, const auto& r) {
     f(r.step, r.loss, r.rate, r.images, r.seconds.load, r.seconds.gradients, r.seconds.update);
   });
   to.on_evaluation = hook<std::size_t, const train::evaluation&>(
@@ -166,7 +166,7 @@ class fine_tuning {
   fine_tuning(const bit::io::checkpoint& from, const dataset_handle& images, const dataset_handle* validation,
               const py::kwargs& how)
       : split_{images.images, validation ? validation->images : nullptr} {
-    train::number_format dtype{};
+    bit::dtype dtype{};
     std::tie(options_, dtype) = options_of(how);
     const released_gil release;
     model_ =

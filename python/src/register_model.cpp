@@ -1,4 +1,4 @@
-// pybit._core.Network: a frozen model of any policy behind one class.
+// pybit._core.Network: a frozen model of any backend behind one class.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -17,7 +17,7 @@ namespace py = pybind11;
 
 namespace {
 
-/// What all policies' models offer to Python.
+/// What all backends' models offer to Python.
 class any_network {
  public:
   virtual ~any_network() = default;
@@ -74,7 +74,8 @@ class network_of final : public any_network {
       pointers.push_back(y.mutable_data());
       results[py::str(name)] = y;
     }
-    call_interruptibly(threads, order, [&](const bit::run_options& options) { model_.run(images, outputs, pointers, options); });
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { model_.run(images, outputs, pointers, options); });
     return results;
   }
 
@@ -84,7 +85,8 @@ class network_of final : public any_network {
     const bool stop = pre_logits || config.num_classes == 0;
     py::array_t<T> y({view.dims.n, stop ? config.num_features() : config.num_classes});
     T* out = y.mutable_data();
-    call_interruptibly(threads, order, [&](const bit::run_options& options) { model_.run_head(view, stop, out, options); });
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { model_.run_head(view, stop, out, options); });
     return y;
   }
 
@@ -145,8 +147,9 @@ class network_of final : public any_network {
 
   py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const override {
     const auto images = view_of<T>(x, order, "network");
-    std::vector<bit::step_report> rows;
-    call_interruptibly(threads, order, [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
+    std::vector<bit::step_profile> rows;
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
     return rows_of(rows);
   }
 
@@ -166,7 +169,8 @@ network_pointer make_network(bit::network net, const freezing& how) {
   const auto make = [&]<class Backend>(std::type_identity<Backend>, const char* backend) -> network_pointer {
     if (backend == std::string("reference") && how.algorithm != "auto" && how.algorithm != "direct")
       throw bit::config_error(
-          "[network] the reference policy has direct products only: expected algorithm \"auto\" or \"direct\", got \"" +
+          "[network] the reference backend has direct products only: expected algorithm \"auto\" or \"direct\", got "
+          "\"" +
           how.algorithm + "\"");
     return std::make_shared<network_of<Backend>>(std::move(net), how.algorithm, how.dtype, backend);
   };

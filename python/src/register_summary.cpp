@@ -37,9 +37,9 @@ py::list summary_of(const bit::network& net, std::size_t n, std::size_t h, std::
   return rows;
 }
 
-py::list rows_of(const std::vector<bit::step_report>& report) {
+py::list rows_of(const std::vector<bit::step_profile>& report) {
   py::list rows;
-  for (const bit::step_report& r : report) {
+  for (const bit::step_profile& r : report) {
     py::dict row;
     row["name"] = r.step.name;
     row["kind"] = r.step.kind;
@@ -67,8 +67,9 @@ py::dict estimate(const bit::resnet_config& config, std::size_t n, std::size_t h
   const bit::program p = net.emit({n, config.in_channels, h, w}, {&output, 1});
   std::vector<std::size_t> bytes;
   for (const bit::value& v : p.values)
-    bytes.push_back(v.kind == bit::value_kind::map || v.kind == bit::value_kind::table ? v.dims.size() * sizeof(float)
-                                                                                       : 0);
+    bytes.push_back(v.kind == bit::value_kind::feature_map || v.kind == bit::value_kind::matrix
+                        ? v.dims.size() * sizeof(float)
+                        : 0);
   py::dict result;
   result["steps"] = summary_of(net, n, h, w, sizeof(float));
   result["arena_bytes"] = bit::plan_memory(p, bytes).total;

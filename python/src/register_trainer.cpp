@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "calls.hpp"
-#include "optimiser_options.hpp"
+#include "optimizer_options.hpp"
 #include "parameter_arrays.hpp"
 #include "register.hpp"
 #include "training_backends.hpp"
@@ -39,7 +39,7 @@ struct batch_targets {
   std::vector<double> probabilities;
   double smoothing = 0;
 
-  bit::loss part(const train::part_range& range, std::size_t classes) const {
+  bit::loss part(const train::micro_batch_range& range, std::size_t classes) const {
     if (!labels.empty())
       return bit::cross_entropy{.labels = std::span(labels).subspan(range.first, range.count), .smoothing = smoothing};
     return bit::cross_entropy{
@@ -61,7 +61,7 @@ template <class T>
 class trainer_of final : public any_trainer {
  public:
   trainer_of(const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& dtype,
-             const optimiser_options& options, std::optional<bit::recomputation> recompute, std::uint64_t limit)
+             const optimizer_options& options, std::optional<bit::recomputation> recompute, std::uint64_t limit)
       : model_([&] {
           const released_gil release;
           return tunable_of<T>(dtype, config, from.tensors);
@@ -70,7 +70,7 @@ class trainer_of final : public any_trainer {
         limit_(limit),
         frozen_(train::frozen_names(model_.parameters().specs(), options.rules())) {
     model_.set_training({recompute.value_or(bit::recomputation::none), frozen_});
-    by_ = make_optimiser<T>(model_.parameters(), options);
+    by_ = make_optimizer<T>(model_.parameters(), options);
   }
 
   double step(const py::array& x, const std::string& layout, const batch_targets& targets, double rate,
@@ -86,8 +86,8 @@ class trainer_of final : public any_trainer {
     call_interruptibly(threads, order, [&](const bit::run_options& options) {
       const std::size_t parts = fit(images.dims, wanted_split, options.threads);
       const train::step_plan plan{static_cast<std::size_t>(by_->updates()), n, parts, rate, options};
-      const auto for_part = [&](std::size_t i, train::step_report&, const auto& accumulate) {
-        const auto range = train::range_of_part(n, i, parts);
+      const auto for_part = [&](std::size_t i, train::update_report&, const auto& accumulate) {
+        const auto range = train::range_of_micro_batch(n, i, parts);
         if (range.count == 0) return;
         train::step_part<T> part{images, targets.part(range, classes)};
         part.images.data += static_cast<std::ptrdiff_t>(range.first) * images.stride_n;
@@ -109,9 +109,9 @@ class trainer_of final : public any_trainer {
     auto found =
         std::find_if(ways_.begin(), ways_.end(), [&](const auto& w) { return w.dims == d && w.wish == split; });
     if (found == ways_.end()) {
-      const train::step_wishes wishes{d.n, split ? std::optional(std::min(*split, d.n)) : split, recompute_,
-                                      limit_ != 0 ? limit_ : train::usable_memory()};
-      const auto way = train::fit_step(wishes, [&](std::size_t part, bit::recomputation how) {
+      const train::step_constraints constraints{d.n, split ? std::optional(std::min(*split, d.n)) : split, recompute_,
+                                                limit_ != 0 ? limit_ : train::usable_memory()};
+      const auto way = train::fit_step(constraints, [&](std::size_t part, bit::recomputation how) {
         const auto step = model_.memory_of({part, d.c, d.h, d.w}, {how, frozen_}, threads);
         train::memory_estimate memory;
         memory.parameters = step.values + step.gradients + by_->state_bytes();
@@ -133,7 +133,7 @@ class trainer_of final : public any_trainer {
   };
 
   train::basic_tunable_model<T> model_;
-  std::unique_ptr<train::basic_optimiser<T>> by_;
+  std::unique_ptr<train::basic_optimizer<T>> by_;
   std::optional<bit::recomputation> recompute_;
   std::uint64_t limit_;
   std::set<std::string> frozen_;
@@ -142,7 +142,7 @@ class trainer_of final : public any_trainer {
 
 /// Bytes of a training step by what they are for.
 py::dict memory_of(const bit::resnet_config& config, const std::string& dtype, const bit::dims4& images,
-                   bit::recomputation how, const optimiser_options& options, std::size_t threads) {
+                   bit::recomputation how, const optimizer_options& options, std::size_t threads) {
   using namespace py::literals;
   const auto frozen = train::frozen_names(bit::tensor_specs(config), options.rules());
   const auto step = tunable_memory(dtype, config, images, {how, frozen}, threads_or_default(threads));
@@ -155,12 +155,12 @@ py::dict memory_of(const bit::resnet_config& config, const std::string& dtype, c
 }  // namespace
 
 void register_trainer(py::module_& m) {
-  py::class_<any_trainer>(m, "Trainer", "Parameters in training and their optimiser; one thread at a time.")
+  py::class_<any_trainer>(m, "Trainer", "Parameters in training and their optimizer; one thread at a time.")
       .def(py::init([](const bit::io::checkpoint& from, const bit::resnet_config& config, const std::string& dtype,
-                       const std::string& optimiser, const std::string& recompute, std::uint64_t limit,
+                       const std::string& optimizer, const std::string& recompute, std::uint64_t limit,
                        const py::kwargs& how) -> std::unique_ptr<any_trainer> {
              const auto wish = recomputation_of("trainer", recompute);
-             const auto options = optimiser_options_of(optimiser, how);
+             const auto options = optimiser_options_of(optimizer, how);
              return with_parameter_type(dtype, [&]<class T>(T) -> std::unique_ptr<any_trainer> {
                return std::make_unique<trainer_of<T>>(from, config, dtype, options, wish, limit);
              });
@@ -192,10 +192,10 @@ void register_trainer(py::module_& m) {
   m.def(
       "training_memory",
       [](const bit::resnet_config& config, const std::string& dtype, std::size_t n, std::size_t h, std::size_t w,
-         const std::string& recompute, const std::string& optimiser, std::size_t threads, const py::kwargs& rules) {
+         const std::string& recompute, const std::string& optimizer, std::size_t threads, const py::kwargs& rules) {
         const bit::dims4 images{n, config.in_channels, h, w};
         const auto how = recomputation_of("memory_plan", recompute).value_or(bit::recomputation::none);
-        return memory_of(config, dtype, images, how, optimiser_options_of(optimiser, rules), threads);
+        return memory_of(config, dtype, images, how, optimiser_options_of(optimizer, rules), threads);
       },
       py::arg("config"), py::arg("dtype"), py::arg("n"), py::arg("height"), py::arg("width"), py::arg("recompute"),
       py::arg("optimiser"), py::arg("threads"));

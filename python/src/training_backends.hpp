@@ -11,10 +11,9 @@
 #include "choose.hpp"
 
 /// The dtype of a network whose parameters are float32; config_error for other texts.
-inline bit::train::number_format training_dtype(const std::string& room, const std::string& text) {
-  return choose<bit::train::number_format>(room, "dtype", text,
-                                           {{"float32", bit::train::number_format::float32},
-                                            {"bfloat16", bit::train::number_format::bfloat16}});
+inline bit::dtype training_dtype(const std::string& room, const std::string& text) {
+  return choose<bit::dtype>(room, "dtype", text,
+                            {{"float32", bit::dtype::float32}, {"bfloat16", bit::dtype::bfloat16}});
 }
 
 /// Calls use(T{}) with the type of parameters, float or double, that networks of this dtype have.

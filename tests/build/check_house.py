@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 # Each folder may include itself and what stands left of it.
-ARROWS = ["config", "detail", "error", "random", "bfloat16", "tensor", "program", "backend", "nn", "model", "io"]
+ARROWS = ["config", "detail", "error", "random", "bfloat16", "dtype", "tensor", "program", "backend", "nn", "model", "io"]
 # Folders beside that line, with all they may include.
 BESIDE = {
     "data": {"config", "detail", "error", "random", "tensor", "data"},

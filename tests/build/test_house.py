@@ -25,7 +25,7 @@ def test_the_checkout_keeps_the_house_rules() -> None:
         ("model/config.hpp", "#include <bit/resnet.hpp>", "includes the front door resnet.hpp"),
         ("backend/cpu/isa/avx2.hpp", "#include <bit/backend/cuda/conv.hpp>", "may not include each other"),
         ("backend/cuda/conv.cuh", "#include <bit/backend/cpu.hpp>", "may not include each other"),
-        ("train/optimiser.hpp", "#include <bit/backend/cpu/update.hpp>", "train works with any backend"),
+        ("train/optimizer.hpp", "#include <bit/backend/cpu/update.hpp>", "train works with any backend"),
         ("model/trainable.hpp", "#include <bit/backend/cpu.hpp>", "model works with any backend"),
         ("backend/cpu/gemm.hpp", "xt::xtensor<float, 2> a;", "xtensor outside the door"),
         ("model/head.hpp", "#include <Eigen/Dense>", "Eigen outside eval/"),

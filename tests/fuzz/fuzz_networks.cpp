@@ -20,7 +20,7 @@
 
 namespace {
 
-/// One way to compute: the lists below are all that a new policy, algorithm or number of threads has to join.
+/// One way to compute: the lists below are all that a new backend, algorithm or number of threads has to join.
 struct path {
   std::string isa, policy;
   bit::algorithm algorithm;
@@ -55,7 +55,7 @@ struct dice {
   std::size_t side(std::size_t most) { return one_in(6) ? 1 : (*this)(1, most); }
 };
 
-/// What one case computes, for any policy.
+/// What one case computes, for any backend.
 struct problem {
   std::string text;
   bit::program program;
@@ -104,17 +104,17 @@ problem random_step(dice& roll) {
   const bit::dims4 image{n, 3, 2 * h, 2 * wide}, out{n, cout, w.out(h), w.out(wide)};
   const auto input = p.add("image", bit::value_kind::image, image);
   const auto stem = p.add(test::random_tensor("stem", {1, 1, 3, cin}, roll.engine, 0.5f, 1.0f));
-  const auto x = p.add("x", bit::value_kind::map, {n, cin, h, wide});
+  const auto x = p.add("x", bit::value_kind::feature_map, {n, cin, h, wide});
   const auto x_sums = p.add("x/statistics", bit::value_kind::statistics, {n, in_groups, 1, 1});
   p.steps.push_back(bit::stem_step{input, stem, bit::window{}, 1e-10, {}, x, x_sums});
   bit::conv_step conv{.main = make.source(x, x_sums, "conv", cout, w), .y = {}};
   if (projection) conv.projection = make.source(x, x_sums, "projection", cout, w);
   if (residual) conv.residual = x;
-  conv.y = p.add("y", bit::value_kind::map, out);
+  conv.y = p.add("y", bit::value_kind::feature_map, out);
   conv.statistics = p.add("y/statistics", bit::value_kind::statistics, {n, groups, 1, 1});
   p.steps.push_back(conv);
-  const auto maps = p.add("features", bit::value_kind::map, out);
-  const auto pooled = p.add("pooled", bit::value_kind::table, {n, cout, 1, 1});
+  const auto maps = p.add("features", bit::value_kind::feature_map, out);
+  const auto pooled = p.add("pooled", bit::value_kind::matrix, {n, cout, 1, 1});
   p.steps.push_back(bit::pool_step{conv.y, make.norm(conv.y, *conv.statistics, "final"), maps, pooled});
   p.outputs = {conv.y, maps, pooled};
   std::ostringstream text;
@@ -176,7 +176,7 @@ values<typename Backend::value_type> run(const bit::program& p, const typename B
 
 struct report {
   std::size_t cases = 0, runs = 0, failures = 0;
-  std::map<std::string, double> worst = {};  ///< by policy and kind
+  std::map<std::string, double> worst = {};  ///< by backend and kind
 };
 
 /// Odd geometry matters here, not much of it: a case takes a tenth of a second, most of it the reference.
@@ -193,9 +193,9 @@ template <class Backend>
 void check(std::uint32_t seed, const problem& made, const path& by, const bit::tensor4<float>& images,
            const values<double>& expected, std::size_t failures_before, report& so_far) {
   const test::pinned_isa pin(by.isa);
-  const auto constants =
-      std::make_shared<const typename Backend::constants>(made.program, bit::freeze_options{.algorithm = by.algorithm});
-  const typename Backend::plan plan(made.program, constants);
+  const auto weights =
+      std::make_shared<const typename Backend::weights>(made.program, bit::freeze_options{.algorithm = by.algorithm});
+  const typename Backend::plan plan(made.program, weights);
   const auto fail = [&](const std::string& what) {
     if (++so_far.failures > failures_before + 3) return;  // one case fails in many ways
     std::printf("FAILED seed %u: %s\n  %s, %s, %s: %s\n", seed, made.text.c_str(), by.policy.c_str(), by.isa.c_str(),
@@ -230,7 +230,7 @@ void one_case(std::uint32_t seed, report& so_far) {
   const std::size_t failures_before = so_far.failures;
   const auto images = test::random_images(made.program.values.front().dims, seed);
   const bit::reference<double>::plan exact(made.program,
-                                           std::make_shared<const bit::reference<double>::constants>(made.program));
+                                           std::make_shared<const bit::reference<double>::weights>(made.program));
   const auto expected = run<bit::reference<double>>(made.program, exact, 1, images);
   ++so_far.cases;
   for (const std::string& isa : bit::available_isas())

@@ -10,7 +10,7 @@
 
 namespace bit::inline v0 {
 
-/// CPU policy. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
+/// CPU backend. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
 /// normalisation and the first convolution in float, half the memory and, with AVX-512-BF16, twice the rate; other
 /// CPUs compute the same products in float. Images, features and logits at the door are float for both.
 template <class T = float>
@@ -27,9 +27,9 @@ struct cpu {
   }
 
   /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
-  struct constants : detail::cpu_constants<T> {
-    explicit constants(const program& p, const freeze_options& options = {})
-        : detail::cpu_constants<T>(p, detail::kernels_of<T>(detail::default_instruction_set()), options) {}
+  struct weights : detail::cpu_weights<T> {
+    explicit weights(const program& p, const freeze_options& options = {})
+        : detail::cpu_weights<T>(p, detail::microkernels_of<T>(detail::default_instruction_set()), options) {}
   };
 };
 

@@ -8,11 +8,11 @@
 
 namespace bit::inline v0 {
 
-/// The reference policy; T is float or double.
+/// The reference backend; T is float or double.
 template <class T>
 struct reference {
   using value_type = T;
-  using constants = detail::reference_constants<T>;
+  using weights = detail::reference_weights<T>;
   using plan = detail::reference_plan<T>;
   using workspace = detail::reference_workspace<T>;
 

@@ -9,7 +9,7 @@
 namespace bit::inline v0 {
 
 /// One step of a plan.
-struct step_report {
+struct step_profile {
   step_summary step;              ///< name, kind, shapes, multiply-adds of the direct form
   std::string_view algorithm;     ///< "direct", "winograd_2x2", "winograd_4x4"; empty for steps without a product
   std::size_t weight_bytes = 0;   ///< of its kernels in the form that the plan reads
@@ -24,11 +24,11 @@ struct step_report {
 
 /// A row for every step with what does not depend on the backend's algorithms: kernels of `item_size` bytes a value
 /// computed directly. `value_bytes`: of every value of `p` as the backend stores it; images take item_size as well.
-BIT_FUNC std::vector<step_report> report_steps(const program& p, const std::vector<std::size_t>& value_bytes,
-                                               std::size_t item_size);
+BIT_FUNC std::vector<step_profile> report_steps(const program& p, const std::vector<std::size_t>& value_bytes,
+                                                std::size_t item_size);
 
 /// Fills in min_seconds and median_seconds; from `seconds[run * rows.size() + step]`.
-BIT_FUNC void add_seconds(std::vector<step_report>& rows, const std::vector<double>& seconds);
+BIT_FUNC void add_seconds(std::vector<step_profile>& rows, const std::vector<double>& seconds);
 
 }  // namespace bit::inline v0
 

@@ -4,7 +4,7 @@
 #include <bit/backend/concept.hpp>
 #include <bit/backend/loss.hpp>
 #include <bit/backend/trainable_parameters.hpp>
-#include <bit/program/adjoint.hpp>
+#include <bit/program/backward.hpp>
 #include <vector>
 
 namespace bit::inline v0 {
@@ -26,11 +26,11 @@ struct training_speed {
 ///    the loss and weight·dloss/dlogits there, read_logits and write_gradient copy (n,classes), row-major, to and from the
 ///    host. logits() and gradient() are addresses in the backend's memory, which only plans read.
 ///  - plan(program, constants): a training program compiled for one shape.
-///  - plan.forward(image, logits.logits(), workspace, options): the forward half.
+///  - plan.forward(image, logits.logits(), workspace, options): the forward pass.
 ///  - plan.backward(image, logits.gradient(), scale, image gradient, workspace, options): adds scale·gradient to every
 ///    parameter's gradient; the workspace is as forward left it.
-///  - speed(program, parameters, threads): predicted seconds; the program is the forward half for one image.
-/// Both halves return false if they were interrupted. One caller at a time.
+///  - speed(program, parameters, threads): predicted seconds; the program is the forward pass for one image.
+/// Both passes return false if they were interrupted. One caller at a time.
 template <class B>
 struct training_of;
 
@@ -38,7 +38,7 @@ template <class B>
 concept trainable_backend = backend<B> &&
     requires(const training_program& p, const program& forward, std::span<const named_tensor> tensors,
              std::vector<tensor_spec> specs, std::shared_ptr<typename training_of<B>::parameters> parameters,
-             std::shared_ptr<typename training_of<B>::constants> constants, typename training_of<B>::plan& plan,
+             std::shared_ptr<typename training_of<B>::weights> weights, typename training_of<B>::plan& plan,
              typename training_of<B>::logits& logits, const image_view<typename B::value_type>& image,
              std::span<typename B::value_type> out, std::span<const typename B::value_type> in, const loss& what,
              typename training_of<B>::workspace& memory, const run_options& options, std::size_t threads) {
@@ -46,13 +46,13 @@ concept trainable_backend = backend<B> &&
   requires std::constructible_from < typename training_of<B>::parameters,
   decltype(tensors) > ;
   { training_of<B>::parameters::without_memory(specs) } -> std::same_as<decltype(parameters)>;
-  requires std::constructible_from < typename training_of<B>::constants,
+  requires std::constructible_from < typename training_of<B>::weights,
   decltype(parameters) > ;
   requires std::constructible_from < typename training_of<B>::plan,
-  const training_program&, decltype(constants) > ;
+  const training_program&, decltype(weights) > ;
   requires std::constructible_from<typename training_of<B>::workspace, std::size_t>;
   requires std::default_initializable<typename training_of<B>::logits>;
-  { constants->bytes(threads) } -> std::same_as<std::size_t>;
+  { weights->bytes(threads) } -> std::same_as<std::size_t>;
   { plan.workspace_bytes(threads) } -> std::same_as<std::size_t>;
   { plan.memory() } -> std::convertible_to<const memory_plan&>;
   logits.resize(std::size_t{1}, std::size_t{1});

@@ -33,7 +33,7 @@ struct checkpoint {
   naming names = naming::official;              ///< as stored; `tensors` is official whatever this is
   resnet_config config;                         ///< found from the tensors' shapes and `metadata`
   std::vector<named_tensor> tensors;            ///< official names and layout, in the order of tensor_specs(config)
-  std::vector<dtype> stored;                    ///< number format of each of `tensors` in the file
+  std::vector<dtype> stored;                    ///< dtype of each of `tensors` in the file
   std::map<std::string, std::string> metadata;  ///< of a safetensors file
   std::vector<std::string> problems;            ///< sentences about what was tolerated, for `pybit inspect`
 

@@ -36,7 +36,7 @@ BIT_FUNC checkpoint open_checkpoint(const std::filesystem::path& path, const ope
       result.format = "safetensors";
       auto content = detail::read_safetensors(file);
       result.metadata = std::move(content.metadata);
-      if (result.metadata.contains("bit.training"))  // the optimiser's state (train/checkpoint.hpp) is no parameter
+      if (result.metadata.contains("bit.training"))  // the optimizer's state (train/checkpoint.hpp) is no parameter
         std::erase_if(content.tensors, [](const raw_tensor& t) { return t.name.starts_with("optimiser/"); });
       detail::recognise_into(result, std::move(content.tensors), file->name(), options);
       break;

@@ -1,4 +1,4 @@
-// A tensor as a file stores it, before its name, layout and number format are made official.
+// A tensor as a file stores it, before its name, layout and dtype are made official.
 #pragma once
 
 #include <cstddef>
@@ -9,38 +9,13 @@
 #include <string>
 #include <vector>
 
+#include <bit/dtype.hpp>
+
 namespace bit::inline v0::io {
 
-/// Number formats that checkpoint files use; only the floating ones from float16 on become parameters.
-enum class dtype {
-  boolean,
-  int8,
-  uint8,
-  int16,
-  uint16,
-  int32,
-  uint32,
-  int64,
-  uint64,
-  float8,
-  float16,
-  bfloat16,
-  float32,
-  float64
-};
-
-/// Bytes of one element.
-constexpr std::size_t size_of(dtype type) {
-  constexpr std::size_t sizes[] = {1, 1, 1, 2, 2, 4, 4, 8, 8, 1, 2, 2, 4, 8};
-  return sizes[static_cast<std::size_t>(type)];
-}
-
-/// "float32", "bfloat16" and so on, for messages and listings.
-constexpr const char* to_string(dtype type) {
-  constexpr const char* names[] = {"bool",  "int8",   "uint8",  "int16",   "uint16",   "int32",   "uint32",
-                                   "int64", "uint64", "float8", "float16", "bfloat16", "float32", "float64"};
-  return names[static_cast<std::size_t>(type)];
-}
+using bit::dtype;
+using bit::size_of;
+using bit::to_string;
 
 /// The bytes of one stored tensor. Every member may be called by several threads at once.
 class raw_data {

@@ -47,15 +47,15 @@ class frozen_resnet_v2 {
   dims4 output_dims(const std::string& name, const dims4& images) const;
 
   /// Bytes of the packed parameters.
-  std::size_t parameter_bytes() const { return shared_->constants->bytes(); }
+  std::size_t parameter_bytes() const { return shared_->weights->bytes(); }
   /// Where every value of the logits' program lies in the arena for this batch.
   memory_plan plan(const dims4& images) const;
   /// What each step of the logits' program is, how it is computed for this batch and what it moves.
-  std::vector<step_report> report(const dims4& images) const;
+  std::vector<step_profile> report(const dims4& images) const;
   /// The same with the least and the median seconds of `runs` runs on `images`, after one run that is not counted.
   /// Throws config_error for 0 runs and what run throws.
-  std::vector<step_report> profile(const image_view<value_type>& images, std::size_t runs,
-                                   const run_options& options = {}) const;
+  std::vector<step_profile> profile(const image_view<value_type>& images, std::size_t runs,
+                                    const run_options& options = {}) const;
   /// Images per call that are best where many images of this size (image.n does not matter) are to be worked through:
   /// the smallest of 1, 2, 4, .. 32 whose predicted time per image is within 2 % of the best, and whose maps take at
   /// most `max_bytes` (but at least 1). By the cost model alone: nothing is run, and every call gives the same.
@@ -72,7 +72,7 @@ class frozen_resnet_v2 {
     std::shared_ptr<const plan_type> plan;
   };
   struct shared_state {
-    std::shared_ptr<const typename Backend::constants> constants;
+    std::shared_ptr<const typename Backend::weights> weights;
     std::mutex mutex;
     std::vector<planned> plans;  ///< most recently used last
     std::vector<std::pair<std::size_t, std::unique_ptr<typename Backend::workspace>>> workspaces;

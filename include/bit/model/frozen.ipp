@@ -12,7 +12,7 @@ frozen_resnet_v2<Backend>::frozen_resnet_v2(bit::network net, const freeze_optio
   // Which constants there are, and how they are packed, does not depend on the shape.
   const std::string output = default_output();
   const program p = net_.emit({1, config().in_channels, 32, 32}, {&output, 1});
-  shared_->constants = std::make_shared<const typename Backend::constants>(p, options_);
+  shared_->weights = std::make_shared<const typename Backend::weights>(p, options_);
 }
 
 template <backend Backend>
@@ -29,7 +29,7 @@ auto frozen_resnet_v2<Backend>::find_plan(const dims4& dims, std::span<const std
     return plans.back().plan;
   }
   const program p = emit();
-  auto plan = std::make_shared<const plan_type>(p, shared_->constants);
+  auto plan = std::make_shared<const plan_type>(p, shared_->weights);
   std::vector<dims4> outputs;
   for (const value_id id : p.outputs) outputs.push_back(p[id].dims);
   if (plans.size() == max_plans) plans.erase(plans.begin());
@@ -133,17 +133,17 @@ memory_plan frozen_resnet_v2<Backend>::plan(const dims4& images) const {
 }
 
 template <backend Backend>
-std::vector<step_report> frozen_resnet_v2<Backend>::report(const dims4& images) const {
+std::vector<step_profile> frozen_resnet_v2<Backend>::report(const dims4& images) const {
   const std::string name = default_output();
   return default_plan(images)->report(net_.emit(images, {&name, 1}));
 }
 
 template <backend Backend>
-std::vector<step_report> frozen_resnet_v2<Backend>::profile(const image_view<value_type>& images, std::size_t runs,
-                                                            const run_options& options) const {
+std::vector<step_profile> frozen_resnet_v2<Backend>::profile(const image_view<value_type>& images, std::size_t runs,
+                                                             const run_options& options) const {
   if (runs == 0) throw config_error("[profile] expected at least 1 run, got 0");
   const std::string name = default_output();
-  std::vector<step_report> rows = report(images.dims);
+  std::vector<step_profile> rows = report(images.dims);
   std::vector<value_type> out(output_dims(name, images.dims).size());
   value_type* const outputs[] = {out.data()};
   std::vector<double> seconds(runs * rows.size());
@@ -166,10 +166,10 @@ std::size_t frozen_resnet_v2<Backend>::throughput_batch(const dims4& image, std:
     const program p = net_.emit({n, image.c, image.h, image.w}, {&name, 1});
     std::vector<std::size_t> bytes;
     for (const value& v : p.values)
-      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(value_type)
-                                                                               : 0);
+      bytes.push_back(
+          v.kind == value_kind::feature_map || v.kind == value_kind::matrix ? v.dims.size() * sizeof(value_type) : 0);
     if (n > 1 && plan_memory(p, bytes).total > max_bytes) break;
-    candidates.emplace_back(n, shared_->constants->predicted_seconds(p) / static_cast<double>(n));
+    candidates.emplace_back(n, shared_->weights->predicted_seconds(p) / static_cast<double>(n));
   }
   double best = candidates.front().second;
   for (const auto& [n, seconds] : candidates) best = std::min(best, seconds);

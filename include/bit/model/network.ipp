@@ -175,10 +175,10 @@ BIT_FUNC program network::emit(const dims4& image, std::span<const std::string> 
     }
     pool_step pool{.x = x.x, .input = norm_.emit(p, x.statistics), .pooled = {}};
     if (wanted("features")) {
-      pool.features = p.add("features", value_kind::map, p[x.x].dims);
+      pool.features = p.add("features", value_kind::feature_map, p[x.x].dims);
       offer("features", *pool.features);
     }
-    pool.pooled = p.add("pooled", value_kind::table, {image.n, config_.num_features(), 1, 1});
+    pool.pooled = p.add("pooled", value_kind::matrix, {image.n, config_.num_features(), 1, 1});
     p.steps.push_back(pool);
     if (offer("pooled", pool.pooled) || !head_) return;
     offer("logits", head_->emit(p, pool.pooled));
@@ -194,7 +194,7 @@ BIT_FUNC program network::emit_head(const dims4& features, bool pre_logits) cons
                       to_string(features));
   program p;
   const value_id image = p.add("features", value_kind::image, features);
-  const value_id pooled = p.add("pooled", value_kind::table, {features.n, features.c, 1, 1});
+  const value_id pooled = p.add("pooled", value_kind::matrix, {features.n, features.c, 1, 1});
   p.steps.push_back(mean_step{image, pooled});
   p.outputs = {pre_logits || !head_ ? pooled : head_->emit(p, pooled)};
   return p;

@@ -1,4 +1,4 @@
-// resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a policy.
+// resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a backend.
 #pragma once
 
 #include <bit/backend/cpu.hpp>
@@ -8,7 +8,7 @@
 namespace bit::inline v0 {
 
 /// A BiT ResNetV2 (arXiv:1912.11370) with its parameters; freeze() makes it fit for inference.
-/// `Backend` is a policy: cpu<float>, cpu<bfloat16>, reference<float>, reference<double>.
+/// `Backend` is a backend: cpu<float>, cpu<bfloat16>, reference<float>, reference<double>.
 template <backend Backend = cpu<float>>
 class resnet_v2 {
  public:

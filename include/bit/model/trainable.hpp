@@ -11,7 +11,7 @@
 
 namespace bit::inline v0 {
 
-/// Bytes of a training step by what they are for; the optimiser's state and the images come on top.
+/// Bytes of a training step by what they are for; the optimizer's state and the images come on top.
 struct training_memory {
   std::size_t values = 0, gradients = 0;  ///< of the parameters; a frozen one has no gradient
   std::size_t packed = 0;                 ///< parameters in the forms that the steps read
@@ -119,7 +119,7 @@ class trainable_resnet_v2 {
   std::uint64_t gradient_version_ = 0;  ///< of the gradients that plans add to
   training_options options_;
   std::unique_ptr<bit::network> net_;
-  std::shared_ptr<typename training_of<Backend>::constants> constants_;
+  std::shared_ptr<typename training_of<Backend>::weights> weights_;
   std::vector<planned> plans_;  ///< most recently used last
   std::unique_ptr<workspace> memory_;
   std::size_t memory_bytes_ = 0;

@@ -46,7 +46,7 @@ trainable_resnet_v2<Backend>::trainable_resnet_v2(const resnet_config& config,
   for (std::size_t i = 0; i < given.size(); ++i)
     present.push_back({given[i].name, given[i].shape, std::make_shared<detail::present_values<T>>(parameters_, i)});
   net_ = std::make_unique<bit::network>(config, present);
-  constants_ = std::make_shared<typename training_of<Backend>::constants>(parameters_);
+  weights_ = std::make_shared<typename training_of<Backend>::weights>(parameters_);
 }
 
 template <trainable_backend Backend>
@@ -76,18 +76,18 @@ void trainable_resnet_v2<Backend>::release() {
   plans_.clear();
   memory_ = nullptr;
   memory_bytes_ = 0;
-  constants_ = std::make_shared<typename training_of<Backend>::constants>(parameters_);
+  weights_ = std::make_shared<typename training_of<Backend>::weights>(parameters_);
 }
 
 template <trainable_backend Backend>
 training_program trainable_resnet_v2<Backend>::emit(const bit::network& net, const dims4& images, pass what,
                                                     const training_options& options) {
   if (what == pass::head_logits) return {.forward = net.emit_head(images, false)};
-  if (what == pass::head_training) return with_adjoint(net.emit_head(images, false), options, false);
+  if (what == pass::head_training) return with_backward(net.emit_head(images, false), options, false);
   const std::string output = what != pass::features && net.config().num_classes > 0 ? "logits" : "pooled";
   program forward = net.emit(images, {&output, 1});
   if (what == pass::logits || what == pass::features) return {.forward = std::move(forward)};
-  return with_adjoint(std::move(forward), options, what == pass::training_with_image);
+  return with_backward(std::move(forward), options, what == pass::training_with_image);
 }
 
 template <trainable_backend Backend>
@@ -99,7 +99,7 @@ auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, pass what) -> 
     std::rotate(found, found + 1, plans_.end());
     return *plans_.back().plan;
   }
-  auto plan = std::make_unique<plan_type>(emit(*net_, images, what, options_), constants_);
+  auto plan = std::make_unique<plan_type>(emit(*net_, images, what, options_), weights_);
   if (plans_.size() == max_plans) plans_.erase(plans_.begin());
   plans_.push_back({images, what, std::move(plan)});
   return *plans_.back().plan;
@@ -120,18 +120,17 @@ training_memory trainable_resnet_v2<Backend>::memory_of(const resnet_config& con
   }
   // Plans ask their constants for the forms that they read; nothing is packed before the first step.
   const bit::network net(config, tensors);
-  const auto constants =
-      std::make_shared<typename training_of<Backend>::constants>(parameters_type::without_memory(specs));
-  const plan_type step(emit(net, images, pass::training, options), constants);
+  const auto weights = std::make_shared<typename training_of<Backend>::weights>(parameters_type::without_memory(specs));
+  const plan_type step(emit(net, images, pass::training, options), weights);
   m.arena = step.memory().total;
   m.scratch = step.workspace_bytes(threads) - m.arena;
   if (evaluated.n > 0) {
-    const plan_type logits(emit(net, evaluated, pass::logits, options), constants);
+    const plan_type logits(emit(net, evaluated, pass::logits, options), weights);
     const std::size_t all = std::max(m.arena + m.scratch, logits.workspace_bytes(threads));
     m.arena = std::max(m.arena, logits.memory().total);
     m.scratch = all - std::min(all, m.arena);
   }
-  m.packed = constants->bytes(threads);
+  m.packed = weights->bytes(threads);
   return m;
 }
 

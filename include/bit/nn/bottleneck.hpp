@@ -30,7 +30,7 @@ struct bottleneck {
 
  private:
   static flow add_map(program& p, const dims4& d, std::size_t groups, const std::string& name) {
-    const value_id y = p.add(name, value_kind::map, d);
+    const value_id y = p.add(name, value_kind::feature_map, d);
     return {y, p.add(name + "/statistics", value_kind::statistics, {d.n, groups, 1, 1})};
   }
   static flow emit_conv(program& p, const conv_source& source, const std_conv2d& conv, flow in, std::size_t groups,

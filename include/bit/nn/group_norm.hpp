@@ -18,7 +18,7 @@ struct group_norm {
 
   /// Adds the parameters to `p`; the result goes into the step that reads the map.
   norm_relu emit(program& p, value_id statistics) const {
-    const constant_id g = p.add(gamma);
+    const parameter_id g = p.add(gamma);
     return {statistics, g, p.add(beta), eps};
   }
 };

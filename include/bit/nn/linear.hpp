@@ -10,8 +10,8 @@ struct linear {
   named_tensor kernel, bias;
 
   value_id emit(program& p, value_id x) const {
-    const constant_id k = p.add(kernel), b = p.add(bias);
-    const value_id y = p.add("logits", value_kind::table, {p[x].dims.n, kernel.shape[3], 1, 1});
+    const parameter_id k = p.add(kernel), b = p.add(bias);
+    const value_id y = p.add("logits", value_kind::matrix, {p[x].dims.n, kernel.shape[3], 1, 1});
     p.steps.push_back(head_step{x, k, b, y});
     return y;
   }

@@ -16,7 +16,7 @@ struct std_conv2d {
 
   /// The product of kernel and relu(norm(x)).
   conv_source source(program& p, flow in, const group_norm& norm) const {
-    const constant_id k = p.add(kernel);
+    const parameter_id k = p.add(kernel);
     return {in.x, k, window, norm.emit(p, in.statistics), eps};
   }
 

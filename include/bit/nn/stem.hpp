@@ -14,8 +14,8 @@ struct stem {
     const dims4 convolved = conv.out(p[image].dims);
     const dims4 pooled{convolved.n, convolved.c, stem_pool.out(convolved.h), stem_pool.out(convolved.w)};
     stem_step s{.image = image, .kernel = p.add(conv.kernel), .window = conv.window, .weight_eps = conv.eps, .y = {}};
-    if (keep_unpooled) s.unpooled = p.add("stem", value_kind::map, convolved);
-    s.y = p.add("root", value_kind::map, pooled);
+    if (keep_unpooled) s.unpooled = p.add("stem", value_kind::feature_map, convolved);
+    s.y = p.add("root", value_kind::feature_map, pooled);
     s.statistics = p.add("root/statistics", value_kind::statistics, {pooled.n, groups, 1, 1});
     p.steps.push_back(s);
     return {s.y, *s.statistics};

@@ -1,4 +1,4 @@
-// Where parameters' values come from: memory, a mapped checkpoint, a deflated entry, another layout or number format.
+// Where parameters' values come from: memory, a mapped checkpoint, a deflated entry, another layout or dtype.
 // Reading is lazy, so that loading a checkpoint copies nothing and freezing streams one tensor at a time.
 #pragma once
 

@@ -13,10 +13,10 @@ namespace bit::inline v0 {
 
 /// What lies behind a value's name.
 enum class value_kind {
-  image,       ///< the caller's batch, in the caller's memory and layout
-  map,         ///< feature map (n,c,h,w) in the backend's own layout
-  statistics,  ///< sums over rows, columns and channels of a group: n images, c groups
-  table,       ///< (n,c): pooled features, logits
+  image,        ///< the caller's batch, in the caller's memory and layout
+  feature_map,  ///< feature map (n,c,h,w) in the backend's own layout
+  statistics,   ///< sums over rows, columns and channels of a group: n images, c groups
+  matrix,       ///< (n,c): pooled features, logits
 };
 
 /// Something a step reads or writes; only its size and name, memory is the backend's affair.
@@ -29,7 +29,7 @@ struct value {
 /// Steps in order of execution over values that are written once.
 struct program {
   std::vector<value> values;
-  std::vector<named_tensor> constants;
+  std::vector<named_tensor> parameters;
   std::vector<step> steps;
   std::vector<value_id> outputs;  ///< read by the caller after the last step
 
@@ -39,19 +39,19 @@ struct program {
     return value_id{values.size() - 1};
   }
   /// Adds a constant.
-  constant_id add(named_tensor tensor) {
-    constants.push_back(std::move(tensor));
-    return constant_id{constants.size() - 1};
+  parameter_id add(named_tensor tensor) {
+    parameters.push_back(std::move(tensor));
+    return parameter_id{parameters.size() - 1};
   }
 
   const value& operator[](value_id id) const { return values[static_cast<std::size_t>(id)]; }
-  const named_tensor& operator[](constant_id id) const { return constants[static_cast<std::size_t>(id)]; }
+  const named_tensor& operator[](parameter_id id) const { return parameters[static_cast<std::size_t>(id)]; }
 };
 
 /// The values that a step reads and writes, for whoever needs to know the flow and not the arithmetic.
 struct step_values {
   std::vector<value_id> reads, writes;
-  std::vector<constant_id> constants;
+  std::vector<parameter_id> parameters;
   std::optional<std::pair<value_id, value_id>> in_place;  ///< {read, write} that may share memory
 };
 

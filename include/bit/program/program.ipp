@@ -14,17 +14,17 @@ struct value_lister {
   }
   void norm(const norm_relu& n) const {
     out.reads.push_back(n.statistics);
-    out.constants.insert(out.constants.end(), {n.gamma, n.beta});
+    out.parameters.insert(out.parameters.end(), {n.gamma, n.beta});
   }
   void source(const conv_source& s) const {
     out.reads.push_back(s.x);
-    out.constants.push_back(s.kernel);
+    out.parameters.push_back(s.kernel);
     norm(s.input);
   }
 
   void operator()(const stem_step& s) const {
     out.reads.push_back(s.image);
-    out.constants.push_back(s.kernel);
+    out.parameters.push_back(s.kernel);
     optional_write(s.unpooled);
     out.writes.push_back(s.y);
     optional_write(s.statistics);
@@ -53,7 +53,7 @@ struct value_lister {
   }
   void operator()(const head_step& s) const {
     out.reads.push_back(s.x);
-    out.constants.insert(out.constants.end(), {s.kernel, s.bias});
+    out.parameters.insert(out.parameters.end(), {s.kernel, s.bias});
     out.writes.push_back(s.y);
   }
 };

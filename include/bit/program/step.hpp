@@ -13,21 +13,21 @@ namespace bit::inline v0 {
 /// Index into program::values.
 enum class value_id : std::size_t {};
 /// Index into program::constants.
-enum class constant_id : std::size_t {};
+enum class parameter_id : std::size_t {};
 
 /// Group norm (arXiv:1803.08494) and ReLU, applied while a step reads x: max(0, scale·x + shift), where scale and
 /// shift (n,c) fold gamma (c) and beta (c) with mean and 1/sqrt(variance + eps) of `statistics` (n,groups).
 struct norm_relu {
   value_id statistics;
-  constant_id gamma, beta;
+  parameter_id gamma, beta;
   double eps;
 };
 
 /// One product: a standardised convolution of relu(norm(x)) without bias.
 struct conv_source {
-  value_id x;          ///< feature map (n,cin,h,w)
-  constant_id kernel;  ///< HWIO (size,size,cin,cout), standardised over (h,w,i) when the model is frozen
-  bit::window window;  ///< padding is zero *after* norm and ReLU
+  value_id x;           ///< feature map (n,cin,h,w)
+  parameter_id kernel;  ///< HWIO (size,size,cin,cout), standardised over (h,w,i) when the model is frozen
+  bit::window window;   ///< padding is zero *after* norm and ReLU
   norm_relu input;
   double weight_eps;  ///< added to the kernel's variance
 };
@@ -44,8 +44,8 @@ struct conv_step {
 
 /// Root block: standardised convolution of the image, then the zero-padded max-pool `stem_pool`.
 struct stem_step {
-  value_id image;      ///< (n,cin,h,w) in the caller's layout
-  constant_id kernel;  ///< HWIO (7,7,cin,cout), standardised like a conv_source's
+  value_id image;       ///< (n,cin,h,w) in the caller's layout
+  parameter_id kernel;  ///< HWIO (7,7,cin,cout), standardised like a conv_source's
   bit::window window;
   double weight_eps;
   std::optional<value_id> unpooled = {};    ///< the convolution's output, when somebody asks for it
@@ -70,10 +70,10 @@ struct mean_step {
 
 /// Linear classifier: y = x·kernel + bias.
 struct head_step {
-  value_id x;          ///< (n,c)
-  constant_id kernel;  ///< (1,1,c,classes), as it is
-  constant_id bias;    ///< (classes)
-  value_id y;          ///< (n,classes)
+  value_id x;           ///< (n,c)
+  parameter_id kernel;  ///< (1,1,c,classes), as it is
+  parameter_id bias;    ///< (classes)
+  value_id y;           ///< (n,classes)
 };
 
 using step = std::variant<stem_step, conv_step, pool_step, mean_step, head_step>;

@@ -24,7 +24,7 @@ struct step_describer {
     row.output = p[y].dims;
   }
   /// Every output pixel sums over the whole kernel.
-  std::size_t macs(constant_id kernel, const dims4& out) const {
+  std::size_t macs(parameter_id kernel, const dims4& out) const {
     return product_of(p[kernel].shape) * out.n * out.h * out.w;
   }
   static std::string window_text(const window& w) {
@@ -66,7 +66,7 @@ BIT_FUNC std::vector<step_summary> summarise(const program& p) {
       if (p[id].kind != value_kind::statistics) row.inputs.push_back(p[id].dims);
     for (value_id id : values.writes)
       if (p[id].kind != value_kind::statistics) row.output_elements += p[id].dims.size();
-    for (constant_id id : values.constants)
+    for (parameter_id id : values.parameters)
       if (counted.insert(p[id].name).second) row.parameters += detail::product_of(p[id].shape);
     rows.push_back(std::move(row));
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <bit/config.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 
 namespace bit::inline v0::train {
 
@@ -19,9 +19,9 @@ struct adam_options {
 /// mean and square are running averages of g and g²; value -= rate·mean' / (sqrt(square') + eps), both corrected for
 /// their start at 0 by 1 - beta^update.
 template <class T>
-class basic_adam final : public basic_optimiser<T> {
+class basic_adam final : public basic_optimizer<T> {
  public:
-  /// Throws what basic_optimiser's constructor throws, and config_error for betas outside [0,1) or a negative eps.
+  /// Throws what basic_optimizer's constructor throws, and config_error for betas outside [0,1) or a negative eps.
   explicit basic_adam(trainable_parameters<T>& parameters, const adam_options& options = {});
   std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
 

@@ -10,7 +10,7 @@ namespace bit::inline v0::train {
 
 template <class T>
 basic_adam<T>::basic_adam(trainable_parameters<T>& parameters, const adam_options& options)
-    : basic_optimiser<T>(parameters, options.parameters, options.clip_norm, {"mean", "square"}), options_(options) {
+    : basic_optimizer<T>(parameters, options.parameters, options.clip_norm, {"mean", "square"}), options_(options) {
   const auto is_beta = [](double b) { return b >= 0 && b < 1; };
   if (!is_beta(options.beta1) || !is_beta(options.beta2) || !(options.eps >= 0))
     throw config_error("[adam] expected betas in [0,1) and eps of 0 or more, got " + std::to_string(options.beta1) +

@@ -11,7 +11,7 @@
 namespace bit::inline v0::train {
 
 /// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation `teacher`.
-/// T is float, or double for the reference policy.
+/// T is float, or double for the reference backend.
 template <class T>
 struct basic_micro_batch {
   tensor4<T> images;
@@ -31,12 +31,12 @@ struct basic_micro_batch {
 using micro_batch = basic_micro_batch<float>;
 
 /// Images first .. first + count - 1 are one of several parts of a step.
-struct part_range {
+struct micro_batch_range {
   std::size_t first = 0, count = 0;
 };
 
 /// Part `part` of `size` images in `parts` parts that differ by one image at most; parts may be empty.
-constexpr part_range range_of_part(std::size_t size, std::size_t part, std::size_t parts) {
+constexpr micro_batch_range range_of_micro_batch(std::size_t size, std::size_t part, std::size_t parts) {
   const std::size_t first = size * part / parts;
   return {first, size * (part + 1) / parts - first};
 }

@@ -23,15 +23,14 @@ struct training_tensor {
   std::string name;
   std::vector<std::size_t> shape;
   std::size_t parameter = 0, size = 0;
-  std::optional<train::optimiser_buffer> state = {};
+  std::optional<train::optimizer_buffer> state = {};
 };
 
 inline std::vector<training_tensor> training_tensors(const trainable_parameters<float>& parameters,
-                                                     const train::optimiser* by) {
+                                                     const train::optimizer* by) {
   std::vector<training_tensor> tensors;
   const auto specs = parameters.specs();
-  for (std::size_t i = 0; i < specs.size(); ++i)
-    tensors.push_back({specs[i].name, specs[i].shape, i, specs[i].size()});
+  for (std::size_t i = 0; i < specs.size(); ++i) tensors.push_back({specs[i].name, specs[i].shape, i, specs[i].size()});
   if (by)
     for (const auto& b : by->buffers()) {
       const tensor_spec& of = specs[b.parameter];
@@ -42,7 +41,7 @@ inline std::vector<training_tensor> training_tensors(const trainable_parameters<
 
 /// The tensor's values: where they lie if that is host memory, otherwise a copy in `room`.
 inline std::span<const float> values_of(const training_tensor& tensor, const trainable_parameters<float>& parameters,
-                                        const train::optimiser* by, std::vector<float>& room) {
+                                        const train::optimizer* by, std::vector<float>& room) {
   if (!tensor.state)
     if (const auto here = parameters.in_host_memory(tensor.parameter); here.size() == tensor.size) return here;
   room.resize(tensor.size);
@@ -54,7 +53,7 @@ inline std::span<const float> values_of(const training_tensor& tensor, const tra
 }
 
 inline std::map<std::string, std::string> training_metadata(const train::training_state& state,
-                                                            const train::optimiser* by, std::uint32_t checksum) {
+                                                            const train::optimizer* by, std::uint32_t checksum) {
   auto metadata = state.metadata;
   metadata["bit.training"] = "1";
   metadata["bit.training.step"] = std::to_string(state.step);
@@ -78,7 +77,7 @@ inline std::map<std::string, std::string> training_metadata(const train::trainin
 }
 
 inline void write_training(const std::filesystem::path& path, const trainable_parameters<float>& parameters,
-                           const train::optimiser* by, const train::training_state& state) {
+                           const train::optimizer* by, const train::training_state& state) {
   const auto tensors = training_tensors(parameters, by);
   std::vector<std::pair<std::string, std::vector<std::size_t>>> forms;
   std::vector<float> room;
@@ -180,10 +179,10 @@ inline std::vector<std::string> differences(const train::training_state& there, 
 }
 
 inline void check_same_run(const training_file& file, const train::training_state& there,
-                           const train::training_state& here, const train::optimiser& by) {
+                           const train::training_state& here, const train::optimizer& by) {
   auto found = differences(there, here);
   if (const auto& name = file.text("bit.training.optimiser"); name != by.name())
-    found.push_back("optimiser: " + name + " there, " + by.name() + " here");
+    found.push_back("optimizer: " + name + " there, " + by.name() + " here");
   if (found.empty()) return;
   std::string list;
   for (const auto& one : found) list += (list.empty() ? "" : "; ") + one;
@@ -226,7 +225,7 @@ inline std::vector<const io::raw_tensor*> place_training(const training_file& fi
 
 namespace bit::inline v0::train {
 
-BIT_FUNC void save_training(const std::filesystem::path& path, const optimiser& by, const training_state& state) {
+BIT_FUNC void save_training(const std::filesystem::path& path, const optimizer& by, const training_state& state) {
   detail::write_training(path, by.parameters(), &by, state);
 }
 
@@ -239,12 +238,12 @@ BIT_FUNC training_state read_training_state(const std::filesystem::path& path) {
   return detail::state_in(detail::training_file(path));
 }
 
-BIT_FUNC training_state restore_training(const std::filesystem::path& path, optimiser& by,
+BIT_FUNC training_state restore_training(const std::filesystem::path& path, optimizer& by,
                                          const training_state& expected) {
   const detail::training_file file(path);
   training_state state = detail::state_in(file);
   if (!file.has("bit.training.optimiser"))
-    file.fail("holds weights without the optimiser's state; continue from the run's last.safetensors instead");
+    file.fail("holds weights without the optimizer's state; continue from the run's last.safetensors instead");
   detail::check_same_run(file, state, expected, by);
   const auto updates = file.number<std::uint64_t>("bit.training.updates");
   const auto tensors = detail::training_tensors(by.parameters(), &by);

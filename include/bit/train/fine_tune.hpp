@@ -16,7 +16,7 @@ namespace bit::inline v0::train {
 /// What a caller wants to hear. All are called by the thread that calls fine_tune(), and any may be empty.
 struct fine_tune_callbacks {
   std::function<void(const part_report&)> on_part = nullptr;
-  std::function<void(const step_report&)> on_step = nullptr;
+  std::function<void(const update_report&)> on_step = nullptr;
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
   std::function<void(const skipped_example&)> on_skipped = nullptr;
@@ -26,7 +26,7 @@ struct fine_tune_callbacks {
 /// The network of a checkpoint with a head of zeros for `classes` classes, ready to be tuned in `dtype`. Throws
 /// config_error for 0 classes, and what reading the tensors throws.
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes,
-                                     number_format dtype = number_format::float32);
+                                     bit::dtype dtype = bit::dtype::float32);
 
 /// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates, or centre-cropped if the spec
 /// says so; the last, smaller batch counts by its images. With `keep_pairs` the result tells what each image was taken

@@ -8,7 +8,7 @@
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/kept_features.hpp>
 #include <bit/train/loader_source.hpp>
-#include <bit/train/optimiser_choice.hpp>
+#include <bit/train/optimizer_choice.hpp>
 #include <bit/train/trainable_backends.hpp>
 #include <memory>
 #include <utility>
@@ -17,8 +17,8 @@
 namespace bit::inline v0::detail {
 
 /// The entry that pybit.load() reads: labels, and how images become what the network was trained on.
-inline std::string model_card(const train::recipe& plan, const std::vector<std::string>& labels,
-                              const std::string& name) {
+inline std::string metadata_json(const train::recipe& plan, const std::vector<std::string>& labels,
+                                 const std::string& name) {
   constexpr const char* methods[] = {"pillow", "pillow12", "tf"};
   return "{" + (name.empty() ? "" : "\"name\":" + json_string(name) + ",") + "\"labels\":" + json_list(labels) +
          ",\"preprocessing\":{\"size\":" + std::to_string(plan.rule.resolution.crop) +
@@ -35,7 +35,7 @@ inline train::training_state state_of(const train::recipe& plan, const train::fi
   run.flags = flags_of(plan, options, images);
   run.labels = images.class_names();
   run.metadata = io::config_metadata(config);
-  run.metadata["pybit"] = model_card(plan, run.labels, options.name);
+  run.metadata["pybit"] = metadata_json(plan, run.labels, options.name);
   run.metadata["bit.input_size"] = std::to_string(plan.rule.resolution.crop);
   for (const auto& [key, value] : options.metadata) run.metadata[key] = value;
   return run;
@@ -53,12 +53,12 @@ inline void add_teacher(const train::fine_tune_options& options, std::size_t cla
 inline void install_loss(train::trainer_options& how, const train::recipe& plan,
                          const train::fine_tune_options& options, const train::batch_source& source) {
   const auto mixup = train::mixup_of(plan.rule.mixup_alpha, plan.partner, plan.seed, plan.batch_split);
-  const bool equal_parts = plan.habits == train::compatibility::pytorch;
+  const bool equal_parts = plan.compat == train::compat_mode::pytorch;
   how.mix = [&source, &options, mixup, equal_parts, parts = plan.batch_split, classes = plan.classes](
                 std::size_t step, std::size_t part, train::micro_batch& batch) {
     if (equal_parts)
-      batch.loss_weight = static_cast<double>(source.size(step)) /
-                          (static_cast<double>(batch.size()) * static_cast<double>(parts));
+      batch.loss_weight =
+          static_cast<double>(source.size(step)) / (static_cast<double>(batch.size()) * static_cast<double>(parts));
     if (mixup) mixup(step, part, batch);
     if (options.teacher) add_teacher(options, classes, batch);
   };
@@ -91,7 +91,7 @@ inline train::trainer_options trainer_options_of(const train::tunable_model& mod
 
 /// The order of the images, and for bit_pytorch's habit the batches that make a step.
 inline std::pair<train::sampler, std::size_t> order_of(const train::recipe& plan) {
-  const bool micro_batches = plan.habits == train::compatibility::pytorch;
+  const bool micro_batches = plan.compat == train::compat_mode::pytorch;
   return {train::sampler(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,
                          {.end = plan.end}),
           micro_batches ? plan.batch_split : 0};
@@ -111,12 +111,12 @@ inline train::training_result tune_all(train::tunable_model& model, const data::
                       plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader);
     };
   }
-  how.on_step = [&, told = std::size_t{0}](const train::step_report& report) mutable {
+  how.on_step = [&, told = std::size_t{0}](const train::update_report& report) mutable {
     if (callbacks.on_skipped)
       for (const auto skipped = source.skipped(); told < skipped.size(); ++told) callbacks.on_skipped(skipped[told]);
     if (callbacks.on_step) callbacks.on_step(report);
   };
-  const auto by = make_optimiser(model.parameters(), options);
+  const auto by = make_optimizer(model.parameters(), options);
   return train::train(model, *by, source, how);
 }
 
@@ -144,7 +144,7 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
   const auto [order, batches] = order_of(plan);
   train::feature_source source(learned, order, batches);
   install_loss(how, plan, options, source);
-  const auto by = make_optimiser(model.parameters(), options);
+  const auto by = make_optimizer(model.parameters(), options);
   train::head_of head(model);
   return train::train(head, *by, source, how);
 }
@@ -153,7 +153,7 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
 
 namespace bit::inline v0::train {
 
-BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, number_format dtype) {
+BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, bit::dtype dtype) {
   const auto adapted = io::adapt_head(from, io::head::zero(classes));
   return make_tunable(adapted.config, adapted.tensors, dtype);
 }

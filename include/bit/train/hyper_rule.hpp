@@ -24,7 +24,7 @@ struct training_resolution {
   friend bool operator==(const training_resolution&, const training_resolution&) = default;
 };
 
-/// SGD's momentum and examples per optimiser step of the reference (bit_pytorch/train.py, bit_common.py).
+/// SGD's momentum and examples per optimizer step of the reference (bit_pytorch/train.py, bit_common.py).
 inline constexpr double hyper_rule_momentum = 0.9;
 inline constexpr double hyper_rule_base_lr = 0.003;
 inline constexpr std::size_t hyper_rule_batch = 512;
@@ -39,9 +39,9 @@ struct hyper_rule {
       schedule;  ///< end of the warm-up, steps after which the rate falls to a tenth, number of steps
   double base_lr = hyper_rule_base_lr;
 
-  /// Number of optimiser steps: 0..steps()-1.
+  /// Number of optimizer steps: 0..steps()-1.
   std::size_t steps() const { return schedule.empty() ? 0 : schedule.back(); }
-  /// Learning rate of optimiser step `step`, counted from 0; nothing from the last step's end on. Step 0 has rate 0: it
+  /// Learning rate of optimizer step `step`, counted from 0; nothing from the last step's end on. Step 0 has rate 0: it
   /// only fills the momentum. The rate falls *after* step s of the schedule, since the reference compares s < step.
   BIT_FUNC std::optional<double> lr(std::size_t step) const;
 };

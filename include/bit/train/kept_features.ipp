@@ -44,7 +44,7 @@ BIT_FUNC std::size_t feature_source::size(std::size_t step) const {
 BIT_FUNC micro_batch feature_source::read(std::size_t step, std::size_t part, std::size_t parts) {
   const bool own = batches_per_step_ != 0;
   const auto all = order_.batch(own ? step * parts + part : step);
-  const auto range = own ? part_range{0, all.size()} : range_of_part(all.size(), part, parts);
+  const auto range = own ? micro_batch_range{0, all.size()} : range_of_micro_batch(all.size(), part, parts);
   std::vector<std::size_t> chosen;
   for (const std::size_t index : std::span(all).subspan(range.first, range.count))
     if (features_.labels[index] >= 0) chosen.push_back(index);

@@ -43,10 +43,10 @@ BIT_FUNC micro_batch loader_source::read(std::size_t step, std::size_t part, std
                        std::to_string(parts));
   if (!loader_ || step != next_step_ || part != next_part_) {
     start(own ? step * parts + part : step);
-    if (!own && part != 0) loader_->part(range_of_part(order_.size(step), part, parts).first);
+    if (!own && part != 0) loader_->part(range_of_micro_batch(order_.size(step), part, parts).first);
   }
   const std::size_t count =
-      own ? order_.size(step * parts + part) : range_of_part(order_.size(step), part, parts).count;
+      own ? order_.size(step * parts + part) : range_of_micro_batch(order_.size(step), part, parts).count;
   micro_batch batch;
   if (count != 0) {
     labelled_batch loaded = loader_->part(count);

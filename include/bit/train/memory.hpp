@@ -10,13 +10,13 @@
 #include <string>
 
 #include <bit/config.hpp>
-#include <bit/program/adjoint.hpp>
+#include <bit/program/backward.hpp>
 
 namespace bit::inline v0::train {
 
 /// Predicted bytes of a training process by what they are for, without what the program itself takes.
 struct memory_estimate {
-  std::uint64_t parameters = 0;  ///< values, gradients of those that learn, the optimiser's state
+  std::uint64_t parameters = 0;  ///< values, gradients of those that learn, the optimizer's state
   std::uint64_t packed = 0;      ///< parameters in the forms that the kernels read
   std::uint64_t workspace = 0;   ///< maps that one part of a step keeps, and the threads' scratch
   std::uint64_t images = 0;      ///< batches that wait and the part in work
@@ -24,7 +24,7 @@ struct memory_estimate {
 };
 
 /// What is wanted of a step. Unset: chosen.
-struct step_wishes {
+struct step_constraints {
   std::size_t batch = 1;
   std::optional<std::size_t> batch_split = {};
   std::optional<recomputation> recompute = {};
@@ -32,7 +32,7 @@ struct step_wishes {
 };
 
 /// How a step is taken.
-struct step_way {
+struct step_schedule {
   std::size_t batch_split = 1;
   recomputation recompute = recomputation::none;
   memory_estimate memory;
@@ -47,8 +47,8 @@ BIT_FUNC double relative_cost(std::size_t part, recomputation how);
 /// are the same in all ways up to rounding. Without a wish that leaves a choice, or with a batch_split that does not fit,
 /// the nearest way, whether it fits or not. Throws config_error for a batch_split outside 1..batch, and with the least
 /// bytes possible if batch_split may be chosen and no way fits. `estimate` is asked once for each way tried.
-BIT_FUNC step_way fit_step(const step_wishes& wishes,
-                           const std::function<memory_estimate(std::size_t part, recomputation)>& estimate);
+BIT_FUNC step_schedule fit_step(const step_constraints& constraints,
+                                const std::function<memory_estimate(std::size_t part, recomputation)>& estimate);
 
 /// Bytes that this process may use in all: what it has, and 90 % of what the machine has available now, or its control
 /// group if that is less. `root` is the file system that /proc and /sys are read from.

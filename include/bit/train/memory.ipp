@@ -48,25 +48,25 @@ inline std::vector<std::filesystem::path> control_groups(const std::filesystem::
 }
 
 /// A way of a step and what it costs.
-struct costed_way {
+struct costed_schedule {
   double cost;
   std::size_t split;
   recomputation how;
 };
 
-inline std::vector<costed_way> ways_of(const train::step_wishes& wishes) {
+inline std::vector<costed_schedule> schedules_of(const train::step_constraints& constraints) {
   std::vector<std::size_t> splits;
-  if (wishes.batch_split) {
-    splits.push_back(*wishes.batch_split);
+  if (constraints.batch_split) {
+    splits.push_back(*constraints.batch_split);
   } else {
-    for (std::size_t split = 1; split < wishes.batch; split *= 2) splits.push_back(split);
-    splits.push_back(wishes.batch);
+    for (std::size_t split = 1; split < constraints.batch; split *= 2) splits.push_back(split);
+    splits.push_back(constraints.batch);
   }
-  std::vector<costed_way> ways;
+  std::vector<costed_schedule> ways;
   for (const std::size_t split : splits)
     for (const auto how : {recomputation::none, recomputation::units})
-      if (how == wishes.recompute.value_or(how))
-        ways.push_back({train::relative_cost((wishes.batch + split - 1) / split, how), split, how});
+      if (how == constraints.recompute.value_or(how))
+        ways.push_back({train::relative_cost((constraints.batch + split - 1) / split, how), split, how});
   std::stable_sort(ways.begin(), ways.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
   return ways;
 }
@@ -79,22 +79,22 @@ BIT_FUNC double relative_cost(std::size_t part, recomputation how) {
   return (1 + 0.75 / static_cast<double>(part)) * (how == recomputation::units ? 1.2 : 1.0);
 }
 
-BIT_FUNC step_way fit_step(const step_wishes& wishes,
-                           const std::function<memory_estimate(std::size_t part, recomputation)>& estimate) {
-  if (const auto split = wishes.batch_split; split && (*split == 0 || *split > wishes.batch))
-    throw config_error("[memory] expected a batch_split in 1.." + std::to_string(wishes.batch) + ", got " +
+BIT_FUNC step_schedule fit_step(const step_constraints& constraints,
+                                const std::function<memory_estimate(std::size_t part, recomputation)>& estimate) {
+  if (const auto split = constraints.batch_split; split && (*split == 0 || *split > constraints.batch))
+    throw config_error("[memory] expected a batch_split in 1.." + std::to_string(constraints.batch) + ", got " +
                        std::to_string(*split));
-  std::optional<step_way> least;
-  for (const auto& [cost, split, how] : detail::ways_of(wishes)) {
-    const step_way way{split, how, estimate((wishes.batch + split - 1) / split, how)};
-    if (way.memory.total() <= wishes.limit) return way;
+  std::optional<step_schedule> least;
+  for (const auto& [cost, split, how] : detail::schedules_of(constraints)) {
+    const step_schedule way{split, how, estimate((constraints.batch + split - 1) / split, how)};
+    if (way.memory.total() <= constraints.limit) return way;
     if (!least || way.memory.total() < least->memory.total()) least = way;
   }
-  if (wishes.batch_split) return *least;
+  if (constraints.batch_split) return *least;
   throw config_error("[memory] one image at a time needs about " + size_text(least->memory.total()) + " (" +
                      std::to_string(least->memory.total()) + " bytes)" +
                      (least->recompute == recomputation::units ? " with its units recomputed" : "") +
-                     ", which is the least; the limit is " + size_text(wishes.limit) +
+                     ", which is the least; the limit is " + size_text(constraints.limit) +
                      ". Allow more memory, let fewer parameters learn, or take a smaller network or resolution");
 }
 

@@ -1,4 +1,4 @@
-// Mixup (arXiv:1710.09412) as BiT uses it: one weight per optimiser step, each image mixed with a partner of its batch.
+// Mixup (arXiv:1710.09412) as BiT uses it: one weight per optimizer step, each image mixed with a partner of its batch.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ enum class mixup_partner {
 /// The name in options: "permuted", "reversed", "previous"; throws config_error for others.
 BIT_FUNC mixup_partner parse_mixup_partner(std::string_view name);
 
-/// The weight of the images themselves in optimiser step `step`: Beta(alpha, alpha), or 1 if alpha is 0. A function of
+/// The weight of the images themselves in optimizer step `step`: Beta(alpha, alpha), or 1 if alpha is 0. A function of
 /// its arguments. Throws config_error for a negative or infinite alpha.
 BIT_FUNC double mixup_lambda(double alpha, std::uint64_t seed, std::uint64_t step);
 

@@ -23,7 +23,7 @@ inline bool fits_any(const std::vector<std::string>& patterns, const std::string
 /// A pattern that fits nothing is a slip that would train what should be frozen.
 inline void check_pattern(const std::string& pattern, std::span<const tensor_spec> parameters) {
   if (std::any_of(parameters.begin(), parameters.end(), [&](const auto& p) { return fits(pattern, p.name); })) return;
-  throw config_error("[optimiser] the pattern \"" + pattern + "\" fits none of " + std::to_string(parameters.size()) +
+  throw config_error("[optimizer] the pattern \"" + pattern + "\" fits none of " + std::to_string(parameters.size()) +
                      " parameters" +
                      (parameters.empty() ? ""
                                          : ", from " + parameters.front().name + " to " + parameters.back().name +
@@ -32,7 +32,7 @@ inline void check_pattern(const std::string& pattern, std::span<const tensor_spe
 
 inline void check_numbers(const train::parameter_options& options) {
   const auto refuse = [](const std::string& what, double got) {
-    throw config_error("[optimiser] expected " + what + ", got " + std::to_string(got));
+    throw config_error("[optimizer] expected " + what + ", got " + std::to_string(got));
   };
   const auto is_size = [](double v) { return v >= 0 && std::isfinite(v); };
   if (!is_size(options.weight_decay)) refuse("a weight decay of 0 or more", options.weight_decay);
@@ -97,7 +97,7 @@ BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parame
     rules.push_back(rule);
   }
   if (std::all_of(rules.begin(), rules.end(), [](const auto& r) { return r.frozen; }))
-    throw config_error("[optimiser] all " + std::to_string(parameters.size()) +
+    throw config_error("[optimizer] all " + std::to_string(parameters.size()) +
                        " parameters are frozen: nothing would learn; leave some out of `freeze`");
   return rules;
 }

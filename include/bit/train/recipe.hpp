@@ -26,7 +26,7 @@
 namespace bit::inline v0::train {
 
 /// Whose habits are followed where the reference's three programs differ from what was meant.
-enum class compatibility {
+enum class compat_mode {
   none,     ///< random flips, short last batches weighted by their size
   pytorch,  ///< micro-batches drawn one by one, a short one weighted as a full one (bit_pytorch/train.py)
   jax,      ///< always flipped, mixed with the reversed batch, tf.image.resize, full batches through all epochs
@@ -34,7 +34,7 @@ enum class compatibility {
 };
 
 /// "none", "pytorch", "jax" or "tf2".
-BIT_FUNC const char* to_string(compatibility habits);
+BIT_FUNC const char* to_string(compat_mode compat);
 
 /// What a step minimises. A data set has one class per image, so both have the same targets, mixed and smoothed alike.
 enum class training_loss {
@@ -60,7 +60,7 @@ struct fine_tune_options {
   std::size_t examples = 0;                            ///< what the rule is told; 0: the training set's size
   std::optional<data::flip_mode> flip = {};            ///< unset: random, or always for jax and tf2
   std::optional<data::resampling> resampling = {};     ///< unset: pillow, or tf for jax and tf2
-  compatibility habits = compatibility::none;
+  compat_mode compat = compat_mode::none;
   std::uint64_t seed = 0;  ///< of order, augmentation and mixup
   sgd_options sgd = {};
   std::optional<adam_options> adam = {};  ///< instead of sgd; its rules for parameters and its clip_norm count then
@@ -100,7 +100,7 @@ struct recipe {
   data::augment_spec augmentation;
   epoch_end end = epoch_end::short_batch;
   mixup_partner partner = mixup_partner::permuted;
-  compatibility habits = compatibility::none;
+  compat_mode compat = compat_mode::none;
   std::uint64_t seed = 0;
   bool keep_features = false;  ///< see fine_tune_options
   training_options training;   ///< recomputation, and the parameters that do not learn
@@ -108,8 +108,8 @@ struct recipe {
   std::uint64_t memory_limit = 0;
   std::optional<time_estimate> time = {};  ///< for to_string(); estimate_time() tells it
   std::string architecture;
-  number_format dtype = number_format::float32;  ///< the model's
-  std::vector<std::string> departures;           ///< from BiT-HyperRule, and what else should be known; a sentence each
+  bit::dtype dtype = bit::dtype::float32;  ///< the model's
+  std::vector<std::string> departures;     ///< from BiT-HyperRule, and what else should be known; a sentence each
 };
 
 /// The recipe for fine-tuning `model`, which has the set's classes already. If options.folder holds a run and the caller
@@ -118,7 +118,7 @@ struct recipe {
 /// even one image at a time fits the limit.
 BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& train, tunable_model& model);
 
-/// The rules for parameters of the optimiser that the options choose.
+/// The rules for parameters of the optimizer that the options choose.
 inline const parameter_options& rules_of(const fine_tune_options& options) {
   return options.adam ? options.adam->parameters : options.sgd.parameters;
 }

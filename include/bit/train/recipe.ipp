@@ -6,7 +6,7 @@
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/checkpoint.hpp>
-#include <bit/train/optimiser_choice.hpp>
+#include <bit/train/optimizer_choice.hpp>
 #include <bit/train/parameter_rules.hpp>
 #include <bit/train/recipe.hpp>
 #include <cmath>
@@ -78,9 +78,9 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
   if (plan.rule.num_examples != plan.examples)
     said.push_back("the rule was told " + count(plan.rule.num_examples) + " examples; the set has " +
                    count(plan.examples));
-  add_optimiser_departures(said, options);
-  if (plan.habits == train::compatibility::none) return said;
-  said.push_back(std::string("habits of bit_") + to_string(plan.habits) + " are followed");
+  add_optimizer_departures(said, options);
+  if (plan.compat == train::compat_mode::none) return said;
+  said.push_back(std::string("habits of bit_") + to_string(plan.compat) + " are followed");
   if (plan.steps != plan.rule.steps())
     said.push_back("only " + count(plan.steps) + " steps are run, a multiple of eval_every, as bit_tf2 does");
   if (plan.partner == train::mixup_partner::reversed && plan.rule.mixup_alpha > 0 && plan.batch_split > 1)
@@ -136,15 +136,15 @@ inline void decide_features(train::recipe& plan, const train::fine_tune_options&
 /// Parts of a step and recomputation. A run that is continued keeps its parts, which round differently.
 inline void fit_memory(train::recipe& plan, const train::fine_tune_options& options,
                        const train::tunable_model& model) {
-  train::step_wishes wishes{plan.batch, options.batch_split, options.recompute, plan.memory_limit};
+  train::step_constraints constraints{plan.batch, options.batch_split, options.recompute, plan.memory_limit};
   const auto last = options.folder / "last.safetensors";
-  if (!wishes.batch_split && !options.folder.empty() && std::filesystem::exists(last)) {
+  if (!constraints.batch_split && !options.folder.empty() && std::filesystem::exists(last)) {
     const auto flags = train::read_training_state(last).flags;
     if (const auto found = flags.find("batch_split"); found != flags.end())
-      wishes.batch_split = static_cast<std::size_t>(std::strtoull(found->second.c_str(), nullptr, 10));
+      constraints.batch_split = static_cast<std::size_t>(std::strtoull(found->second.c_str(), nullptr, 10));
   }
   const auto way = train::fit_step(
-      wishes, [&](std::size_t part, recomputation how) { return estimate(plan, options, model, part, how); });
+      constraints, [&](std::size_t part, recomputation how) { return estimate(plan, options, model, part, how); });
   plan.batch_split = way.batch_split;
   plan.training.recompute = way.recompute;
   plan.memory = way.memory;
@@ -160,9 +160,9 @@ inline void fit_memory(train::recipe& plan, const train::fine_tune_options& opti
 
 namespace bit::inline v0::train {
 
-BIT_FUNC const char* to_string(compatibility habits) {
+BIT_FUNC const char* to_string(compat_mode compat) {
   constexpr const char* names[] = {"none", "pytorch", "jax", "tf2"};
-  return names[static_cast<std::size_t>(habits)];
+  return names[static_cast<std::size_t>(compat)];
 }
 
 BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& train, tunable_model& model) {
@@ -175,19 +175,20 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
     throw config_error("[recipe] expected a network of 3 channels and " + std::to_string(plan.classes) +
                        " classes, got " + std::to_string(model.config().in_channels) + " channels and " +
                        std::to_string(model.config().num_classes) + " classes");
-  if (options.teacher && (options.loss != training_loss::softmax || options.label_smoothing != 0 ||
-                          options.keep_features.value_or(false)))
+  if (options.teacher &&
+      (options.loss != training_loss::softmax || options.label_smoothing != 0 || options.keep_features.value_or(false)))
     throw config_error(
-        "[recipe] a teacher takes the place of labels: expected no sigmoid loss, label smoothing or kept features beside "
+        "[recipe] a teacher takes the place of labels: expected no sigmoid loss, label smoothing or kept features "
+        "beside "
         "it");
   if (options.batch == 0 || options.eval_batch == 0)
     throw config_error("[recipe] expected batches of at least 1 image, got 0");
-  const bool tensorflow = options.habits == compatibility::jax || options.habits == compatibility::tf2;
+  const bool tensorflow = options.compat == compat_mode::jax || options.compat == compat_mode::tf2;
   plan.batch = options.batch;
-  plan.habits = options.habits;
+  plan.compat = options.compat;
   plan.seed = options.seed;
   plan.steps = plan.rule.steps();
-  if (options.habits == compatibility::tf2 && options.eval_every != 0) plan.steps -= plan.steps % options.eval_every;
+  if (options.compat == compat_mode::tf2 && options.eval_every != 0) plan.steps -= plan.steps % options.eval_every;
   plan.end = tensorflow ? epoch_end::carry_over : epoch_end::short_batch;
   plan.partner = tensorflow ? mixup_partner::reversed : mixup_partner::permuted;
   plan.augmentation = {.resize = plan.rule.resolution.resize, .crop = plan.rule.resolution.crop};
@@ -199,7 +200,7 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
   plan.training.frozen = frozen_names(tensor_specs(model.config()), rules_of(options));
   detail::decide_features(plan, options, model);
   detail::fit_memory(plan, options, model);
-  if (plan.habits == compatibility::pytorch) plan.batch -= plan.batch % plan.batch_split;  // batch // batch_split each
+  if (plan.compat == compat_mode::pytorch) plan.batch -= plan.batch % plan.batch_split;  // batch // batch_split each
   const auto said = detail::departures_of(plan, options);
   plan.departures.insert(plan.departures.begin(), said.begin(), said.end());
   return plan;
@@ -246,8 +247,8 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   flags["dtype"] = to_string(plan.dtype);
   flags["flip"] = count(static_cast<std::size_t>(plan.augmentation.flip));
   flags["resampling"] = count(static_cast<std::size_t>(plan.augmentation.method));
-  flags["compat"] = to_string(plan.habits);
-  detail::add_optimiser_flags(flags, options);
+  flags["compat"] = to_string(plan.compat);
+  detail::add_optimizer_flags(flags, options);
   return flags;
 }
 

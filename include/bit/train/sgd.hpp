@@ -2,7 +2,7 @@
 #pragma once
 
 #include <bit/config.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 
 namespace bit::inline v0::train {
 
@@ -19,9 +19,9 @@ struct sgd_options {
 /// g = gradient + weight_decay·value; buffer = momentum·buffer + g; value -= rate·buffer, with Nesterov
 /// value -= rate·(g + momentum·buffer). A fresh buffer is 0, which makes the first one g as PyTorch has it.
 template <class T>
-class basic_sgd final : public basic_optimiser<T> {
+class basic_sgd final : public basic_optimizer<T> {
  public:
-  /// Throws what basic_optimiser's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
+  /// Throws what basic_optimizer's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
   explicit basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options = {});
   std::string name() const override { return "sgd"; }
 

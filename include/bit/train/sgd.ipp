@@ -8,8 +8,9 @@ namespace bit::inline v0::train {
 
 template <class T>
 basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options)
-    : basic_optimiser<T>(parameters, options.parameters, options.clip_norm,
-                         options.state_buffers() == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
+    : basic_optimizer<T>(
+          parameters, options.parameters, options.clip_norm,
+          options.state_buffers() == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
       momentum_(options.momentum),
       nesterov_(options.nesterov) {
   if (!(momentum_ >= 0 && momentum_ < 1) || (nesterov_ && momentum_ == 0))

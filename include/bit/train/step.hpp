@@ -5,7 +5,7 @@
 #include <bit/backend/loss.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/model/loss_function.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 #include <chrono>
 #include <cmath>
 #include <concepts>
@@ -18,8 +18,8 @@ namespace bit::inline v0::train {
 /// A model that can be trained. accumulate() adds scale·weight·dloss/dparameter to the gradients and returns the loss; see
 /// trainable_resnet_v2.
 template <class Model, class T = float>
-concept trainable_model = requires(Model& m, const image_view<T>& images, const loss& what,
-                                   const loss_function<T>& own, const run_options& run, double weight) {
+concept trainable_model = requires(Model& m, const image_view<T>& images, const loss& what, const loss_function<T>& own,
+                                   const run_options& run, double weight) {
   { m.parameters() } -> std::convertible_to<trainable_parameters<T>&>;
   { m.accumulate(images, what, 1.0, {}, run, weight) } -> std::convertible_to<double>;
   { m.accumulate(images, own, 1.0, {}, run, weight) } -> std::convertible_to<double>;
@@ -31,7 +31,7 @@ struct phase_seconds {
 };
 
 /// One finished step.
-struct step_report {
+struct update_report {
   std::size_t step = 0;  ///< number of updates done, this one included
   double loss = 0;       ///< mean over the step's images, before the update
   double rate = 0;
@@ -51,8 +51,8 @@ struct step_part {
 
 /// How a step is taken.
 struct step_plan {
-  std::size_t number = 0;          ///< updates done before it
-  std::size_t images = 0;          ///< of all parts together, as planned: some may turn out to be missing
+  std::size_t number = 0;  ///< updates done before it
+  std::size_t images = 0;  ///< of all parts together, as planned: some may turn out to be missing
   std::size_t parts = 1;
   double rate = 0;
   run_options execution = {};
@@ -93,8 +93,8 @@ namespace bit::inline v0::train {
 /// if none came, diverged_error, before anything is changed, if the loss or a clipped gradient is not finite, and what
 /// for_part and the model throw; the parameters are then as they were.
 template <class T, trainable_model<T> Model, class ForPart>
-step_report take_step(Model& model, basic_optimiser<T>& by, const step_plan& plan, const ForPart& for_part) {
-  step_report report;
+update_report take_step(Model& model, basic_optimizer<T>& by, const step_plan& plan, const ForPart& for_part) {
+  update_report report;
   report.step = plan.number + 1;
   report.rate = plan.rate;
   const auto planned = static_cast<double>(plan.images);
@@ -121,22 +121,26 @@ step_report take_step(Model& model, basic_optimiser<T>& by, const step_plan& pla
 
 /// Takes one step with all images at once and returns their mean loss before it; throws as take_step() does.
 template <class T, trainable_model<T> Model>
-double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss& what, double rate,
+double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss& what, double rate,
                   const run_options& run = {}) {
   const step_plan plan{static_cast<std::size_t>(by.updates()), images.dims.n, 1, rate, run};
-  return take_step<T>(model, by, plan, [&](std::size_t, step_report&, const auto& accumulate) {
-           accumulate(step_part<T>{images, what});
-         }).loss;
+  return take_step<T>(model, by, plan,
+                      [&](std::size_t, update_report&, const auto& accumulate) {
+                        accumulate(step_part<T>{images, what});
+                      })
+      .loss;
 }
 
 /// The same with a loss of the caller's own.
 template <class T, trainable_model<T> Model>
-double train_step(Model& model, basic_optimiser<T>& by, const image_view<T>& images, const loss_function<T>& own,
+double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss_function<T>& own,
                   double rate, const run_options& run = {}) {
   const step_plan plan{static_cast<std::size_t>(by.updates()), images.dims.n, 1, rate, run};
-  return take_step<T>(model, by, plan, [&](std::size_t, step_report&, const auto& accumulate) {
-           accumulate(step_part<T>{images, cross_entropy{}, &own});
-         }).loss;
+  return take_step<T>(model, by, plan,
+                      [&](std::size_t, update_report&, const auto& accumulate) {
+                        accumulate(step_part<T>{images, cross_entropy{}, &own});
+                      })
+      .loss;
 }
 
 }  // namespace bit::inline v0::train

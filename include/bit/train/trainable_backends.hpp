@@ -11,10 +11,10 @@ namespace bit::inline v0::train {
 /// The network under the backend for `dtype`. Throws config_error, naming those there are, if there is none, and what
 /// trainable_resnet_v2's constructor throws.
 BIT_FUNC tunable_model make_tunable(const resnet_config& config, const std::vector<named_tensor>& tensors,
-                                    number_format dtype = number_format::float32);
+                                    bit::dtype dtype = bit::dtype::float32);
 
 /// What a step would take under the backend for `dtype`; see trainable_resnet_v2::memory_of. Throws as make_tunable().
-BIT_FUNC training_memory tunable_memory_of(number_format dtype, const resnet_config& config, const dims4& images,
+BIT_FUNC training_memory tunable_memory_of(bit::dtype dtype, const resnet_config& config, const dims4& images,
                                            const training_options& options = {}, std::size_t threads = 0);
 
 }  // namespace bit::inline v0::train

@@ -11,13 +11,13 @@ namespace bit::inline v0::detail {
 
 /// A backend of the table: how a model under it is made, and what it would take.
 struct trainable_entry {
-  train::number_format dtype;
+  bit::dtype dtype;
   std::unique_ptr<train::any_trainable<float>> (*make)(const resnet_config&, const std::vector<named_tensor>&);
   training_memory (*memory_of)(const resnet_config&, const dims4&, const training_options&, std::size_t, const dims4&);
 };
 
 template <trainable_backend Backend>
-constexpr trainable_entry trainable_entry_of(train::number_format dtype) {
+constexpr trainable_entry trainable_entry_of(bit::dtype dtype) {
   return {dtype,
           [](const resnet_config& config,
              const std::vector<named_tensor>& tensors) -> std::unique_ptr<train::any_trainable<float>> {
@@ -28,11 +28,11 @@ constexpr trainable_entry trainable_entry_of(train::number_format dtype) {
 
 /// The table.
 inline constexpr trainable_entry trainable_backends[] = {
-    trainable_entry_of<cpu<float>>(train::number_format::float32),
-    trainable_entry_of<cpu<bfloat16>>(train::number_format::bfloat16),
+    trainable_entry_of<cpu<float>>(bit::dtype::float32),
+    trainable_entry_of<cpu<bfloat16>>(bit::dtype::bfloat16),
 };
 
-inline const trainable_entry& trainable_entry_for(train::number_format dtype) {
+inline const trainable_entry& trainable_entry_for(bit::dtype dtype) {
   std::string known;
   for (const trainable_entry& entry : trainable_backends) {
     if (entry.dtype == dtype) return entry;
@@ -46,11 +46,11 @@ inline const trainable_entry& trainable_entry_for(train::number_format dtype) {
 namespace bit::inline v0::train {
 
 BIT_FUNC tunable_model make_tunable(const resnet_config& config, const std::vector<named_tensor>& tensors,
-                                    number_format dtype) {
+                                    bit::dtype dtype) {
   return {detail::trainable_entry_for(dtype).make(config, tensors), dtype};
 }
 
-BIT_FUNC training_memory tunable_memory_of(number_format dtype, const resnet_config& config, const dims4& images,
+BIT_FUNC training_memory tunable_memory_of(bit::dtype dtype, const resnet_config& config, const dims4& images,
                                            const training_options& options, std::size_t threads) {
   return detail::trainable_entry_for(dtype).memory_of(config, images, options, threads, {});
 }

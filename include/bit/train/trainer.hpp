@@ -15,7 +15,7 @@
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
-#include <bit/train/optimiser.hpp>
+#include <bit/train/optimizer.hpp>
 #include <bit/train/step.hpp>
 
 namespace bit::inline v0::train {
@@ -29,7 +29,7 @@ struct part_report {
 };
 
 /// How a run goes. All functions are called by the thread that calls train(). T is float, or double for the reference
-/// policy.
+/// backend.
 template <class T>
 struct basic_trainer_options {
   /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
@@ -53,7 +53,7 @@ struct basic_trainer_options {
   double save_seconds = 600;          ///< saves when so much time has passed since the last save; 0: never
 
   std::function<void(const part_report&)> on_part = nullptr;
-  std::function<void(const step_report&)> on_step = nullptr;
+  std::function<void(const update_report&)> on_step = nullptr;
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
   /// Asked before each step, e.g. for a signal's flag: true saves and returns.
@@ -82,7 +82,7 @@ struct training_result {
 /// - io_error if the folder cannot be written or used; the message names the step that can be resumed from;
 /// - what the source, the model and the functions throw, after last.safetensors was brought up to the last finished step.
 template <class T, trainable_model<T> Model>
-training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options);
 
 }  // namespace bit::inline v0::train

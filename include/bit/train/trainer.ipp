@@ -33,7 +33,7 @@ loss default_loss(const train::basic_micro_batch<T>& batch, double smoothing) {
 template <class T>
 class run_recorder {
  public:
-  run_recorder(const trainable_parameters<T>& parameters, train::basic_optimiser<T>& by,
+  run_recorder(const trainable_parameters<T>& parameters, train::basic_optimizer<T>& by,
                const train::basic_trainer_options<T>& options)
       : parameters_(parameters), by_(by), options_(options), state_(options.run) {
     if (options.folder.empty()) return;
@@ -103,7 +103,7 @@ class run_recorder {
   }
 
   const trainable_parameters<T>& parameters_;
-  train::basic_optimiser<T>& by_;
+  train::basic_optimizer<T>& by_;
   const train::basic_trainer_options<T>& options_;
   train::training_state state_;
   std::optional<train::run_folder> folder_;
@@ -116,7 +116,7 @@ class run_recorder {
 /// Reads a part of a step and gives it to `accumulate`; see take_step().
 template <class T, class Accumulate>
 void train_on_part(train::basic_batch_source<T>& data, const train::basic_trainer_options<T>& options, std::size_t part,
-                   train::step_report& report, const Accumulate& accumulate) {
+                   train::update_report& report, const Accumulate& accumulate) {
   const std::size_t step = report.step - 1;
   train::basic_micro_batch<T> batch;
   {
@@ -139,7 +139,7 @@ void train_on_part(train::basic_batch_source<T>& data, const train::basic_traine
 }
 
 template <class T>
-void write_step(run_recorder<T>& record, const train::step_report& report) {
+void write_step(run_recorder<T>& record, const train::update_report& report) {
   train::metrics_line line("step");
   line.add("step", std::uint64_t{report.step}).add("loss", report.loss).add("lr", report.rate);
   if (report.gradient_norm) line.add("gradient_norm", *report.gradient_norm);
@@ -181,14 +181,14 @@ void evaluate_now(const train::basic_trainer_options<T>& options, run_recorder<T
 
 /// One update, reported.
 template <class T, class Model>
-void update_once(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+void update_once(Model& model, train::basic_optimizer<T>& by, train::basic_batch_source<T>& data,
                  const train::basic_trainer_options<T>& options, double rate, run_recorder<T>& record,
                  train::training_result& result) {
   train::training_state& state = record.state();
   const auto step = static_cast<std::size_t>(state.step);
   const train::step_plan plan{step, data.size(step), options.batch_split, rate, options.execution};
-  const auto report = train::take_step<T>(
-      model, by, plan, [&](std::size_t part, train::step_report& so_far, const auto& accumulate) {
+  const auto report =
+      train::take_step<T>(model, by, plan, [&](std::size_t part, train::update_report& so_far, const auto& accumulate) {
         train_on_part(data, options, part, so_far, accumulate);
       });
   ++state.step;
@@ -200,7 +200,7 @@ void update_once(Model& model, train::basic_optimiser<T>& by, train::basic_batch
 
 /// Steps, evaluations and saves, until the schedule ends or the caller wants to stop.
 template <class T, class Model>
-void train_on(Model& model, train::basic_optimiser<T>& by, train::basic_batch_source<T>& data,
+void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_source<T>& data,
               const train::basic_trainer_options<T>& options, run_recorder<T>& record, train::training_result& result) {
   const train::training_state& state = record.state();
   const auto due = [&](std::size_t every) { return every != 0 && state.step % every == 0; };
@@ -228,12 +228,12 @@ void train_on(Model& model, train::basic_optimiser<T>& by, train::basic_batch_so
 namespace bit::inline v0::train {
 
 template <class T, trainable_model<T> Model>
-training_result train(Model& model, basic_optimiser<T>& by, basic_batch_source<T>& data,
+training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options) {
   if (!options.rate || options.batch_split == 0)
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");
   if (static_cast<trainable_parameters<T>*>(&model.parameters()) != &by.parameters())
-    throw config_error("[training] expected an optimiser of this model's parameters, got one of another model");
+    throw config_error("[training] expected an optimizer of this model's parameters, got one of another model");
   detail::run_recorder<T> record(model.parameters(), by, options);
   const training_state& state = record.state();
   training_result result;

@@ -8,15 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <bit/dtype.hpp>
 namespace bit::inline v0::train {
-
-/// What a network computes in. bfloat16: the convolutions' products, there and back, and the maps between them, with sums
-/// in float32. Parameters, gradients and the optimiser's state are float32 in both, as are norms, the first convolution,
-/// the head and the loss.
-enum class number_format { float32, bfloat16 };
-
-/// "float32" or "bfloat16".
-inline const char* to_string(number_format format) { return format == number_format::float32 ? "float32" : "bfloat16"; }
 
 /// A network in training without its backend's type. Each function is that of model/trainable.hpp.
 template <class T>
@@ -61,8 +54,8 @@ class trainable_of final : public any_trainable<typename Backend::value_type> {
                     const run_options& options, double weight) override {
     return model_.accumulate(images, what, scale, image_gradient, options, weight);
   }
-  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
-                    std::span<T> image_gradient, const run_options& options, double weight) override {
+  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale, std::span<T> image_gradient,
+                    const run_options& options, double weight) override {
     return model_.accumulate(images, own, scale, image_gradient, options, weight);
   }
   void logits(const image_view<T>& images, T* out, const run_options& options) override {
@@ -103,13 +96,13 @@ class basic_tunable_model {
   /// The network under a backend of the caller's; `dtype` is what recipes and checkpoints say that it computes in.
   template <trainable_backend Backend>
   static basic_tunable_model of(const resnet_config& config, const std::vector<named_tensor>& tensors,
-                                number_format dtype = number_format::float32) {
+                                bit::dtype dtype = bit::dtype::float32) {
     return {std::make_unique<trainable_of<Backend>>(config, tensors), dtype};
   }
-  basic_tunable_model(std::unique_ptr<any_trainable<T>> model, number_format dtype)
+  basic_tunable_model(std::unique_ptr<any_trainable<T>> model, bit::dtype dtype)
       : model_(std::move(model)), dtype_(dtype) {}
 
-  number_format dtype() const { return dtype_; }
+  bit::dtype dtype() const { return dtype_; }
   const resnet_config& config() const { return model_->config(); }
   const bit::network& network() const { return model_->network(); }
   trainable_parameters<T>& parameters() { return model_->parameters(); }
@@ -153,7 +146,7 @@ class basic_tunable_model {
 
  private:
   std::unique_ptr<any_trainable<T>> model_;
-  number_format dtype_;
+  bit::dtype dtype_;
 };
 
 using tunable_model = basic_tunable_model<float>;

@@ -28,7 +28,7 @@ inline bit::conv_source add_source(bit::program& p, bit::value_id x, bit::value_
 }
 
 inline bit::value_id add_map(bit::program& p, const std::string& name, bit::dims4 d) {
-  return p.add(name, bit::value_kind::map, d);
+  return p.add(name, bit::value_kind::feature_map, d);
 }
 inline bit::value_id add_statistics(bit::program& p, const std::string& name, std::size_t n, std::size_t groups) {
   return p.add(name, bit::value_kind::statistics, {n, groups, 1, 1});
@@ -60,7 +60,7 @@ inline bit::program make_program(const geometry& g, std::uint32_t seed) {
   p.steps.push_back(conv);
 
   const auto features = add_map(p, "features", out);
-  const auto pooled = p.add("pooled", bit::value_kind::table, {g.n, g.cout, 1, 1});
+  const auto pooled = p.add("pooled", bit::value_kind::matrix, {g.n, g.cout, 1, 1});
   p.steps.push_back(bit::pool_step{conv.y, add_norm(p, *conv.statistics, "final", g.cout, random), features, pooled});
   p.outputs = {conv.y, features, pooled};
   return p;
@@ -71,8 +71,8 @@ std::vector<std::vector<typename Backend::value_type>> run(const bit::program& p
                                                            std::uint32_t seed,
                                                            const bit::freeze_options& choices = {}) {
   using T = typename Backend::value_type;
-  const auto constants = std::make_shared<const typename Backend::constants>(p, choices);
-  const typename Backend::plan plan(p, constants);
+  const auto weights = std::make_shared<const typename Backend::weights>(p, choices);
+  const typename Backend::plan plan(p, weights);
   threads = Backend::threads(threads);
   typename Backend::workspace memory(plan.workspace_bytes(threads));
   const bit::tensor4<T> image = xt::cast<T>(random_images(p.values.front().dims, seed));

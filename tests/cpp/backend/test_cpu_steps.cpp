@@ -81,7 +81,7 @@ TEST_CASE("the tolerance notices one weight that is off by a thousandth") {
   const geometry g{.cin = 24, .cout = 40, .groups = 8, .size = 3};
   bit::program p = make_program(g, 5);
   const auto expected = run<bit::reference<double>>(p, 1, 5);
-  for (bit::named_tensor& t : p.constants)
+  for (bit::named_tensor& t : p.parameters)
     if (t.name == "conv/kernel") {
       std::vector<float> values(9 * 24 * 40);
       t.data->read(std::span<float>(values));
@@ -100,7 +100,7 @@ TEST_CASE("a mean a thousand times the spread costs group norm no digits") {
   for (float& v : pixels) v = normal(random);
   for (const std::string& isa : bit::available_isas()) {
     alignas(64) double sums[32] = {};
-    bit::detail::kernels_of<float>(bit::detail::instruction_set_of(isa)).accumulate_statistics(sums, pixels, 29);
+    bit::detail::microkernels_of<float>(bit::detail::instruction_set_of(isa)).accumulate_statistics(sums, pixels, 29);
     for (std::size_t c = 0; c < 16; ++c) {
       double mean = 0, squares = 0;
       for (std::size_t p = 0; p < 29; ++p) mean += pixels[p * 16 + c] / 29.0;

@@ -113,7 +113,7 @@ TEST_CASE_TEMPLATE("a profile adds seconds to the report's rows", Backend, bit::
 }
 
 TEST_CASE("the median of an even number of runs is the mean of the middle two") {
-  std::vector<bit::step_report> rows(2);
+  std::vector<bit::step_profile> rows(2);
   bit::add_seconds(rows, {8, 1, 2, 7, 4, 3, 6, 5});
   CHECK(rows[0].min_seconds == 2);
   CHECK(rows[0].median_seconds == 5);
@@ -138,13 +138,13 @@ TEST_CASE("every instruction set's ceilings can be measured") {
   for (const std::string& isa : bit::available_isas()) {
     CAPTURE(isa);
     const auto set = bit::detail::instruction_set_of(isa);
-    const auto& floats = bit::detail::kernels_of<float>(set);
-    const auto& halves = bit::detail::kernels_of<bit::bfloat16>(set);
+    const auto& floats = bit::detail::microkernels_of<float>(set);
+    const auto& halves = bit::detail::microkernels_of<bit::bfloat16>(set);
     // Every multiply-add adds 1·1 to a lane, so the lanes count operations, 16 to a tile's block of columns.
-    const auto check = [](const auto& kernels) {
-      const auto sums = static_cast<double>(kernels.tile_rows * kernels.tile_columns);
-      const double lanes = sums * 1000.0 / static_cast<double>(kernels.fma_loop(1000));
-      const double steps = static_cast<double>(kernels.fma_loop_flops) / (2 * sums);
+    const auto check = [](const auto& microkernels) {
+      const auto sums = static_cast<double>(microkernels.tile_rows * microkernels.tile_columns);
+      const double lanes = sums * 1000.0 / static_cast<double>(microkernels.fma_loop(1000));
+      const double steps = static_cast<double>(microkernels.fma_loop_flops) / (2 * sums);
       CHECK(lanes * steps == std::floor(lanes * steps));
       CHECK(lanes * steps >= 4);
       CHECK(lanes * steps <= 16);

@@ -70,12 +70,12 @@ class damaged final : public bit::tensor_data {
 };
 
 bit::named_tensor& kernel_of(bit::program& p) {
-  return *std::find_if(p.constants.begin(), p.constants.end(),
+  return *std::find_if(p.parameters.begin(), p.parameters.end(),
                        [](const bit::named_tensor& t) { return t.name == "conv/kernel"; });
 }
 
-std::shared_ptr<const bit::cpu<float>::constants> freeze(const bit::program& p, algorithm a) {
-  return std::make_shared<const bit::cpu<float>::constants>(p, bit::freeze_options{a});
+std::shared_ptr<const bit::cpu<float>::weights> freeze(const bit::program& p, algorithm a) {
+  return std::make_shared<const bit::cpu<float>::weights>(p, bit::freeze_options{a});
 }
 
 }  // namespace
@@ -213,26 +213,26 @@ TEST_CASE("the textbook points 0, +-1, +-2 would break the bound that ours keep"
 }
 
 TEST_CASE("the cost model chooses as measured on the 3x3 layers of R50x1") {
-  using bit::detail::kernel_form;
-  const bit::detail::kernel_table<float>* table = nullptr;
+  using bit::detail::weight_layout;
+  const bit::detail::microkernel_table<float>* table = nullptr;
   for (const std::string& isa : bit::available_isas())
-    if (isa == "avx512") table = &bit::detail::kernels_of<float>(bit::detail::instruction_set_of(isa));
+    if (isa == "avx512") table = &bit::detail::microkernels_of<float>(bit::detail::instruction_set_of(isa));
   if (!table) return;
-  const auto form = [&](std::size_t images, std::size_t side, std::size_t channels, algorithm a) {
-    return bit::detail::choose_form({images, side, side, channels, channels}, a, *table);
+  const auto layout = [&](std::size_t images, std::size_t side, std::size_t channels, algorithm a) {
+    return bit::detail::choose_weight_layout({images, side, side, channels, channels}, a, *table);
   };
   // Batch 1: the kernel's bytes decide in the last stages. Batch 8: products do everywhere.
-  CHECK(form(1, 56, 64, algorithm::automatic) == kernel_form::winograd_4x4);
-  CHECK(form(1, 28, 128, algorithm::automatic) == kernel_form::winograd_4x4);
-  CHECK(form(1, 14, 256, algorithm::automatic) == kernel_form::winograd_2x2);
-  CHECK(form(1, 7, 512, algorithm::automatic) == kernel_form::winograd_2x2);
+  CHECK(layout(1, 56, 64, algorithm::automatic) == weight_layout::winograd_4x4);
+  CHECK(layout(1, 28, 128, algorithm::automatic) == weight_layout::winograd_4x4);
+  CHECK(layout(1, 14, 256, algorithm::automatic) == weight_layout::winograd_2x2);
+  CHECK(layout(1, 7, 512, algorithm::automatic) == weight_layout::winograd_2x2);
   for (std::size_t stage = 0; stage < 4; ++stage)
-    CHECK(form(8, 56U >> stage, std::size_t{64} << stage, algorithm::automatic) == kernel_form::winograd_4x4);
+    CHECK(layout(8, 56U >> stage, std::size_t{64} << stage, algorithm::automatic) == weight_layout::winograd_4x4);
   // A map of one tile cannot pay for larger weights, unless told to.
-  CHECK(form(1, 2, 512, algorithm::automatic) == kernel_form::direct);
-  CHECK(form(1, 2, 512, algorithm::winograd) == kernel_form::winograd_2x2);
-  CHECK(form(1, 2, 512, algorithm::winograd_4x4) == kernel_form::winograd_4x4);
-  CHECK(form(8, 56, 64, algorithm::direct) == kernel_form::direct);
+  CHECK(layout(1, 2, 512, algorithm::automatic) == weight_layout::direct);
+  CHECK(layout(1, 2, 512, algorithm::winograd) == weight_layout::winograd_2x2);
+  CHECK(layout(1, 2, 512, algorithm::winograd_4x4) == weight_layout::winograd_4x4);
+  CHECK(layout(8, 56, 64, algorithm::direct) == weight_layout::direct);
 }
 
 TEST_CASE("a kernel is stored only in the forms that living plans need") {
@@ -244,14 +244,14 @@ TEST_CASE("a kernel is stored only in the forms that living plans need") {
   CHECK(freeze(p, algorithm::winograd_4x4)->bytes() == others + 9 * one_tap);
   CHECK(freeze(q, algorithm::direct)->bytes() == others + 9 * one_tap);
   for (const bit::program* source : {&p, &q}) {
-    const auto constants = freeze(*source, algorithm::winograd_4x4);
+    const auto weights = freeze(*source, algorithm::winograd_4x4);
     {
-      const bit::detail::cpu_plan<float> plan(*source, constants), same(*source, constants);
-      CHECK(constants->bytes() == others + 36 * one_tap);
+      const bit::detail::cpu_plan<float> plan(*source, weights), same(*source, weights);
+      CHECK(weights->bytes() == others + 36 * one_tap);
     }
-    CHECK(constants->bytes() == others);
-    const bit::detail::cpu_plan<float> later(*source, constants);
-    CHECK(constants->bytes() == others + 36 * one_tap);
+    CHECK(weights->bytes() == others);
+    const bit::detail::cpu_plan<float> later(*source, weights);
+    CHECK(weights->bytes() == others + 36 * one_tap);
   }
 }
 

@@ -2,7 +2,7 @@
 // thread sanitizer reports every access that the queue fails to order.
 #include <doctest/doctest.h>
 #include <bit/backend/cpu/context.hpp>
-#include <bit/backend/cpu/work_queue.hpp>
+#include <bit/backend/cpu/work_stealing_queue.hpp>
 #include <chrono>
 #include <numeric>
 #include <thread>
@@ -10,9 +10,9 @@
 
 namespace {
 
-using bit::detail::patience;
-using bit::detail::work_queue;
+using bit::detail::spin_policy;
 using bit::detail::work_slot;
+using bit::detail::work_stealing_queue;
 
 /// Runs body(thread) in `count` threads.
 template <class Body>
@@ -31,12 +31,12 @@ TEST_CASE("every item of every step is done once, and its result is seen by the 
   for (const int spins : {0, 20, 2000})
     for (const std::size_t threads : {1u, 2u, 3u, 5u}) {
       std::vector<work_slot> slots(threads);
-      work_queue queue(slots);
+      work_stealing_queue queue(slots);
       std::vector<std::vector<int>> done;
       for (std::size_t s = 0; s < steps * rounds; ++s) done.emplace_back(step_items[s % steps], 0);
       std::vector<std::size_t> mine(threads, 0), unfinished(threads, 0);
       in_threads(threads, [&](std::size_t t) {
-        patience waits(spins);
+        spin_policy waits(spins);
         for (std::size_t s = 0; s < done.size(); ++s) {
           mine[t] += queue.work(s + 1, done[s].size(), t, threads, [&](std::size_t item) { ++done[s][item]; });
           queue.wait(s + 1, waits);
@@ -51,7 +51,7 @@ TEST_CASE("every item of every step is done once, and its result is seen by the 
 
 TEST_CASE("a thread takes its own share from the front, then the others' from the back") {
   std::vector<work_slot> slots(2);
-  work_queue queue(slots);
+  work_stealing_queue queue(slots);
   std::vector<std::size_t> order;
   CHECK(queue.work(1, 9, 1, 2, [&](std::size_t item) { order.push_back(item); }) == 9);
   CHECK(order == std::vector<std::size_t>{4, 5, 6, 7, 8, 3, 2, 1, 0});
@@ -67,7 +67,7 @@ TEST_CASE("steps go through a thread's items forwards and backwards, and what fo
           CAPTURE(step);
           CAPTURE(t);
           std::vector<work_slot> slots(threads);
-          work_queue queue(slots);
+          work_stealing_queue queue(slots);
           for (std::size_t before = 1; before < step; ++before) queue.work(before, 0, 0, threads, [](std::size_t) {});
           bit::detail::run_context run{};
           run.thread = t;
@@ -91,10 +91,10 @@ TEST_CASE("steps go through a thread's items forwards and backwards, and what fo
 
 TEST_CASE("a thread that never comes is not waited for, and finds nothing to do when it does") {
   std::vector<work_slot> slots(3);
-  work_queue queue(slots);
+  work_stealing_queue queue(slots);
   std::vector<std::size_t> mine(3, 0);
   const auto all_steps = [&](std::size_t t) {
-    patience waits(0);
+    spin_policy waits(0);
     for (std::size_t s = 0; s < steps; ++s) {
       mine[t] += queue.work(s + 1, step_items[s], t, 3, [](std::size_t) {});
       queue.wait(s + 1, waits);
@@ -109,7 +109,7 @@ TEST_CASE("a thread that never comes is not waited for, and finds nothing to do 
 TEST_CASE("a step lasts until its last item is done") {
   for (const int spins : {0, 2000}) {
     std::vector<work_slot> slots(2);
-    work_queue queue(slots);
+    work_stealing_queue queue(slots);
     std::atomic<std::size_t> others{0};
     bool last_is_done = false, seen = false;
     in_threads(2, [&](std::size_t t) {
@@ -121,7 +121,7 @@ TEST_CASE("a step lasts until its last item is done") {
         while (others < 9) std::this_thread::yield();  // somebody else does all the rest
         last_is_done = true;
       });
-      patience waits(spins);
+      spin_policy waits(spins);
       queue.wait(1, waits);
       if (t == 1) seen = last_is_done;
     });
@@ -131,36 +131,36 @@ TEST_CASE("a step lasts until its last item is done") {
 
 TEST_CASE("as many steps and items as the words have room for") {
   std::vector<work_slot> slots(3);
-  work_queue queue(slots);
+  work_stealing_queue queue(slots);
   std::size_t last = 0, sum = 0;
-  CHECK(queue.work(1, work_queue::max_items, 2, 3, [&](std::size_t item) { last = item, ++sum; }) == sum);
-  CHECK(sum == work_queue::max_items);
-  CHECK(last == work_queue::max_items / 3);  // 2, 0, 1 is the order of shares; the last ends at its first item
-  patience waits;
-  for (std::size_t step = 2; step <= work_queue::max_steps; ++step) {
+  CHECK(queue.work(1, work_stealing_queue::max_items, 2, 3, [&](std::size_t item) { last = item, ++sum; }) == sum);
+  CHECK(sum == work_stealing_queue::max_items);
+  CHECK(last == work_stealing_queue::max_items / 3);  // 2, 0, 1 is the order of shares; the last ends at its first item
+  spin_policy waits;
+  for (std::size_t step = 2; step <= work_stealing_queue::max_steps; ++step) {
     queue.work(step, step % 3, 0, 3, [&](std::size_t) { --sum; });
     queue.wait(step, waits);
   }
-  CHECK(sum == work_queue::max_items - 65534);
+  CHECK(sum == work_stealing_queue::max_items - 65534);
 }
 
 TEST_CASE("waits grow short after a long sleep, and long again after sleeping for nothing") {
   using std::chrono::microseconds;
-  patience waits;
-  CHECK(waits.spins() == patience::at_first);
+  spin_policy waits;
+  CHECK(waits.spins() == spin_policy::at_first);
   waits.slept(microseconds(5000));
-  CHECK(waits.spins() == patience::after_long_sleep);
+  CHECK(waits.spins() == spin_policy::after_long_sleep);
   waits.slept(microseconds(20));
-  CHECK(waits.spins() == 2 * patience::after_long_sleep);
+  CHECK(waits.spins() == 2 * spin_policy::after_long_sleep);
   for (int i = 0; i < 5; ++i) waits.slept(microseconds(20));
-  CHECK(waits.spins() == patience::at_first);
-  waits.slept(patience::long_sleep);
-  CHECK(waits.spins() == patience::after_long_sleep);
+  CHECK(waits.spins() == spin_policy::at_first);
+  waits.slept(spin_policy::long_sleep);
+  CHECK(waits.spins() == spin_policy::after_long_sleep);
 }
 
 TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for every line of a part") {
   std::vector<std::byte> memory(3000);
-  const bit::detail::upcoming_weights both{{memory.data(), 640}, {memory.data() + 1000, 1280}};
+  const bit::detail::next_weights both{{memory.data(), 640}, {memory.data() + 1000, 1280}};
   std::vector<int> wanted(memory.size(), 0);
   for (std::size_t i = 0; i < 7; ++i) {
     const auto part = both.part(i, i + 1, 7);
@@ -169,12 +169,12 @@ TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for 
   }
   for (std::size_t b = 0; b < memory.size(); ++b) CHECK(wanted[b] == (b < 640 || (b >= 1000 && b < 2280) ? 1 : 0));
 
-  constexpr std::size_t calls = 3, blocks = 2, asks = 4;  // 24 asks for 20 lines
-  bit::detail::prefetcher ahead(both.second, calls, blocks, asks);
+  constexpr std::size_t calls = 3, blocks = 2, prefetches = 4;  // 24 asks for 20 lines
+  bit::detail::prefetcher ahead(both.second, calls, blocks, prefetches);
   std::vector<int> lines(20, 0);
   for (std::size_t call = 0; call < calls; ++call) {
     const auto stream = ahead.next();
-    for (std::size_t i = 0; stream.from && i < blocks * asks; ++i)
+    for (std::size_t i = 0; stream.from && i < blocks * prefetches; ++i)
       if (const auto at = static_cast<std::size_t>(stream.from - both.second.begin) + i * stream.step; at < 1280)
         lines[at / 64] = 1;
   }

@@ -103,9 +103,9 @@ TEST_CASE(
   CHECK_FALSE(contains(finished.text, "step 1/6"));
   CHECK(load(folder / "cut" / "last.safetensors") == load(folder / "run" / "last.safetensors"));
 
-  const auto card = bit::io::read_card(bit::io::open_checkpoint(folder / "run" / "best.safetensors"));
-  CHECK(card.labels.at(3) == "class3");
-  CHECK(card.input_size == 32);
+  const auto about = bit::io::read_metadata(bit::io::open_checkpoint(folder / "run" / "best.safetensors"));
+  CHECK(about.labels.at(3) == "class3");
+  CHECK(about.input_size == 32);
 
   write_bitmap(folder / "image.bmp", 3);
   const auto found =
@@ -134,8 +134,8 @@ TEST_CASE("the program with a training loop of its own learns a folder of images
     std::filesystem::create_directories(place);
     for (int i = 0; i < 4; ++i) write_bitmap(place / (std::to_string(i) + ".bmp"), 4 * c);
   }
-  const auto done = run(BIT_EXAMPLE_TRAIN_LOOP,
-                        (folder / "start.npz").string() + " " + (folder / "images").string() + " 10 0.003");
+  const auto done =
+      run(BIT_EXAMPLE_TRAIN_LOOP, (folder / "start.npz").string() + " " + (folder / "images").string() + " 10 0.003");
   REQUIRE_MESSAGE(done.code == 0, done.text);
   const auto loss_after = [&](const std::string& step) {
     return std::strtod(done.text.c_str() + done.text.find("loss", done.text.find(step)) + 4, nullptr);

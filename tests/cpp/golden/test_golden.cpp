@@ -1,5 +1,5 @@
 // A golden case from an npz checkpoint, with nothing but the library: logits against float64 values of the reference
-// mathematics, for every policy, instruction set, layout and thread count. Made by tests/golden/prepare.py.
+// mathematics, for every backend, instruction set, layout and thread count. Made by tests/golden/prepare.py.
 #include <doctest/doctest.h>
 #include <bit/reference.hpp>
 

@@ -1,4 +1,4 @@
-// Twelve optimiser steps of R50x1 from a zero head (batch 8 of 64x64, HyperRule's steps 95..106 at base rate 0.0003),
+// Twelve optimizer steps of R50x1 from a zero head (batch 8 of 64x64, HyperRule's steps 95..106 at base rate 0.0003),
 // plain and with mixup, against float64 losses and final logits of the reference mathematics.
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
@@ -23,7 +23,7 @@ class golden_batches final : public basic_batch_source<T> {
   std::size_t size(std::size_t) const override { return images_per_step; }
   basic_micro_batch<T> read(std::size_t step, std::size_t part, std::size_t parts) override {
     const std::size_t s = first_step + step;
-    const auto [first, count] = range_of_part(images_per_step, part, parts);
+    const auto [first, count] = range_of_micro_batch(images_per_step, part, parts);
     const auto values = golden::read_array<float>("images_" + std::to_string(s));
     basic_micro_batch<T> batch;
     batch.images = bit::tensor4<T>::from_shape({count, 3, 64, 64});
@@ -67,7 +67,7 @@ trace_error run(const std::string& trace, const mix_function<typename Backend::v
   options.rate = [&](std::size_t step) { return first_step + step < last ? rule.lr(first_step + step) : std::nullopt; };
   options.mix = mix;
   options.batch_split = batch_split;
-  options.on_step = [&](const step_report& report) {
+  options.on_step = [&](const update_report& report) {
     error.losses = std::max(error.losses, std::abs(report.loss / losses[report.step - 1] - 1));
   };
   train(model, by, data, options);

@@ -54,7 +54,7 @@ bool in_norm(const std::string& name) { return name.find("group_norm") != std::s
 
 bit::training_program program_of(const test::sample& s, const bit::training_options& how, bool to_image = true) {
   const std::string output = "logits";
-  return bit::with_adjoint(
+  return bit::with_backward(
       bit::network(s.config, bit::random_tensors(s.config, 1)).emit(s.image, std::span(&output, 1)), how, to_image);
 }
 template <class Step>
@@ -66,7 +66,7 @@ std::size_t count(const bit::training_program& p) {
 
 }  // namespace
 
-TEST_CASE("recomputed units give the same gradients to the bit, on odd shapes, both policies, 1 to 3 threads") {
+TEST_CASE("recomputed units give the same gradients to the bit, on odd shapes, both backends, 1 to 3 threads") {
   std::mt19937 random(8);
   for (int round = 0; round < 8; ++round) {
     CAPTURE(round);
@@ -108,12 +108,12 @@ TEST_CASE("with recomputation the way back reads units' inputs and nothing else 
   std::set<std::string> read;
   for (std::size_t i = forward + 1; i < flow.size(); ++i)
     for (const auto id : flow[i].reads)
-      if (made.contains(id) && p.forward[id].kind == bit::value_kind::map) read.insert(p.forward[id].name);
+      if (made.contains(id) && p.forward[id].kind == bit::value_kind::feature_map) read.insert(p.forward[id].name);
   CHECK(read == std::set<std::string>{"root", "block1/unit01", "block1/unit02", "block2/unit01", "block3/unit01",
                                       "block3/unit02", "block4/unit01"});
-  CHECK(count<bit::repeated_step>(p) == 2 * 6 + 1);  // two convolutions in each unit, and the stem
+  CHECK(count<bit::recomputed_step>(p) == 2 * 6 + 1);  // two convolutions in each unit, and the stem
   const auto kept = program_of(s, {});
-  CHECK(count<bit::repeated_step>(kept) == 0);
+  CHECK(count<bit::recomputed_step>(kept) == 0);
   CHECK(p.backward.size() == kept.backward.size() + 13);
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("recomputation takes fewer bytes of maps, the more the deeper the netw
   using exact = bit::trainable_resnet_v2<bit::reference<double>>;
   const bit::training_options units{.recompute = bit::recomputation::units};
   const auto kept = fast::memory_of(s.config, s.image, {}, 2), again = fast::memory_of(s.config, s.image, units, 2);
-  // A unit's input is four of its six maps' widths; what the two halves of a step keep besides is little.
+  // A unit's input is four of its six maps' widths; what the two passes of a step keep besides is little.
   CHECK(again.arena < 0.72 * static_cast<double>(kept.arena));
   CHECK(again.packed == kept.packed);
   CHECK(again.values == kept.values);
@@ -178,13 +178,13 @@ TEST_CASE("backward goes no further than to what learns, and leaves out frozen k
   const auto all = program_of(s, {}, false);
   const auto head = program_of(s, {.frozen = frozen_but(s.config, in_head)}, false);
   CHECK(head.backward.size() == 1);
-  CHECK(std::holds_alternative<bit::head_adjoint_step>(head.backward.front()));
+  CHECK(std::holds_alternative<bit::head_backward_step>(head.backward.front()));
   CHECK(program_of(s, {.frozen = frozen_but(s.config, in_head)}, true).backward.size() > 30);  // to the image
   const auto norms = program_of(s, {.frozen = frozen_but(s.config, in_norm)}, false);
-  CHECK(count<bit::kernel_adjoint_step>(norms) == 0);
-  CHECK(count<bit::stem_adjoint_step>(norms) == 0);
-  CHECK(count<bit::norm_adjoint_step>(norms) == count<bit::norm_adjoint_step>(all));
-  CHECK(norms.backward.size() < all.backward.size() - count<bit::kernel_adjoint_step>(all));
+  CHECK(count<bit::backward_weights_step>(norms) == 0);
+  CHECK(count<bit::stem_backward_step>(norms) == 0);
+  CHECK(count<bit::norm_backward_step>(norms) == count<bit::norm_backward_step>(all));
+  CHECK(norms.backward.size() < all.backward.size() - count<bit::backward_weights_step>(all));
   const auto last = program_of(
       s, {.frozen = frozen_but(s.config, [](const auto& n) { return n.find("block4") != std::string::npos; })}, false);
   CHECK(last.backward.size() < all.backward.size() / 4);

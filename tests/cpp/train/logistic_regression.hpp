@@ -27,8 +27,8 @@ class logistic_regression {
   }
   double accumulate(const bit::image_view<float>& images, const bit::loss_function<float>& loss, double scale = 1,
                     std::span<float> = {}, const bit::run_options& = {}, double = 1) {
-    return accumulate_with(
-        images, scale, [&](const auto& out, auto& d_out, std::size_t n) { return loss(out, d_out, n, classes_); });
+    return accumulate_with(images, scale,
+                           [&](const auto& out, auto& d_out, std::size_t n) { return loss(out, d_out, n, classes_); });
   }
   void logits(const bit::image_view<float>& images, float* out, const bit::run_options& = {}) {
     const auto weight = set_.value(0), bias = set_.value(1);
@@ -71,7 +71,7 @@ class point_source : public bit::train::batch_source {
 
   std::size_t size(std::size_t step) const override { return step % 3 == 2 ? size_ - 3 : size_; }  // a short batch
   bit::train::micro_batch read(std::size_t step, std::size_t part, std::size_t parts) override {
-    const auto [first, count] = bit::train::range_of_part(size(step), part, parts);
+    const auto [first, count] = bit::train::range_of_micro_batch(size(step), part, parts);
     bit::train::micro_batch batch;
     batch.images = bit::tensor4<float>::from_shape({count, features_, 1, 1});
     for (std::size_t i = 0; i < count; ++i) {

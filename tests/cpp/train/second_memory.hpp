@@ -83,7 +83,8 @@ class pages {
 
 inline void require(const void* data, const char* what) {
   if (!space::all().holds(data))
-    throw bit::device_error(std::string("[second memory] expected ") + what + " in the backend's memory, got a host pointer");
+    throw bit::device_error(std::string("[second memory] expected ") + what +
+                            " in the backend's memory, got a host pointer");
 }
 
 class state final : public bit::optimizer_state<float> {
@@ -261,10 +262,10 @@ class workspace {
   bit::detail::aligned_buffer<std::byte> buffer;
 };
 
-class constants : public bit::detail::cpu_training_constants<float> {
+class constants : public bit::detail::cpu_training_weights<float> {
  public:
   explicit constants(const std::shared_ptr<parameters>& of)
-      : bit::detail::cpu_training_constants<float>(of->views(), of, bit::detail::default_instruction_set()) {}
+      : bit::detail::cpu_training_weights<float>(of->views(), of, bit::detail::default_instruction_set()) {}
 };
 
 class plan {

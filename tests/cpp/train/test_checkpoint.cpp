@@ -45,7 +45,7 @@ struct saved_run {
 
 }  // namespace
 
-TEST_CASE("a run's state comes back to the bit: values, state of the optimiser, counters, flags, labels") {
+TEST_CASE("a run's state comes back to the bit: values, state of the optimizer, counters, flags, labels") {
   const scratch_folder folder;
   parameter_set set, other;
   fill(set, 1);
@@ -88,12 +88,11 @@ TEST_CASE_FIXTURE(saved_run,
   other.architecture = "R101x1";
   other.labels = {"cat"};
   adam with_adam(set.get());
-  const std::string text =
-      message_of<bit::config_error>([&] { restore_training(folder / "last", with_adam, other); });
+  const std::string text = message_of<bit::config_error>([&] { restore_training(folder / "last", with_adam, other); });
   for (const char* part :
        {"step 7", "architecture: R50x1 there, R101x1 here", "seed: 18446744073709551615 there, 1 here",
         "base_lr: not given there, 0.003 here", "batch: 512 there, 128 here", "labels: [\"cat\",\"dog, hot\"] there",
-        "optimiser: sgd there, adam here", "choose another folder"}) {
+        "optimizer: sgd there, adam here", "choose another folder"}) {
     INFO(part);
     CHECK(contains(text, part));
   }
@@ -142,9 +141,8 @@ TEST_CASE("case 10: a flipped bit in any byte of the values is found, and nothin
     std::string bad = good;
     bad[at] = static_cast<char>(bad[at] ^ 16);
     save(folder / "bad", bad);
-    CHECK(
-        contains(message_of<bit::format_error>([&] { restore_training(folder / "bad", by, some_state()); }),
-                 "checksum"));
+    CHECK(contains(message_of<bit::format_error>([&] { restore_training(folder / "bad", by, some_state()); }),
+                   "checksum"));
   }
   CHECK(set.values() == before);
 }
@@ -185,8 +183,8 @@ TEST_CASE_FIXTURE(saved_run, "values that are not finite are not written over go
   auto bad = set.value(1);
   bad[2] = std::numeric_limits<float>::quiet_NaN();
   set.value(1, bad);
-  CHECK(contains(message_of<bit::diverged_error>([&] { save_training(folder / "last", by, some_state()); }),
-                 "a/gamma"));
+  CHECK(
+      contains(message_of<bit::diverged_error>([&] { save_training(folder / "last", by, some_state()); }), "a/gamma"));
   CHECK(load(folder / "last") == old);
 }
 

@@ -22,7 +22,7 @@ std::vector<float> values_of(tunable_model& model) {
 
 /// Trains a fresh model and returns its parameters.
 std::vector<float> tuned(const data::dataset_split& split, const fine_tune_options& options,
-                         const fine_tune_callbacks& callbacks = {}, number_format dtype = number_format::float32) {
+                         const fine_tune_callbacks& callbacks = {}, bit::dtype dtype = bit::dtype::float32) {
   auto model = fresh_model(3, dtype);
   fine_tune(model, split, options, resolve(options, *split.train, model), callbacks);
   return values_of(model);
@@ -57,11 +57,11 @@ TEST_CASE("a run that was stopped ends with the bits of one that was not") {
   options.steps = 8;
   options.mixup_alpha = 0.3;
   options.batch_split = 2;
-  for (const auto habits : {compatibility::none, compatibility::pytorch, compatibility::jax}) {
-    options.habits = habits;
+  for (const auto compat : {compat_mode::none, compat_mode::pytorch, compat_mode::jax}) {
+    options.compat = compat;
     options.folder.clear();
     const auto whole = tuned(split, options);
-    options.folder = folder / to_string(habits);
+    options.folder = folder / to_string(compat);
     std::size_t asked = 0;
     const auto stopped = tuned(split, options, {.should_stop = [&] { return ++asked > 3; }});
     CHECK(stopped != whole);
@@ -74,25 +74,25 @@ TEST_CASE("a run in bfloat16 learns, resumes to the same bits, and is not contin
   const data::dataset_split split{images(24, 3, 24), images(9, 3, 24)};
   fine_tune_options options = tiny_options();
   options.steps = 40;
-  auto model = fresh_model(3, number_format::bfloat16);
+  auto model = fresh_model(3, bit::dtype::bfloat16);
   const auto plan = resolve(options, *split.train, model);
-  CHECK(plan.dtype == number_format::bfloat16);
+  CHECK(plan.dtype == bit::dtype::bfloat16);
   CHECK(to_string(plan).find("bfloat16") != std::string::npos);
   const auto result = fine_tune(model, split, options, plan);
   REQUIRE(result.last_evaluation);
   CHECK(result.last_evaluation->top1 == 1.0);  // chance: 1/3
 
   options.steps = 8;
-  const auto whole = tuned(split, options, {}, number_format::bfloat16);
+  const auto whole = tuned(split, options, {}, bit::dtype::bfloat16);
   CHECK(whole != tuned(split, options));
   // Values that bfloat16 does not hold: what learns is float32.
   CHECK(std::any_of(whole.begin(), whole.end(), [](float v) { return v != static_cast<float>(bit::bfloat16(v)); }));
   options.folder = folder / "run";
   std::size_t asked = 0;
-  tuned(split, options, {.should_stop = [&] { return ++asked > 3; }}, number_format::bfloat16);
+  tuned(split, options, {.should_stop = [&] { return ++asked > 3; }}, bit::dtype::bfloat16);
   CHECK_THROWS_WITH_AS(tuned(split, options), doctest::Contains("dtype: bfloat16 there, float32 here"),
                        bit::config_error);
-  CHECK(tuned(split, options, {}, number_format::bfloat16) == whole);
+  CHECK(tuned(split, options, {}, bit::dtype::bfloat16) == whole);
 }
 
 TEST_CASE("a continued run takes the parts that it began with") {
@@ -115,13 +115,13 @@ TEST_CASE("a short micro-batch counts by its images, and as bit_pytorch as much 
   fine_tune_options options = tiny_options();
   options.batch_split = 2;
   options.schedule = {1, 4};
-  for (const auto habits : {compatibility::none, compatibility::pytorch}) {
-    options.habits = habits;
+  for (const auto compat : {compat_mode::none, compat_mode::pytorch}) {
+    options.compat = compat;
     std::vector<part_report> parts;
-    std::vector<step_report> steps;
+    std::vector<update_report> steps;
     tuned(split, options,
           {.on_part = [&](const part_report& r) { parts.push_back(r); },
-           .on_step = [&](const step_report& r) { steps.push_back(r); }});
+           .on_step = [&](const update_report& r) { steps.push_back(r); }});
     REQUIRE(steps.size() == 4);
     REQUIRE(parts.size() == 8);
     // Step 3 has 3 images left of 7: parts of 1 and 2 images, or a batch of 2 and a short one of 1. (Until the first
@@ -133,7 +133,7 @@ TEST_CASE("a short micro-batch counts by its images, and as bit_pytorch as much 
     CHECK(b.part == 1);
     const double by_images = (a.loss + 2 * b.loss) / 3, alike = (a.loss + b.loss) / 2;
     REQUIRE(std::abs(by_images - alike) > 1e-6);
-    CHECK(steps[3].loss == doctest::Approx(habits == compatibility::none ? by_images : alike).epsilon(1e-9));
+    CHECK(steps[3].loss == doctest::Approx(compat == compat_mode::none ? by_images : alike).epsilon(1e-9));
   }
 }
 
@@ -199,8 +199,8 @@ TEST_CASE("a head learns from features that were computed once as it does from t
   options.resolution = training_resolution{32, 32};
   options.flip = data::flip_mode::never;
   options.sgd.parameters.train = {"resnet/head/*"};
-  for (const auto habits : {compatibility::none, compatibility::pytorch}) {
-    options.habits = habits;
+  for (const auto compat : {compat_mode::none, compat_mode::pytorch}) {
+    options.compat = compat;
     options.batch_split = 2;
     const auto run = [&](bool keep, std::vector<float>& values) {
       options.keep_features = keep;

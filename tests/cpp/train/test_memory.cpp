@@ -15,7 +15,8 @@ namespace {
 memory_estimate made_up(std::size_t part, recomputation how) {
   return {.parameters = 1000, .workspace = part * (how == recomputation::units ? 60 : 100)};
 }
-step_way fitted(std::uint64_t limit, std::optional<std::size_t> split = {}, std::optional<recomputation> how = {}) {
+step_schedule fitted(std::uint64_t limit, std::optional<std::size_t> split = {},
+                     std::optional<recomputation> how = {}) {
   return fit_step({.batch = 32, .batch_split = split, .recompute = how, .limit = limit}, made_up);
 }
 

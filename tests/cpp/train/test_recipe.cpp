@@ -92,11 +92,11 @@ TEST_CASE("the habits of the reference's three programs") {
   fine_tune_options options = tiny_options();
   options.steps = 20;
   options.eval_every = 6;
-  const auto with = [&](compatibility habits) {
-    options.habits = habits;
+  const auto with = [&](compat_mode compat) {
+    options.compat = compat;
     return resolve(options, *set, model);
   };
-  const auto pytorch = with(compatibility::pytorch), jax = with(compatibility::jax), tf2 = with(compatibility::tf2);
+  const auto pytorch = with(compat_mode::pytorch), jax = with(compat_mode::jax), tf2 = with(compat_mode::tf2);
   CHECK(pytorch.augmentation.flip == data::flip_mode::random);
   CHECK(pytorch.end == epoch_end::short_batch);
   for (const auto& plan : {jax, tf2}) {
@@ -108,7 +108,7 @@ TEST_CASE("the habits of the reference's three programs") {
   CHECK(jax.steps == 20);
   CHECK(tf2.steps == 18);
   options.flip = data::flip_mode::never;
-  CHECK(with(compatibility::jax).augmentation.flip == data::flip_mode::never);
+  CHECK(with(compat_mode::jax).augmentation.flip == data::flip_mode::never);
 }
 
 TEST_CASE("a model of other classes, and sets that cannot be trained on, are refused") {

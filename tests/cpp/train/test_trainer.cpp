@@ -18,7 +18,7 @@ constexpr std::size_t features = 6, classes = 3, steps = 12;
 /// Everything that a run needs; a second one is a second process's.
 struct run {
   logistic_regression model{features, classes};
-  std::unique_ptr<optimiser> by = std::make_unique<sgd>(model.parameters());
+  std::unique_ptr<optimizer> by = std::make_unique<sgd>(model.parameters());
   point_source data{17, features, classes};
   trainer_options options;
 
@@ -46,7 +46,7 @@ evaluation score(std::size_t step, double top1) { return {100, 1.0 / static_cast
 TEST_CASE("the loop trains: the loss falls and classes are found") {
   run r;
   std::vector<double> losses;
-  r.options.on_step = [&](const step_report& report) { losses.push_back(report.loss); };
+  r.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
   const auto result = r.go();
   CHECK(result.step == steps);
   CHECK(!result.interrupted);
@@ -82,7 +82,7 @@ TEST_CASE("parts of a step cover its images once, in order") {
     for (const std::size_t parts : {1u, 3u, 8u, 600u}) {
       std::size_t next = 0;
       for (std::size_t part = 0; part < parts; ++part) {
-        const auto [first, count] = range_of_part(size, part, parts);
+        const auto [first, count] = range_of_micro_batch(size, part, parts);
         CHECK(first == next);
         CHECK(count <= size / parts + 1);
         next += count;
@@ -223,7 +223,7 @@ TEST_CASE("callbacks and the metrics file tell the same story") {
 
 TEST_CASE("without a folder nothing is written, and time goes into phases") {
   run r;
-  r.options.on_step = [](const step_report& report) {
+  r.options.on_step = [](const update_report& report) {
     CHECK(report.seconds.gradients > 0);
     CHECK(report.seconds.load > 0);
     CHECK(report.images == (report.step % 3 == 0 ? 14 : 17));
@@ -239,7 +239,8 @@ TEST_CASE("the loss can be another one or the caller's own, and one step can be 
     explicit own_loss(const micro_batch& batch) : labels(batch.labels) {}
     double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
                       std::size_t count) const override {
-      return bit::evaluate_loss<float>(bit::cross_entropy{.labels = labels, .smoothing = 0.5}, logits, gradient, n, count);
+      return bit::evaluate_loss<float>(bit::cross_entropy{.labels = labels, .smoothing = 0.5}, logits, gradient, n,
+                                       count);
     }
   };
   run r, own, by_hand, own_by_hand, plain;
@@ -267,8 +268,9 @@ TEST_CASE("a part's weight multiplies its loss and its gradient, and reports tel
   std::vector<double> losses, parts;
   twice.options.mix = [](std::size_t, std::size_t, micro_batch& batch) { batch.loss_weight = 2; };
   twice.options.on_part = [&](const part_report& report) { parts.push_back(report.loss); };
-  twice.options.on_step = [&](const step_report& report) { losses.push_back(report.loss); };
-  for (run* each : {&twice, &once}) each->by = std::make_unique<sgd>(each->model.parameters(), sgd_options{.momentum = 0});
+  twice.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
+  for (run* each : {&twice, &once})
+    each->by = std::make_unique<sgd>(each->model.parameters(), sgd_options{.momentum = 0});
   const auto rate = once.options.rate;
   once.options.rate = [rate](std::size_t step) {
     const auto r = rate(step);
@@ -292,7 +294,7 @@ TEST_CASE("distillation trains towards a teacher's logits, and labels do not cou
       if (each != &r) std::fill(batch.labels.begin(), batch.labels.end(), 0);
     };
   std::vector<double> losses;
-  r.options.on_step = [&](const step_report& report) { losses.push_back(report.loss); };
+  r.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
   r.go();
   other.go();
   CHECK(losses.back() < 0.7 * losses.front());

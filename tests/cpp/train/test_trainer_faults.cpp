@@ -106,7 +106,7 @@ TEST_CASE("a loss that is not a number stops the run, and the last good file can
 TEST_CASE("parameters that are not finite are not saved over good ones") {
   const scratch_folder folder;
   run r(folder.path(), 10);
-  r.options.on_step = [&](const step_report& report) {
+  r.options.on_step = [&](const update_report& report) {
     if (report.step != 4) return;
     auto weights = r.model.values()[0];
     weights[0] = std::numeric_limits<float>::infinity();
@@ -122,7 +122,7 @@ TEST_CASE("data that fail in the middle, or a callback, cost no finished step") 
   run r(folder / "a", 10), called(folder / "b", 10);
   CHECK(message_of<bit::format_error>([&] { train(r.model, r.by, data, r.options); }) == "images/cat.jpg: truncated");
   CHECK(read_training_state(folder / "a/last.safetensors").step == 5);
-  called.options.on_step = [](const step_report& report) {
+  called.options.on_step = [](const update_report& report) {
     if (report.step == 7) throw bit::interrupted_error("ctrl-c");
   };
   CHECK_THROWS_AS(called.go(), bit::interrupted_error);
@@ -140,7 +140,7 @@ TEST_CASE("case 19: a disk that fills in mid-run is an error that says what can 
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   rlimit old_limit{};
   ::getrlimit(RLIMIT_FSIZE, &old_limit);
-  r.options.on_step = [&](const step_report& report) {
+  r.options.on_step = [&](const update_report& report) {
     if (report.step != 5) return;
     rlimit small = old_limit;
     small.rlim_cur = 100;

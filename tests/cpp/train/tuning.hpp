@@ -30,8 +30,7 @@ inline bit::io::checkpoint tiny_checkpoint() {
   return from;
 }
 
-inline bit::train::tunable_model fresh_model(std::size_t classes,
-                                             bit::train::number_format dtype = bit::train::number_format::float32) {
+inline bit::train::tunable_model fresh_model(std::size_t classes, bit::dtype dtype = bit::dtype::float32) {
   return bit::train::with_new_head(tiny_checkpoint(), classes, dtype);
 }
 

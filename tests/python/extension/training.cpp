@@ -19,7 +19,7 @@
 
 #include "gil.hpp"
 #include "labels.hpp"
-#include "optimiser_options.hpp"
+#include "optimizer_options.hpp"
 
 namespace py = pybind11;
 namespace train = bit::train;
@@ -42,9 +42,9 @@ class array_values final : public bit::tensor_data {
 };
 
 /// An optimizer over NumPy arrays, which it keeps alive and changes in place.
-class array_optimiser {
+class array_optimizer {
  public:
-  array_optimiser(const std::string& name, const std::vector<std::tuple<std::string, py::array, py::array>>& parameters,
+  array_optimizer(const std::string& name, const std::vector<std::tuple<std::string, py::array, py::array>>& parameters,
                   const py::kwargs& how) {
     std::vector<bit::named_tensor> tensors;
     for (const auto& [parameter, value, gradient] : parameters) {
@@ -55,7 +55,7 @@ class array_optimiser {
                          std::make_shared<array_values>(span_of(values_.back()))});
     }
     parameters_ = std::make_shared<bit::detail::host_parameters<float>>(std::span<const bit::named_tensor>(tensors));
-    by_ = make_optimiser<float>(*parameters_, optimiser_options_of(name, how));
+    by_ = make_optimizer<float>(*parameters_, optimiser_options_of(name, how));
   }
 
   std::optional<double> step(double rate, std::size_t threads) {
@@ -86,7 +86,7 @@ class array_optimiser {
  private:
   static float_array checked(const std::string& name, const py::array& array) {
     if (!py::isinstance<float_array>(array) || !array.writeable())
-      throw bit::shape_error("[optimiser] " + name +
+      throw bit::shape_error("[optimizer] " + name +
                              ": expected writable C-contiguous float32 arrays, which are changed in place");
     return py::reinterpret_borrow<float_array>(array);
   }
@@ -96,7 +96,7 @@ class array_optimiser {
 
   std::vector<float_array> values_, gradients_;
   std::shared_ptr<bit::detail::host_parameters<float>> parameters_;
-  std::unique_ptr<train::optimiser> by_;
+  std::unique_ptr<train::optimizer> by_;
 };
 
 template <class T>
@@ -192,15 +192,15 @@ void register_mixup(py::module_& m) {
 
 PYBIND11_MODULE(_core_testing, m) {
   m.doc() = "Parts of the library that pybit does not show by themselves. Import pybit first: it has the exceptions.";
-  py::class_<array_optimiser>(m, "Optimiser", "SGD, Adam or AdamW over NumPy arrays, which are changed in place.")
+  py::class_<array_optimizer>(m, "Optimiser", "SGD, Adam or AdamW over NumPy arrays, which are changed in place.")
       .def(py::init<const std::string&, const std::vector<std::tuple<std::string, py::array, py::array>>&,
                     const py::kwargs&>(),
            py::arg("name"), py::arg("parameters"))
-      .def("step", &array_optimiser::step, py::arg("rate"), py::arg("threads") = 0,
+      .def("step", &array_optimizer::step, py::arg("rate"), py::arg("threads") = 0,
            "One update; the gradients' norm if clip_norm is given.")
-      .def("buffers", &array_optimiser::buffers, "Copies of the state by name.")
-      .def_property_readonly("rules", &array_optimiser::rules, "(frozen, rate scale, weight decay) of each parameter.")
-      .def_property_readonly("updates", &array_optimiser::updates);
+      .def("buffers", &array_optimizer::buffers, "Copies of the state by name.")
+      .def_property_readonly("rules", &array_optimizer::rules, "(frozen, rate scale, weight decay) of each parameter.")
+      .def_property_readonly("updates", &array_optimizer::updates);
   register_losses(m);
   register_mixup(m);
 }

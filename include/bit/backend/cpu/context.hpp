@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <bit/backend/cpu/constants.hpp>
-#include <bit/backend/cpu/work_queue.hpp>
+#include <bit/backend/cpu/packed_weights.hpp>
+#include <bit/backend/cpu/work_stealing_queue.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/program.hpp>
 #include <cmath>
@@ -20,11 +20,11 @@ struct memory_range {
 };
 
 /// Weights that will be wanted soon: a panel of one kernel, or of two that are multiplied together.
-struct upcoming_weights {
+struct next_weights {
   memory_range first, second = {};
 
   /// Bytes [total·begin / of, total·end / of) of both, one after the other.
-  upcoming_weights part(std::size_t begin, std::size_t end, std::size_t of) const {
+  next_weights part(std::size_t begin, std::size_t end, std::size_t of) const {
     const std::size_t total = first.bytes + second.bytes, from = total * begin / of, to = total * end / of;
     const std::size_t in_first = std::min(from, first.bytes), of_first = std::min(to, first.bytes) - in_first;
     return {{first.begin + in_first, of_first}, {second.begin + (from - in_first), to - from - of_first}};
@@ -39,9 +39,9 @@ struct run_context {
   image_view<float> image;
   std::byte* scratch;  ///< this thread's own
   std::size_t thread, threads;
-  work_queue* queue;
-  std::size_t step = 0;        ///< of the queue
-  upcoming_weights next = {};  ///< what this thread will read first in the next operation
+  work_stealing_queue* queue;
+  std::size_t step = 0;    ///< of the queue
+  next_weights next = {};  ///< what this thread will read first in the next operation
 
   /// Calls body(item) for this thread's part of an operation's items: a contiguous range, so that neighbours stay in one
   /// cache, and what is left of the others' when that is done. Every operation calls this once.
@@ -72,7 +72,7 @@ struct run_context {
 };
 
 /// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.
-struct map_place {
+struct feature_map_ref {
   std::size_t offset = 0, blocks = 0, height = 0, width = 0;
 
   std::size_t pixels() const { return height * width; }
@@ -84,19 +84,19 @@ struct map_place {
 };
 
 /// The panels of a packed kernel: a constant's, or at `offset` of the arena, where an operation before has made them.
-struct kernel_place {
-  const std::byte* constant = nullptr;  ///< null: in the arena
+struct weights_ref {
+  const std::byte* packed = nullptr;  ///< null: in the arena
   std::size_t offset = 0;
   std::size_t panel_size = 0, panels = 0;  ///< numbers of a panel; how many panels
 
-  kernel_place() = default;
-  kernel_place(const packed_constant& c) : constant(c.data.data()), panel_size(c.panel_size), panels(c.panels) {}
-  kernel_place(std::size_t at, std::size_t size, std::size_t count) : offset(at), panel_size(size), panels(count) {}
+  weights_ref() = default;
+  weights_ref(const packed_weights& c) : packed(c.data.data()), panel_size(c.panel_size), panels(c.panels) {}
+  weights_ref(std::size_t at, std::size_t size, std::size_t count) : offset(at), panel_size(size), panels(count) {}
 
   /// Panel i; T is what it was packed as.
   template <class T>
   const T* panel(const run_context& run, std::size_t i) const {
-    return reinterpret_cast<const T*>(constant ? constant : run.arena + offset) + i * panel_size;
+    return reinterpret_cast<const T*>(packed ? packed : run.arena + offset) + i * panel_size;
   }
   template <class T>
   std::size_t bytes() const {
@@ -106,10 +106,10 @@ struct kernel_place {
 
 /// Sums of a map: [n][chunks][c/16][2][16] doubles. Chunks are cut by the map's shape alone, so that the result does
 /// not depend on the number of threads.
-struct statistics_place {
-  std::size_t offset = 0, chunks = 0, blocks = 0, groups = 0, channels = 0, pixels = 0;
+struct statistics_ref {
+  std::size_t offset = 0, spatial_tiles = 0, blocks = 0, groups = 0, channels = 0, pixels = 0;
 
-  std::size_t image_size() const { return chunks * blocks * 2 * block; }
+  std::size_t image_size() const { return spatial_tiles * blocks * 2 * block; }
   std::size_t per_group() const { return channels / groups; }
   double* at(const run_context& run, std::size_t n) const {
     return reinterpret_cast<double*>(run.arena + offset) + n * image_size();
@@ -117,8 +117,8 @@ struct statistics_place {
 };
 
 /// A norm_relu with its operands found; without gamma it stands for what is read as it is.
-struct norm_place {
-  statistics_place statistics;
+struct norm_ref {
+  statistics_ref statistics;
   const float* gamma = nullptr;
   const float* beta = nullptr;
   double eps = 0;
@@ -129,12 +129,12 @@ struct norm_place {
   };
   /// Of image n's group whose first channel is `first`.
   moments measure(const run_context& run, std::size_t n, std::size_t first) const {
-    const statistics_place& s = statistics;
+    const statistics_ref& s = statistics;
     const double* sums = s.at(run, n);
     double sum = 0, squares = 0;
     for (std::size_t c = first; c < first + s.per_group(); ++c)
-      for (std::size_t chunk = 0; chunk < s.chunks; ++chunk) {
-        const double* at = sums + ((chunk * s.blocks + c / block) * 2) * block + c % block;
+      for (std::size_t spatial_tile = 0; spatial_tile < s.spatial_tiles; ++spatial_tile) {
+        const double* at = sums + ((spatial_tile * s.blocks + c / block) * 2) * block + c % block;
         sum += at[0];
         squares += at[block];
       }
@@ -151,7 +151,7 @@ struct norm_place {
   /// The same for channels `begin` to `end` alone and those that share a group with one of them.
   void fold(const run_context& run, std::size_t n, float* scale, float* shift, std::size_t begin,
             std::size_t end) const {
-    const statistics_place& s = statistics;
+    const statistics_ref& s = statistics;
     for (std::size_t c = std::max(begin, s.channels); c < end; ++c) scale[c] = shift[c] = 0;
     const std::size_t last = std::min(end, s.channels);
     for (std::size_t first = begin / s.per_group() * s.per_group(); first < last; first += s.per_group()) {
@@ -170,7 +170,7 @@ struct work_range {
 };
 
 /// Cuts `total` into `parts` nearly equal pieces; begin of piece i.
-constexpr std::size_t cut(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }
+constexpr std::size_t split_begin(std::size_t total, std::size_t parts, std::size_t i) { return total * i / parts; }
 
 /// Cache lines of a map that is packed next: `lines` of each of its blocks of channels, `stride` bytes apart.
 struct plane_lines {
@@ -180,8 +180,8 @@ struct plane_lines {
   /// Lines begin to end of block `first` and those after it.
   prefetch_stream stream(std::size_t first, std::size_t begin, std::size_t end) const {
     if (begin == end) return {};
-    const std::size_t step = ((end - begin) * 64 + pixel_asks - 1) / pixel_asks;
-    return {from + first * stride + begin * 64, step, stride - pixel_asks * step};
+    const std::size_t step = ((end - begin) * 64 + pixel_prefetches - 1) / pixel_prefetches;
+    return {from + first * stride + begin * 64, step, stride - pixel_prefetches * step};
   }
 };
 
@@ -189,12 +189,12 @@ struct plane_lines {
 class prefetcher {
  public:
   prefetcher() = default;
-  prefetcher(memory_range range, std::size_t calls, std::size_t blocks, std::size_t asks)
+  prefetcher(memory_range range, std::size_t calls, std::size_t blocks, std::size_t prefetches)
       : at_(range.begin), left_(range.bytes) {
     if (range.bytes == 0 || calls == 0) return;
     // At least a line for each block of k.
     share_ = std::max((range.bytes + calls - 1) / calls, 64 * blocks);
-    step_ = (share_ + blocks * asks - 1) / (blocks * asks);
+    step_ = (share_ + blocks * prefetches - 1) / (blocks * prefetches);
   }
   /// For the next tile; nothing when all has been asked for.
   prefetch_stream next() {

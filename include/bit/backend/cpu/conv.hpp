@@ -14,25 +14,25 @@ namespace bit::inline v0::detail {
 
 /// Bytes of a packed chunk. L2 of the machines that count is 1 MiB or more, and holds a chunk beside two slices of
 /// weights.
-inline constexpr std::size_t chunk_bytes = 448 * 1024;
+inline constexpr std::size_t spatial_tile_bytes = 448 * 1024;
 /// Every chunk reads all weights. Where these come from memory, few large chunks are the lesser evil, even if they do not
-/// fit L2: a chunk may have a sixteenth of its kernel's bytes, up to large_chunk_bytes. The 3x3 convolution of 1536
+/// fit L2: a chunk may have a sixteenth of its kernel's bytes, up to large_spatial_tile_bytes. The 3x3 convolution of 1536
 /// channels on 14x14 pixels (85 MB) took 13.5 ms in chunks of one row and takes 4.9 as one; the strided one of 512
 /// channels (9 MB) 0.97 ms in two chunks and 0.87 in one.
-inline constexpr std::size_t chunk_share_of_kernel = 16, large_chunk_bytes = std::size_t{1536} << 10;
+inline constexpr std::size_t spatial_tile_share_of_kernel = 16, large_spatial_tile_bytes = std::size_t{1536} << 10;
 /// What L2 keeps of a panel while the tiles of a chunk go over it, and of the weights that come after it, which the tiles
 /// ask for. A larger panel is taken in slices of k; between them the sums wait in y, so only float convolutions are
 /// sliced. 3x3 of 512 channels on 7x7 pixels: 0.80 ms in slices of 295 KB, 0.75 of 197, 0.80 of 148 (Emerald Rapids).
-inline constexpr std::size_t slice_bytes = 250 * 1024;
+inline constexpr std::size_t k_block_bytes = 250 * 1024;
 /// Items for each thread, by cutting the panels where there are few chunks: whoever ends first takes from the others one
 /// item at a time. With one item per chunk R50x1 at batch 8 lost 3.3 of 117 ms to threads that waited, with eight 2.1.
 inline constexpr std::size_t items_per_thread = 8;
 
 /// A conv_source with its operands found.
 struct conv_input {
-  map_place x;
-  norm_place norm;
-  kernel_place kernel;
+  feature_map_ref x;
+  norm_ref norm;
+  weights_ref kernel;
   bit::window window;
 };
 
@@ -40,19 +40,19 @@ struct conv_input {
 template <class T>
 class conv_operation {
  public:
-  conv_operation(const kernel_table<T>& kernels, std::size_t images, map_place y, conv_input main);
+  conv_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y, conv_input main);
 
   void add_projection(conv_input projection);
-  void add_residual(map_place residual) { residual_ = residual, has_residual_ = true; }
-  void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
+  void add_residual(feature_map_ref residual) { residual_ = residual, has_residual_ = true; }
+  void add_statistics(statistics_ref place) { statistics_ = place, has_statistics_ = true; }
 
   /// Pieces that an image's pixels are cut into: a function of the shape alone.
-  std::size_t chunks() const { return chunks_; }
+  std::size_t spatial_tiles() const { return spatial_tiles_; }
   std::size_t scratch_bytes() const;
   /// Of the kernels.
   std::size_t weight_bytes() const;
   /// What this thread reads first.
-  upcoming_weights first_read(const run_context& run) const;
+  next_weights first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -78,21 +78,21 @@ class conv_operation {
   };
   struct item {
     work_range images, panels;
-    std::size_t chunk;
+    std::size_t spatial_tile;
   };
   /// A stretch of the sum over k: its weights, where its pixels lie from those of the tile's first output, and its part
   /// of the weights that come next.
-  struct stretch {
+  struct k_segment {
     std::size_t source, tap, offset, first_block, blocks;
     const T* weights;
     prefetcher ahead;
   };
-  struct stretches {
-    std::array<stretch, 9> items;
+  struct k_segments {
+    std::array<k_segment, 9> items;
     std::size_t count = 0;
   };
-  struct place_in_sum {
-    std::size_t panel, slice, image;
+  struct sum_position {
+    std::size_t panel, k_block, image;
   };
   /// The tiles of an item's chunk: `lines` of `line` pixels, each in `tiles` tiles.
   struct tiling {
@@ -100,71 +100,73 @@ class conv_operation {
   };
   /// What the tiles of an item ask for in the end: the next item's first weights, and of each source the pixels that are
   /// packed next.
-  struct upcoming {
-    upcoming_weights weights;
+  struct next_reads {
+    next_weights weights;
     std::array<plane_lines, 2> pixels;
   };
   /// A thread's scratch, per source.
-  struct places {
+  struct buffers {
     float *scale[2], *shift[2];
     std::byte* packed[2];
   };
 
   bool by_rows() const { return sources_.front().in.window.size > 1; }
-  std::size_t units() const { return by_rows() ? y_.height : y_.pixels(); }
+  std::size_t rows_or_pixels() const { return by_rows() ? y_.height : y_.pixels(); }
   std::size_t panels() const { return sources_.front().in.kernel.panels; }
   std::size_t taps() const { return sources_.front().in.window.size * sources_.front().in.window.size; }
   /// Of 16 k in the whole sum.
   std::size_t sum_blocks() const;
   /// Pixels are cut into whole tiles where there are enough: 196 in four chunks of 49 made tiles of 12 and 13.
-  std::size_t chunk_begin(std::size_t chunk) const {
-    const std::size_t tiles = (units() + kernels_->tile_rows - 1) / kernels_->tile_rows;
-    if (by_rows() || tiles < chunks_) return cut(units(), chunks_, chunk);
-    return std::min(cut(tiles, chunks_, chunk) * kernels_->tile_rows, units());
+  std::size_t spatial_tile_begin(std::size_t spatial_tile) const {
+    const std::size_t tiles = (rows_or_pixels() + microkernels_->tile_rows - 1) / microkernels_->tile_rows;
+    if (by_rows() || tiles < spatial_tiles_) return split_begin(rows_or_pixels(), spatial_tiles_, spatial_tile);
+    return std::min(split_begin(tiles, spatial_tiles_, spatial_tile) * microkernels_->tile_rows, rows_or_pixels());
   }
-  work_range units_of(std::size_t chunk) const { return {chunk_begin(chunk), chunk_begin(chunk + 1)}; }
+  work_range rows_or_pixels_of(std::size_t spatial_tile) const {
+    return {spatial_tile_begin(spatial_tile), spatial_tile_begin(spatial_tile + 1)};
+  }
   column_groups groups_of(const conv_input& in) const;
   source make_source(const conv_input& in) const;
   /// Where the tile finds the pixels under tap (ky, kx) of the first output.
   std::size_t tap_offset(const source& s, std::size_t ky, std::size_t kx) const;
-  bool gains_by_joining() const;
-  void cut_into_chunks();
-  void cut_into_chunks(bool joined);
+  bool gains_by_merging() const;
+  void choose_spatial_tiles();
+  void choose_spatial_tiles(bool merged);
   split split_for(std::size_t threads) const;
   item item_at(const split& s, std::size_t i) const;
-  places places_in(std::byte* scratch) const;
+  buffers divide(std::byte* scratch) const;
   /// `folded`: the image whose norms `at` holds, before and after.
-  void pack(const run_context& run, const item& what, const places& at, std::size_t& folded) const;
+  void pack(const run_context& run, const item& what, const buffers& at, std::size_t& folded) const;
   template <class Packed>
-  void pack_as(const run_context& run, const item& what, const places& at, std::size_t& folded) const;
+  void pack_as(const run_context& run, const item& what, const buffers& at, std::size_t& folded) const;
   template <class Packed>
   void pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                    work_range pixels) const;
   template <class Packed>
   void pack_rows(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                  work_range rows) const;
-  upcoming after(const run_context& run, const split& s, std::size_t i) const;
+  next_reads after(const run_context& run, const split& s, std::size_t i) const;
   plane_lines read_by(const run_context& run, const source& s, const item& what) const;
-  void multiply(const run_context& run, const item& what, const places& at, const upcoming& next) const;
-  void multiply_slice(const run_context& run, const item& what, const places& at, place_in_sum in, stretches& sum,
-                      const upcoming& next) const;
+  void multiply(const run_context& run, const item& what, const buffers& at, const next_reads& next) const;
+  void multiply_k_block(const run_context& run, const item& what, const buffers& at, sum_position in, k_segments& sum,
+                        const next_reads& next) const;
   tiling tiling_of(const item& what) const;
-  static prefetch_stream share_of(const plane_lines& all, const stretch& part, std::size_t call, std::size_t calls);
-  stretches stretches_of(const run_context& run, const item& what, std::size_t panel, std::size_t slice,
-                         const upcoming_weights& soon) const;
+  static prefetch_stream share_of(const plane_lines& all, const k_segment& part, std::size_t call, std::size_t calls);
+  k_segments k_segments_of(const run_context& run, const item& what, std::size_t panel, std::size_t k_block,
+                           const next_weights& next) const;
   /// Which of sum_blocks() a slice takes.
-  work_range slice_range(std::size_t slice) const;
+  work_range k_block_range(std::size_t k_block) const;
   /// A slice of a panel, of both kernels where there is a projection.
-  upcoming_weights weights_of(const run_context& run, std::size_t panel, std::size_t slice) const;
+  next_weights weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const;
 
-  const kernel_table<T>* kernels_;
+  const microkernel_table<T>* microkernels_;
   std::size_t images_;
-  map_place y_, residual_;
-  statistics_place statistics_;
+  feature_map_ref y_, residual_;
+  statistics_ref statistics_;
   bool has_residual_ = false, has_statistics_ = false;
-  bool joined_ = false;  ///< rows of k x k
+  bool merged_rows_ = false;  ///< rows of k x k
   std::vector<source> sources_;
-  std::size_t chunks_ = 1, chunk_units_ = 1, images_per_item_ = 1, slices_ = 1;
+  std::size_t spatial_tiles_ = 1, spatial_tile_extent_ = 1, images_per_item_ = 1, k_blocks_ = 1;
 };
 
 #if !BIT_HEADER_ONLY

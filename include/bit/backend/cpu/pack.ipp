@@ -13,17 +13,18 @@ namespace bit::inline v0::detail {
 template <class Packed, class T>
 class pixel_reader {
  public:
-  pixel_reader(const kernel_table<T>& kernels, bool as_it_is) : kernels_(&kernels), as_it_is_(as_it_is) {}
+  pixel_reader(const microkernel_table<T>& microkernels, bool as_it_is)
+      : microkernels_(&microkernels), as_it_is_(as_it_is) {}
 
   void operator()(Packed* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
                   const float* shift) const {
     if constexpr (!std::is_same_v<Packed, T>) {
       if (as_it_is_)
-        kernels_->widen(y, x, pixels, stride);
+        microkernels_->widen(y, x, pixels, stride);
       else
-        kernels_->normalise_to_float(y, x, pixels, stride, scale, shift);
+        microkernels_->normalise_to_float(y, x, pixels, stride, scale, shift);
     } else if (!as_it_is_) {
-      kernels_->normalise(y, x, pixels, stride, scale, shift);
+      microkernels_->normalise(y, x, pixels, stride, scale, shift);
     } else if (stride == 1) {
       std::memcpy(y, x, pixels * block * sizeof(T));
     } else {
@@ -32,7 +33,7 @@ class pixel_reader {
   }
 
  private:
-  const kernel_table<T>* kernels_;
+  const microkernel_table<T>* microkernels_;
   bool as_it_is_;
 };
 
@@ -61,30 +62,30 @@ void pack_row(const pixel_reader<Packed, T>& read, Packed* out, const T* in, std
 
 /// Whether joined rows take two thirds of the tiles at most: fewer and larger tiles stream less weights.
 template <class T>
-bool conv_operation<T>::gains_by_joining() const {
-  const std::size_t rows = kernels_->tile_rows;
-  const std::size_t joined = (y_.pixels() + rows - 1) / rows, apart = y_.height * ((y_.width + rows - 1) / rows);
-  return 3 * joined <= 2 * apart;
+bool conv_operation<T>::gains_by_merging() const {
+  const std::size_t rows = microkernels_->tile_rows;
+  const std::size_t merged = (y_.pixels() + rows - 1) / rows, separate = y_.height * ((y_.width + rows - 1) / rows);
+  return 3 * merged <= 2 * separate;
 }
 
 template <class T>
 typename conv_operation<T>::column_groups conv_operation<T>::groups_of(const conv_input& in) const {
   const auto& w = in.window;
   if (!by_rows()) return {1, 1};
-  if (joined_) return {w.size, y_.width};
+  if (merged_rows_) return {w.size, y_.width};
   return {w.stride, (in.x.width + 2 * w.padding + w.stride - 1) / w.stride};
 }
 
 template <class T>
 typename conv_operation<T>::source conv_operation<T>::make_source(const conv_input& in) const {
   const auto& w = in.window;
-  source s{.in = in, .groups = groups_of(in), .block_stride = chunk_units_ * block};
+  source s{.in = in, .groups = groups_of(in), .block_stride = spatial_tile_extent_ * block};
   if (by_rows()) {
     const std::size_t columns = s.groups.columns * block;
-    const std::size_t phase_rows = ((chunk_units_ - 1) * w.stride + w.reach() + w.stride - 1) / w.stride;
-    s.row_stride = joined_ ? columns : s.groups.count * columns;
+    const std::size_t phase_rows = ((spatial_tile_extent_ - 1) * w.stride + w.reach() + w.stride - 1) / w.stride;
+    s.row_stride = merged_rows_ ? columns : s.groups.count * columns;
     s.phase_stride = phase_rows * s.row_stride;
-    s.group_stride = joined_ ? w.stride * s.phase_stride : columns;
+    s.group_stride = merged_rows_ ? w.stride * s.phase_stride : columns;
     s.block_stride = s.groups.count * w.stride * phase_rows * columns;
   }
   // Whole cache lines, so that the next source and the next image begin on one.
@@ -96,13 +97,13 @@ template <class T>
 std::size_t conv_operation<T>::tap_offset(const source& s, std::size_t ky, std::size_t kx) const {
   const auto& w = s.in.window;
   const std::size_t column = kx * w.dilation, row = s.row_offset(ky * w.dilation);
-  if (joined_) return row + kx * s.group_stride;
+  if (merged_rows_) return row + kx * s.group_stride;
   return row + column % w.stride * s.group_stride + column / w.stride * block;
 }
 
 template <class T>
-void conv_operation<T>::pack(const run_context& run, const item& what, const places& at, std::size_t& folded) const {
-  if (kernels_->packed_bytes == sizeof(T))
+void conv_operation<T>::pack(const run_context& run, const item& what, const buffers& at, std::size_t& folded) const {
+  if (microkernels_->packed_bytes == sizeof(T))
     pack_as<T>(run, what, at, folded);
   else
     pack_as<float>(run, what, at, folded);
@@ -110,7 +111,8 @@ void conv_operation<T>::pack(const run_context& run, const item& what, const pla
 
 template <class T>
 template <class Packed>
-void conv_operation<T>::pack_as(const run_context& run, const item& what, const places& at, std::size_t& folded) const {
+void conv_operation<T>::pack_as(const run_context& run, const item& what, const buffers& at,
+                                std::size_t& folded) const {
   for (std::size_t n = what.images.begin; n < what.images.end; ++n) {
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const source& s = sources_[i];
@@ -118,9 +120,9 @@ void conv_operation<T>::pack_as(const run_context& run, const item& what, const 
       Packed* to = reinterpret_cast<Packed*>(at.packed[i]) + (n - what.images.begin) * s.image_stride;
       const T* x = s.in.x.template at<T>(run, n);
       if (by_rows())
-        pack_rows(s, to, x, at.scale[i], at.shift[i], units_of(what.chunk));
+        pack_rows(s, to, x, at.scale[i], at.shift[i], rows_or_pixels_of(what.spatial_tile));
       else
-        pack_pixels(s, to, x, at.scale[i], at.shift[i], units_of(what.chunk));
+        pack_pixels(s, to, x, at.scale[i], at.shift[i], rows_or_pixels_of(what.spatial_tile));
     }
     folded = n;
   }
@@ -131,7 +133,7 @@ template <class Packed>
 void conv_operation<T>::pack_pixels(const source& s, Packed* to, const T* x, const float* scale, const float* shift,
                                     work_range pixels) const {
   const std::size_t stride = s.in.window.stride, width = y_.width;
-  const pixel_reader<Packed, T> read(*kernels_, !s.in.norm.gamma);
+  const pixel_reader<Packed, T> read(*microkernels_, !s.in.norm.gamma);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b) {
     const T* plane = x + b * s.in.x.pixels() * block;
     Packed* out = to + b * s.block_stride;
@@ -155,7 +157,7 @@ void conv_operation<T>::pack_rows(const source& s, Packed* to, const T* x, const
                                   work_range rows) const {
   const auto& w = s.in.window;
   const std::size_t first = rows.begin * w.stride, count = (rows.end - rows.begin - 1) * w.stride + w.reach();
-  const pixel_reader<Packed, T> read(*kernels_, !s.in.norm.gamma);
+  const pixel_reader<Packed, T> read(*microkernels_, !s.in.norm.gamma);
   for (std::size_t b = 0; b < s.in.x.blocks; ++b)
     for (std::size_t r = 0; r < count; ++r) {
       const std::size_t row = first + r;  // in the padded image
@@ -163,7 +165,7 @@ void conv_operation<T>::pack_rows(const source& s, Packed* to, const T* x, const
       const T* in = inside ? x + (b * s.in.x.pixels() + (row - w.padding) * s.in.x.width) * block : nullptr;
       for (std::size_t g = 0; g < s.groups.count; ++g)
         pack_columns(read, to + b * s.block_stride + s.row_offset(r) + g * s.group_stride, s.groups.columns, in,
-                     s.in.x.width, joined_ ? g * w.dilation : g, w, scale + b * block, shift + b * block);
+                     s.in.x.width, merged_rows_ ? g * w.dilation : g, w, scale + b * block, shift + b * block);
     }
 }
 

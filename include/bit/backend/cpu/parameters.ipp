@@ -51,7 +51,7 @@ class host_state final : public optimizer_state<T> {
  private:
   std::ptrdiff_t part(std::size_t buffer, std::size_t parameter, std::size_t size) const {
     if (buffer >= buffers_ || size * buffers_ != values_.at(parameter).size())
-      throw shape_error("[optimiser] expected a buffer below " + std::to_string(buffers_) + " of " +
+      throw shape_error("[optimizer] expected a buffer below " + std::to_string(buffers_) + " of " +
                         std::to_string(buffers_ ? values_.at(parameter).size() / buffers_ : 0) +
                         " values, got buffer " + std::to_string(buffer) + " of " + std::to_string(size));
     return static_cast<std::ptrdiff_t>(buffer * size);
@@ -93,11 +93,10 @@ std::shared_ptr<host_parameters<T>> host_parameters<T>::without_memory(std::vect
 template <class T>
 void host_parameters<T>::place_gradients() {
   std::size_t total = 0;
-  for (std::size_t i = 0; i < views_.size(); ++i)
-    total += this->learns(i) ? whole_lines<T>(views_[i].value.size()) : 0;
+  for (std::size_t i = 0; i < views_.size(); ++i) total += this->learns(i) ? whole_lines<T>(views_[i].value.size()) : 0;
   gradients_ = {};  // before the new ones, not beside them
   // A model is made before it is told what learns. Until the first step its gradients take no memory: written, they were
-  // 95 MB of R50x1 more than a step that trains the head, in either number format.
+  // 95 MB of R50x1 more than a step that trains the head, in either dtype.
   gradients_ = aligned_buffer<T>::zeros(total);
   T* next = gradients_.data();
   for (std::size_t i = 0; i < views_.size(); ++i) {

@@ -34,18 +34,18 @@ double least_seconds(std::size_t threads, int repetitions, const Work& work) {
 
 /// Operations a second of all threads together, in 1e9.
 template <class T>
-double fma_gflops(std::size_t threads, const kernel_table<T>& kernels) {
+double fma_gflops(std::size_t threads, const microkernel_table<T>& microkernels) {
   constexpr std::size_t iterations = 500'000;  // of 12 to 28 multiply-adds: 1 to 2 ms at 4 GHz and two a cycle
   const double seconds = least_seconds(threads, 16, [&](std::size_t, std::size_t) {
-    [[maybe_unused]] const volatile float result = kernels.fma_loop(iterations);
+    [[maybe_unused]] const volatile float result = microkernels.fma_loop(iterations);
   });
-  return static_cast<double>(threads * iterations * kernels.fma_loop_flops) / seconds * 1e-9;
+  return static_cast<double>(threads * iterations * microkernels.fma_loop_flops) / seconds * 1e-9;
 }
 
 BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa) {
   const std::size_t used = static_cast<std::size_t>(region_threads(std::max<std::size_t>(threads, 1)));
   constexpr std::size_t floats = peak_read_bytes / sizeof(float), line = 1024;
-  const kernel_table<float>& kernels = kernels_of<float>(isa);
+  const microkernel_table<float>& microkernels = microkernels_of<float>(isa);
   aligned_buffer<float> memory(floats);
   float* const data = memory.data();
   const auto first = [&](std::size_t thread, std::size_t of) { return floats / line * thread / of * line; };
@@ -54,9 +54,9 @@ BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa) {
   });
   const double read_seconds = least_seconds(used, 6, [&](std::size_t thread, std::size_t of) {
     [[maybe_unused]] const volatile float result =
-        kernels.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
+        microkernels.read_loop(data + first(thread, of), first(thread + 1, of) - first(thread, of));
   });
-  return {fma_gflops(used, kernels), fma_gflops(used, kernels_of<bfloat16>(isa)),
+  return {fma_gflops(used, microkernels), fma_gflops(used, microkernels_of<bfloat16>(isa)),
           static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
 }
 

@@ -16,7 +16,7 @@ namespace bit::inline v0::detail {
 
 /// Copies a value into the caller's memory when everything has run.
 struct export_operation {
-  map_place from;  ///< a map, or a table with one row of pixels
+  feature_map_ref from;  ///< a map, or a table with one row of pixels
   bool table;
   std::size_t images, channels;
   std::size_t output;  ///< which of the caller's outputs
@@ -31,7 +31,7 @@ class cpu_plan {
   using workspace = aligned_buffer<std::byte>;
 
   /// Decides everything that depends on shapes. Throws config_error if a step has no kernel here.
-  cpu_plan(const program& p, std::shared_ptr<const cpu_constants<T>> constants);
+  cpu_plan(const program& p, std::shared_ptr<const cpu_weights<T>> weights);
 
   /// Bytes that run() needs for `threads` threads.
   std::size_t workspace_bytes(std::size_t threads) const {
@@ -39,7 +39,7 @@ class cpu_plan {
   }
   const memory_plan& memory() const { return memory_; }
   /// A row per step; `p` must be the program that the plan was made of.
-  std::vector<step_report> report(const program& p) const;
+  std::vector<step_profile> report(const program& p) const;
 
   /// Runs all steps in one parallel region of `options.threads` threads. `outputs[i]` receives the i-th output of the
   /// program, row-major, maps in `options.output_layout`. Allocates nothing.
@@ -56,8 +56,8 @@ class cpu_plan {
   template <class From>
   void copy_out(const run_context& run, const export_operation& e, float* to, layout order) const noexcept;
 
-  std::shared_ptr<const cpu_constants<T>> constants_;
-  std::vector<std::shared_ptr<const packed_constant>> packed_;  ///< what operations_ point to
+  std::shared_ptr<const cpu_weights<T>> weights_;
+  std::vector<std::shared_ptr<const packed_weights>> packed_;  ///< what operations_ point to
   std::vector<operation> operations_;
   std::vector<export_operation> exports_;
   memory_plan memory_;

@@ -10,10 +10,10 @@ namespace bit::inline v0::detail {
 /// A pool_step compiled for one shape. Maps are of type T; `pooled` is a table [c/16][images][16] of float.
 template <class T>
 struct pool_operation {
-  const kernel_table<T>* kernels;
+  const microkernel_table<T>* microkernels;
   std::size_t images;
-  map_place x, features, pooled;  ///< features without blocks: not asked for
-  norm_place norm;
+  feature_map_ref x, features, pooled;  ///< features without blocks: not asked for
+  norm_ref norm;
 
   std::size_t scratch_bytes() const { return 2 * x.blocks * block * sizeof(float); }
 
@@ -27,12 +27,12 @@ struct pool_operation {
       folded = n;
       const T* plane = x.at<T>(run, n) + b * x.pixels() * block;
       double sum[block] = {};
-      kernels->normalised_sum(sum, plane, x.pixels(), scale + b * block, shift + b * block);
+      microkernels->normalised_sum(sum, plane, x.pixels(), scale + b * block, shift + b * block);
       float* mean = pooled.at<float>(run, 0) + (b * images + n) * block;
       for (std::size_t c = 0; c < block; ++c) mean[c] = static_cast<float>(sum[c] / static_cast<double>(x.pixels()));
       if (features.blocks > 0)
-        kernels->normalise(features.at<T>(run, n) + b * x.pixels() * block, plane, x.pixels(), 1, scale + b * block,
-                           shift + b * block);
+        microkernels->normalise(features.at<T>(run, n) + b * x.pixels() * block, plane, x.pixels(), 1,
+                                scale + b * block, shift + b * block);
     });
   }
 };
@@ -40,7 +40,7 @@ struct pool_operation {
 /// A mean_step compiled for one shape: the caller's map -> table [c/16][images][16].
 struct mean_operation {
   dims4 dims;
-  map_place y;
+  feature_map_ref y;
 
   void run(const run_context& run) const noexcept {
     run.work(dims.n, [&](std::size_t n) {
@@ -60,28 +60,28 @@ struct mean_operation {
 /// through once; they are all of the time (8 MB of float for 1000 classes of R50x1, 0.2 ms).
 template <class T>
 struct head_operation {
-  const kernel_table<T>* kernels;
+  const microkernel_table<T>* microkernels;
   std::size_t images;
-  map_place x, y;
-  const packed_constant* kernel;
+  feature_map_ref x, y;
+  const packed_weights* kernel;
   const float* bias;
 
   /// Of the pooled values as packed numbers; floats are read where they are.
   std::size_t scratch_bytes() const {
-    return kernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * kernels->packed_bytes;
+    return microkernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * microkernels->packed_bytes;
   }
   std::size_t weight_bytes() const { return kernel->data.size(); }
-  upcoming_weights first_read(const run_context& run) const {
+  next_weights first_read(const run_context& run) const {
     return {{reinterpret_cast<const std::byte*>(kernel->panel<T>(run.first_item(kernel->panels))),
              kernel->panel_size * sizeof(T)}};
   }
 
   void run(const run_context& run) const noexcept {
-    const std::size_t panel_blocks = kernels->tile_columns / block;
-    const std::size_t tiles = (images + kernels->tile_rows - 1) / kernels->tile_rows;
+    const std::size_t panel_blocks = microkernels->tile_columns / block;
+    const std::size_t tiles = (images + microkernels->tile_rows - 1) / microkernels->tile_rows;
     const std::byte* packed = reinterpret_cast<const std::byte*>(x.at<float>(run, 0));
-    if (kernels->packed_bytes != sizeof(float)) {
-      kernels->narrow(reinterpret_cast<T*>(run.scratch), x.at<float>(run, 0), x.blocks * images);
+    if (microkernels->packed_bytes != sizeof(float)) {
+      microkernels->narrow(reinterpret_cast<T*>(run.scratch), x.at<float>(run, 0), x.blocks * images);
       packed = run.scratch;
     }
     run.work(kernel->panels, [&](std::size_t panel) {
@@ -90,11 +90,11 @@ struct head_operation {
       out.y_stride = images * block;
       out.blocks = std::min(panel_blocks, y.blocks - first_block);
       for (std::size_t t = 0; t < tiles; ++t) {
-        const std::size_t begin = cut(images, tiles, t), size = cut(images, tiles, t + 1) - begin;
-        const segment<T> s{packed + begin * block * kernels->packed_bytes, images * block, x.blocks,
+        const std::size_t begin = split_begin(images, tiles, t), size = split_begin(images, tiles, t + 1) - begin;
+        const segment<T> s{packed + begin * block * microkernels->packed_bytes, images * block, x.blocks,
                            kernel->panel<T>(panel)};
         out.y = y.at<float>(run, 0) + (first_block * images + begin) * block;
-        kernels->product[size - 1](&s, 1, out);
+        microkernels->product[size - 1](&s, 1, out);
         for (std::size_t b = 0; b < out.blocks; ++b)
           for (std::size_t m = 0; m < size; ++m)
             for (std::size_t c = 0; c < block; ++c)

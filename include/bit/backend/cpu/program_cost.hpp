@@ -10,7 +10,7 @@ namespace bit::inline v0::detail {
 /// streaming its weights from memory if it is longer, and a fixed cost. Neither plan nor weights are needed, and the
 /// machine that runs does not enter: the same batch is chosen, and the same bits come out, at every call.
 template <class T>
-double predicted_seconds(const program& p, const freeze_options& options, const kernel_table<T>& kernels);
+double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<T>& microkernels);
 
 }  // namespace bit::inline v0::detail
 

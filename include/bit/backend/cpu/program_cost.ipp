@@ -12,7 +12,7 @@ namespace bit::inline v0::detail {
 inline constexpr double step_seconds = 1.3e-3 / 51;
 
 template <class T>
-double predicted_seconds(const program& p, const freeze_options& options, const kernel_table<T>& kernels) {
+double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<T>& microkernels) {
   const auto number = [](std::size_t n) { return static_cast<double>(n); };
   const std::vector<step_summary> summaries = summarise(p);
   double seconds = step_seconds * number(summaries.size());
@@ -22,9 +22,9 @@ double predicted_seconds(const program& p, const freeze_options& options, const 
     if (conv && winograd_applies(*conv)) {
       const dims4 &x = p[conv->main.x].dims, &y = p[conv->y].dims;
       const conv_size size{x.n, x.h, x.w, x.c, y.c};
-      seconds += predicted_seconds(size, choose_form(size, options.algorithm, kernels), kernels);
+      seconds += predicted_seconds(size, choose_weight_layout(size, options.algorithm, microkernels), microkernels);
     } else if (s.macs > 0) {
-      seconds += std::max(2 * number(s.macs) / (cores * kernels.flops_per_second),
+      seconds += std::max(2 * number(s.macs) / (cores * microkernels.flops_per_second),
                           number(s.parameters * sizeof(T)) / memory_bandwidth);
     }
   }

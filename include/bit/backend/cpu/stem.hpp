@@ -12,13 +12,13 @@ template <class T>
 class stem_operation {
  public:
   /// `y` is the pooled map; `unpooled` the convolution's output, kept only if it has blocks.
-  stem_operation(const kernel_table<T>& kernels, const packed_constant& kernel, bit::window window, dims4 image,
-                 map_place y, map_place unpooled);
+  stem_operation(const microkernel_table<T>& microkernels, const packed_weights& kernel, bit::window window,
+                 dims4 image, feature_map_ref y, feature_map_ref unpooled);
 
   /// Keeps the convolution's output in float: what the pool's adjoint compares.
   void keep_float() { kept_in_float_ = true; }
-  void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
-  std::size_t chunks() const { return chunks_; }
+  void add_statistics(statistics_ref place) { statistics_ = place, has_statistics_ = true; }
+  std::size_t spatial_tiles() const { return spatial_tiles_; }
   std::size_t scratch_bytes() const;
   std::size_t weight_bytes() const { return kernel_->data.size(); }
   void run(const run_context& run) const noexcept;
@@ -31,8 +31,9 @@ class stem_operation {
     std::size_t image, end;
   };
 
-  work_range pooled_rows(std::size_t chunk) const {
-    return {cut(y_.height, chunks_, chunk), cut(y_.height, chunks_, chunk + 1)};
+  work_range pooled_rows(std::size_t spatial_tile) const {
+    return {split_begin(y_.height, spatial_tiles_, spatial_tile),
+            split_begin(y_.height, spatial_tiles_, spatial_tile + 1)};
   }
   /// Rows of the convolution under the pool's windows.
   work_range conv_rows(work_range pooled) const;
@@ -42,22 +43,22 @@ class stem_operation {
   float* ring_row(const row_buffers& rows, std::size_t row) const {
     return rows.ring + row % stem_pool.size * row_size();
   }
-  void run_chunk(const run_context& run, std::size_t n, std::size_t chunk, row_buffers& rows) const;
+  void run_spatial_tile(const run_context& run, std::size_t n, std::size_t spatial_tile, row_buffers& rows) const;
   void keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const;
   void stage_image_rows(float* to, const image_view<float>& image, std::size_t n, work_range conv) const;
   void convolve_row(float* out, const float* staged) const;
-  void pool_row(const run_context& run, std::size_t n, std::size_t chunk, std::size_t row,
+  void pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
                 const row_buffers& rows) const;
 
-  const kernel_table<T>* kernels_;
-  const packed_constant* kernel_;
+  const microkernel_table<T>* microkernels_;
+  const packed_weights* kernel_;
   bit::window window_;
   dims4 image_;
-  map_place y_, unpooled_;
-  statistics_place statistics_;
+  feature_map_ref y_, unpooled_;
+  statistics_ref statistics_;
   bool has_statistics_ = false, kept_in_float_ = false;
   std::size_t conv_height_, conv_width_, staged_columns_;
-  std::size_t chunks_, chunk_rows_;
+  std::size_t spatial_tiles_, spatial_tile_rows_;
 };
 
 #if !BIT_HEADER_ONLY

@@ -8,9 +8,9 @@
 namespace bit::inline v0::detail {
 
 template <class T>
-stem_operation<T>::stem_operation(const kernel_table<T>& kernels, const packed_constant& kernel, bit::window window,
-                                  dims4 image, map_place y, map_place unpooled)
-    : kernels_(&kernels),
+stem_operation<T>::stem_operation(const microkernel_table<T>& microkernels, const packed_weights& kernel,
+                                  bit::window window, dims4 image, feature_map_ref y, feature_map_ref unpooled)
+    : microkernels_(&microkernels),
       kernel_(&kernel),
       window_(window),
       image_(image),
@@ -21,10 +21,11 @@ stem_operation<T>::stem_operation(const kernel_table<T>& kernels, const packed_c
       staged_columns_((image.w + 2 * window.padding) * image.c) {
   // Image rows of a chunk in about 96 KB; at least four chunks so that threads share an image.
   const std::size_t fit = std::max<std::size_t>(96 * 1024 / (staged_columns_ * sizeof(float)), window_.reach());
-  chunk_rows_ = std::max<std::size_t>((fit - window_.reach()) / (window_.stride * stem_pool.stride), 1);
-  chunks_ = std::max((y_.height + chunk_rows_ - 1) / chunk_rows_, std::min<std::size_t>(y_.height, 4));
-  chunks_ = std::max<std::size_t>(chunks_, 1);
-  chunk_rows_ = (y_.height + chunks_ - 1) / chunks_;
+  spatial_tile_rows_ = std::max<std::size_t>((fit - window_.reach()) / (window_.stride * stem_pool.stride), 1);
+  spatial_tiles_ =
+      std::max((y_.height + spatial_tile_rows_ - 1) / spatial_tile_rows_, std::min<std::size_t>(y_.height, 4));
+  spatial_tiles_ = std::max<std::size_t>(spatial_tiles_, 1);
+  spatial_tile_rows_ = (y_.height + spatial_tiles_ - 1) / spatial_tiles_;
 }
 
 template <class T>
@@ -37,7 +38,7 @@ work_range stem_operation<T>::conv_rows(work_range pooled) const {
 template <class T>
 std::size_t stem_operation<T>::staged_size() const {
   // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
-  return blocks_of(image_rows(chunk_rows_ * stem_pool.stride + 1) * staged_columns_) * block;
+  return blocks_of(image_rows(spatial_tile_rows_ * stem_pool.stride + 1) * staged_columns_) * block;
 }
 
 template <class T>
@@ -49,19 +50,22 @@ template <class T>
 void stem_operation<T>::run(const run_context& run) const noexcept {
   float* scratch = reinterpret_cast<float*>(run.scratch);
   row_buffers rows{scratch, scratch + staged_size(), image_.n, 0};
-  run.work(image_.n * chunks_, [&](std::size_t item) { run_chunk(run, item / chunks_, item % chunks_, rows); });
+  run.work(image_.n * spatial_tiles_,
+           [&](std::size_t item) { run_spatial_tile(run, item / spatial_tiles_, item % spatial_tiles_, rows); });
 }
 
 /// Convolves and pools in turns. The row above the chunk's first pooled one belongs to the chunk before: it is in the
 /// ring if this thread has just made that.
 template <class T>
-void stem_operation<T>::run_chunk(const run_context& run, std::size_t n, std::size_t chunk, row_buffers& rows) const {
-  const work_range pooled = pooled_rows(chunk);
+void stem_operation<T>::run_spatial_tile(const run_context& run, std::size_t n, std::size_t spatial_tile,
+                                         row_buffers& rows) const {
+  const work_range pooled = pooled_rows(spatial_tile);
   work_range conv = conv_rows(pooled);
   const std::size_t first_own = pooled.begin * stem_pool.stride;
   if (rows.image == n && rows.end == first_own) conv.begin = first_own;
   stage_image_rows(rows.staged, run.image, n, conv);
-  if (has_statistics_) std::fill_n(statistics_.at(run, n) + chunk * y_.blocks * 2 * block, y_.blocks * 2 * block, 0.0);
+  if (has_statistics_)
+    std::fill_n(statistics_.at(run, n) + spatial_tile * y_.blocks * 2 * block, y_.blocks * 2 * block, 0.0);
   std::size_t row = conv.begin;
   for (std::size_t p = pooled.begin; p < pooled.end; ++p) {
     for (const std::size_t end = conv_rows({p, p + 1}).end; row < end; ++row) {
@@ -69,7 +73,7 @@ void stem_operation<T>::run_chunk(const run_context& run, std::size_t n, std::si
       convolve_row(to, rows.staged + (row - conv.begin) * window_.stride * staged_columns_);
       if (unpooled_.blocks > 0 && row >= first_own) keep_row(run, to, n, row);
     }
-    pool_row(run, n, chunk, p, rows);
+    pool_row(run, n, spatial_tile, p, rows);
   }
   rows.image = n;
   rows.end = row;
@@ -83,7 +87,7 @@ void stem_operation<T>::keep_row(const run_context& run, const float* from, std:
     if (kept_in_float_)
       std::copy_n(from + b * size, size, unpooled_.at<float>(run, n) + to);
     else
-      kernels_->narrow(unpooled_.at<T>(run, n) + to, from + b * size, conv_width_);
+      microkernels_->narrow(unpooled_.at<T>(run, n) + to, from + b * size, conv_width_);
   }
 }
 
@@ -109,24 +113,25 @@ void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& ima
 /// One row of the convolution, [blocks][width][16]; `staged`: the first image row under it.
 template <class T>
 void stem_operation<T>::convolve_row(float* out, const float* staged) const {
-  const std::size_t rows = kernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;
+  const std::size_t rows = microkernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;
   stem_window window{nullptr,      window_.stride * image_.c, staged_columns_,
                      window_.size, window_.size * image_.c,   nullptr};
   for (std::size_t panel = 0; panel < kernel_->panels; ++panel) {
-    const std::size_t first_block = panel * kernels_->tile_columns / block;
-    const std::size_t blocks = std::min(kernels_->tile_columns / block, y_.blocks - first_block);
+    const std::size_t first_block = panel * microkernels_->tile_columns / block;
+    const std::size_t blocks = std::min(microkernels_->tile_columns / block, y_.blocks - first_block);
     window.weights = kernel_->panel<float>(panel);
     for (std::size_t t = 0; t < tiles; ++t) {
-      const std::size_t begin = cut(conv_width_, tiles, t), size = cut(conv_width_, tiles, t + 1) - begin;
+      const std::size_t begin = split_begin(conv_width_, tiles, t),
+                        size = split_begin(conv_width_, tiles, t + 1) - begin;
       window.image = staged + begin * window.pixel;
-      kernels_->stem_tile[size - 1](out + (first_block * conv_width_ + begin) * block, conv_width_ * block, blocks,
-                                    window);
+      microkernels_->stem_tile[size - 1](out + (first_block * conv_width_ + begin) * block, conv_width_ * block, blocks,
+                                         window);
     }
   }
 }
 
 template <class T>
-void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::size_t chunk, std::size_t row,
+void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
                                  const row_buffers& rows) const {
   const float* window[3];
   for (std::size_t i = 0; i < 3; ++i) {
@@ -136,9 +141,10 @@ void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::siz
   }
   for (std::size_t b = 0; b < y_.blocks; ++b) {
     T* out = y_.at<T>(run, n) + (b * y_.height + row) * y_.width * block;
-    kernels_->max_pool_row(out, y_.width, window, conv_width_);
+    microkernels_->max_pool_row(out, y_.width, window, conv_width_);
     if (has_statistics_)
-      kernels_->accumulate_statistics(statistics_.at(run, n) + (chunk * y_.blocks + b) * 2 * block, out, y_.width);
+      microkernels_->accumulate_statistics(statistics_.at(run, n) + (spatial_tile * y_.blocks + b) * 2 * block, out,
+                                           y_.width);
     for (const float*& r : window)
       if (r) r += conv_width_ * block;
   }

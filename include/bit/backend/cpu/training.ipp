@@ -14,12 +14,12 @@
 namespace bit::inline v0::detail {
 
 template <class T>
-cpu_training_plan<T>::cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_constants<T>> constants)
-    : constants_(std::move(constants)) {
+cpu_training_plan<T>::cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_weights<T>> weights)
+    : weights_(std::move(weights)) {
   cpu_training_builder<T>(p, *this).build();
-  if (operations_.size() > work_queue::max_steps)
-    throw config_error("[cpu] expected at most " + std::to_string(work_queue::max_steps) + " operations, got " +
-                       std::to_string(operations_.size()) + "; use fewer units");
+  if (operations_.size() > work_stealing_queue::max_steps)
+    throw config_error("[cpu] expected at most " + std::to_string(work_stealing_queue::max_steps) +
+                       " operations, got " + std::to_string(operations_.size()) + "; use fewer units");
 }
 
 template <class T>
@@ -27,7 +27,7 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
                                const workspace& memory, const run_options& options) const {
   std::span<work_slot> slots(reinterpret_cast<work_slot*>(memory.data()), options.threads);
   std::uninitialized_default_construct(slots.begin(), slots.end());
-  work_queue queue(slots);
+  work_stealing_queue queue(slots);
   std::atomic<bool> stopped{false};
   step_timer timer(options.step_seconds);
 #pragma omp parallel num_threads(region_threads(options.threads))
@@ -38,7 +38,7 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
     context.threads = static_cast<std::size_t>(omp_get_num_threads());
     context.scratch = context.arena + arena_bytes_ + context.thread * scratch_bytes_;
     context.queue = &queue;
-    patience waits;
+    spin_policy waits;
     for (std::size_t i = 0; i < operations.size() && !stopped; ++i) {
       context.step = i + 1;
       std::visit([&](const auto& o) { o.run(context); }, operations[i]);
@@ -54,7 +54,7 @@ bool cpu_training_plan<T>::run(std::span<const operation> operations, const trai
 template <class T>
 bool cpu_training_plan<T>::forward(const image_view<float>& image, float* logits, const workspace& memory,
                                    const run_options& options) {
-  constants_->refresh(options.threads);
+  weights_->refresh(options.threads);
   training_context context{};
   context.image = image;
   if (!run({operations_.data(), forward_operations_}, context, memory, options)) return false;

@@ -1,13 +1,13 @@
-// What the operations of the backward half share.
+// What the operations of the backward pass share.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
-#include <bit/backend/cpu/isa/adjoint_table.hpp>
-#include <bit/backend/cpu/training_constants.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
+#include <bit/backend/cpu/training_weights.hpp>
 
 namespace bit::inline v0::detail {
 
-/// State of one run of a training plan; the last three only in the backward half.
+/// State of one run of a training plan; the last three only in the backward pass.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
   double scale = 1;                ///< what parameters' gradients are multiplied by
@@ -15,7 +15,7 @@ struct training_context : run_context {
 };
 
 /// Numbers of the arena that are neither a map nor statistics.
-struct array_place {
+struct array_ref {
   std::size_t offset = 0;
 
   template <class T>
@@ -29,23 +29,23 @@ struct array_place {
 /// processor time for it, a step in one part none.
 template <class T>
 struct pack_operation {
-  const cpu_training_constants<T>* constants;
-  packed_form form;
-  array_place to;
+  const cpu_training_weights<T>* weights;
+  packed_layout layout;
+  array_ref to;
 
-  std::size_t scratch_bytes() const { return constants->form_scratch(form) * sizeof(float); }
+  std::size_t scratch_bytes() const { return weights->layout_scratch(layout) * sizeof(float); }
   void run(const training_context& run) const noexcept {
-    run.work(form.panels, [&](std::size_t panel) {
-      constants->pack(form, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
+    run.work(layout.panels, [&](std::size_t panel) {
+      weights->pack(layout, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
     });
   }
 };
 
 /// A pixel of a map of numbers of type T with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
 template <class T>
-struct spread_operation {
+struct zero_insertion_operation {
   std::size_t images, stride;
-  map_place from, to;
+  feature_map_ref from, to;
 
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
@@ -64,7 +64,7 @@ struct spread_operation {
 template <class T>
 struct scatter_operation {
   std::size_t images, stride;
-  map_place from, to;
+  feature_map_ref from, to;
 
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {

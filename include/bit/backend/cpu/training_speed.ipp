@@ -18,7 +18,7 @@ training_speed cpu_training_speed(const program& forward, const trainable_parame
   const auto isa = default_instruction_set();
   const auto peak = measure_peak(cpu<T>::threads(threads), isa);
   // Where bfloat16 is multiplied as floats, a step takes float32's time: widening costs what smaller maps save.
-  const bool pairs = std::same_as<T, bfloat16> && kernels_of<T>(isa).packed_bytes == sizeof(bfloat16);
+  const bool pairs = std::same_as<T, bfloat16> && microkernels_of<T>(isa).packed_bytes == sizeof(bfloat16);
   const double flops = 1e9 * (pairs ? peak.bfloat16_gflops : peak.fma_gflops), bandwidth = 1e9 * peak.read_gbytes;
   const double map_width = pairs ? sizeof(bfloat16) : sizeof(float);
   double operations = 0, map_elements = 0, steps = 0, parameter_bytes = 0;

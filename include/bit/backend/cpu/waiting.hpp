@@ -24,12 +24,12 @@ inline void cpu_pause() {
 /// pause): 27.9 ms with 1000 pauses, where a wait of 45 µs ended in sleep and 10 µs of waking, 27.2 with 3000; 27.5 where
 /// waits stayed short to the end of a call that was disturbed once. Beside one busy process 58 ms with 3000 throughout;
 /// 56 where waits stayed short and, in turns with it, 54 with this rule.
-class patience {
+class spin_policy {
  public:
   static constexpr int at_first = 3000, after_long_sleep = 300;
   static constexpr std::chrono::microseconds long_sleep{100};
 
-  explicit patience(int spins = at_first) : spins_(spins) {}
+  explicit spin_policy(int spins = at_first) : spins_(spins) {}
 
   /// Pauses before the next wait sleeps.
   int spins() const { return spins_; }

@@ -22,19 +22,19 @@ template <class T>
 class winograd_operation {
  public:
   /// `tile`: 2 or 4, the rows and columns of an output tile; `input.kernel` has the matching form.
-  winograd_operation(const kernel_table<T>& kernels, std::size_t images, map_place y, conv_input input,
+  winograd_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y, conv_input input,
                      std::size_t tile);
 
-  void add_statistics(statistics_place place) { statistics_ = place, has_statistics_ = true; }
+  void add_statistics(statistics_ref place) { statistics_ = place, has_statistics_ = true; }
 
   /// Pieces that an image's tiles are cut into: a function of the shape alone.
-  std::size_t chunks() const { return chunks_; }
+  std::size_t spatial_tiles() const { return spatial_tiles_; }
   std::size_t scratch_bytes() const;
   /// Of the kernel, transformed.
   std::size_t weight_bytes() const { return in_.kernel.template bytes<T>(); }
   bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
   /// What this thread reads first.
-  upcoming_weights first_read(const run_context& run) const;
+  next_weights first_read(const run_context& run) const;
   void run(const run_context& run) const noexcept;
 
  private:
@@ -47,8 +47,8 @@ class winograd_operation {
   };
   /// Neighbouring tiles of one row of tiles of an image.
   struct tile_row {
-    std::size_t image, chunk;  ///< chunk of the image
-    std::size_t row, column;   ///< first pixel of output
+    std::size_t image, spatial_tile;  ///< chunk of the image
+    std::size_t row, column;          ///< first pixel of output
     std::size_t tiles;
     std::size_t index;  ///< of the first tile in its group
   };
@@ -58,32 +58,32 @@ class winograd_operation {
   bool by_rows() const { return tile_columns_ <= group_tiles; }
   std::size_t groups() const;
   /// First tile of chunk `chunk` of an image.
-  std::size_t chunk_begin(std::size_t chunk) const;
+  std::size_t spatial_tile_begin(std::size_t spatial_tile) const;
   std::size_t tiles_of(std::size_t group) const;
   buffers divide(std::byte* scratch) const;
   template <class Function>
   void for_each_row(std::size_t group, Function f) const;
   void transform_input(const run_context& run, const buffers& b, std::size_t group) const;
   void multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
-                const upcoming_weights& next) const;
+                const next_weights& next) const;
   void transform_output(const run_context& run, const buffers& b, std::size_t group, std::size_t out_block,
                         std::size_t k) const;
   /// Parts that the panels are cut into for this many threads.
   std::size_t parts_for(std::size_t threads) const;
-  upcoming_weights first_product(const run_context& run, std::size_t panel) const;
+  next_weights first_product(const run_context& run, std::size_t panel) const;
 
-  const kernel_table<T>* kernels_;
-  const winograd_kernels<T>* transforms_;
+  const microkernel_table<T>* microkernels_;
+  const winograd_transforms<T>* transforms_;
   std::size_t images_;
-  map_place y_;
+  feature_map_ref y_;
   conv_input in_;
-  statistics_place statistics_;
+  statistics_ref statistics_;
   bool has_statistics_ = false;
-  std::size_t m_, t_;                                   ///< output and input rows of a tile
-  std::size_t tile_rows_, tile_columns_;                ///< tiles of an image
-  std::size_t chunks_ = 1, images_per_group_ = 1;       ///< one of them is 1
-  std::size_t group_size_ = 0;                          ///< tiles of the largest group
-  std::size_t strip_size_, v_stride_, product_stride_;  ///< elements
+  std::size_t m_, t_;                                     ///< output and input rows of a tile
+  std::size_t tile_rows_, tile_columns_;                  ///< tiles of an image
+  std::size_t spatial_tiles_ = 1, images_per_group_ = 1;  ///< one of them is 1
+  std::size_t group_size_ = 0;                            ///< tiles of the largest group
+  std::size_t strip_size_, v_stride_, product_stride_;    ///< elements
 };
 
 #if !BIT_HEADER_ONLY

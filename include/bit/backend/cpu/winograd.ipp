@@ -9,10 +9,10 @@
 namespace bit::inline v0::detail {
 
 template <class T>
-winograd_operation<T>::winograd_operation(const kernel_table<T>& kernels, std::size_t images, map_place y,
-                                          conv_input input, std::size_t tile)
-    : kernels_(&kernels),
-      transforms_(tile == 2 ? &kernels.winograd_2x2 : &kernels.winograd_4x4),
+winograd_operation<T>::winograd_operation(const microkernel_table<T>& microkernels, std::size_t images,
+                                          feature_map_ref y, conv_input input, std::size_t tile)
+    : microkernels_(&microkernels),
+      transforms_(tile == 2 ? &microkernels.winograd_2x2 : &microkernels.winograd_4x4),
       images_(images),
       y_(y),
       in_(input),
@@ -20,40 +20,43 @@ winograd_operation<T>::winograd_operation(const kernel_table<T>& kernels, std::s
       t_(tile + 2),
       tile_rows_((y.height + tile - 1) / tile),
       tile_columns_((y.width + tile - 1) / tile) {
-  chunks_ = (image_tiles() + group_tiles - 1) / group_tiles;
-  if (chunks_ > 1) chunks_ = std::min(chunks_ + chunks_ % 2, by_rows() ? tile_rows_ : image_tiles());
-  if (chunks_ == 1)
+  spatial_tiles_ = (image_tiles() + group_tiles - 1) / group_tiles;
+  if (spatial_tiles_ > 1)
+    spatial_tiles_ = std::min(spatial_tiles_ + spatial_tiles_ % 2, by_rows() ? tile_rows_ : image_tiles());
+  if (spatial_tiles_ == 1)
     images_per_group_ = std::clamp<std::size_t>(group_tiles / image_tiles(), 1, std::max<std::size_t>(images, 1));
   std::size_t longest = 0;
-  for (std::size_t c = 0; c < chunks_; ++c) longest = std::max(longest, chunk_begin(c + 1) - chunk_begin(c));
+  for (std::size_t c = 0; c < spatial_tiles_; ++c)
+    longest = std::max(longest, spatial_tile_begin(c + 1) - spatial_tile_begin(c));
   group_size_ = longest * images_per_group_;
   strip_size_ = t_ * (std::min(tile_columns_, longest) * m_ + 2) * block;
   // One cache line more than the data, so that the t·t streams of a transform meet in different sets of L1.
-  v_stride_ = in_.x.blocks * group_size_ * block + 64 / kernels_->packed_bytes;
-  product_stride_ = group_size_ * kernels_->tile_columns + block;
+  v_stride_ = in_.x.blocks * group_size_ * block + 64 / microkernels_->packed_bytes;
+  product_stride_ = group_size_ * microkernels_->tile_columns + block;
 }
 
 template <class T>
-std::size_t winograd_operation<T>::chunk_begin(std::size_t chunk) const {
-  return by_rows() ? cut(tile_rows_, chunks_, chunk) * tile_columns_ : cut(image_tiles(), chunks_, chunk);
+std::size_t winograd_operation<T>::spatial_tile_begin(std::size_t spatial_tile) const {
+  return by_rows() ? split_begin(tile_rows_, spatial_tiles_, spatial_tile) * tile_columns_
+                   : split_begin(image_tiles(), spatial_tiles_, spatial_tile);
 }
 
 template <class T>
 std::size_t winograd_operation<T>::groups() const {
-  return chunks_ > 1 ? images_ * chunks_ : (images_ + images_per_group_ - 1) / images_per_group_;
+  return spatial_tiles_ > 1 ? images_ * spatial_tiles_ : (images_ + images_per_group_ - 1) / images_per_group_;
 }
 
 template <class T>
 std::size_t winograd_operation<T>::tiles_of(std::size_t group) const {
-  if (chunks_ == 1) return std::min(images_per_group_, images_ - group * images_per_group_) * image_tiles();
-  const std::size_t chunk = group % chunks_;
-  return chunk_begin(chunk + 1) - chunk_begin(chunk);
+  if (spatial_tiles_ == 1) return std::min(images_per_group_, images_ - group * images_per_group_) * image_tiles();
+  const std::size_t spatial_tile = group % spatial_tiles_;
+  return spatial_tile_begin(spatial_tile + 1) - spatial_tile_begin(spatial_tile);
 }
 
 template <class T>
 std::size_t winograd_operation<T>::scratch_bytes() const {
   return (2 * images_per_group_ * in_.x.blocks * block + strip_size_ + t_ * t_ * product_stride_) * sizeof(float) +
-         t_ * t_ * v_stride_ * kernels_->packed_bytes;
+         t_ * t_ * v_stride_ * microkernels_->packed_bytes;
 }
 
 template <class T>
@@ -71,15 +74,16 @@ typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte*
 template <class T>
 template <class Function>
 void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
-  const std::size_t first = chunks_ > 1 ? group / chunks_ : group * images_per_group_;
-  const std::size_t last = chunks_ > 1 ? first + 1 : std::min(first + images_per_group_, images_);
-  const std::size_t chunk = chunks_ > 1 ? group % chunks_ : 0, end = chunk_begin(chunk + 1);
+  const std::size_t first = spatial_tiles_ > 1 ? group / spatial_tiles_ : group * images_per_group_;
+  const std::size_t last = spatial_tiles_ > 1 ? first + 1 : std::min(first + images_per_group_, images_);
+  const std::size_t spatial_tile = spatial_tiles_ > 1 ? group % spatial_tiles_ : 0,
+                    end = spatial_tile_begin(spatial_tile + 1);
   std::size_t index = 0;
   for (std::size_t image = first; image < last; ++image)
-    for (std::size_t tile = chunk_begin(chunk); tile < end;) {
+    for (std::size_t tile = spatial_tile_begin(spatial_tile); tile < end;) {
       const std::size_t row = tile / tile_columns_, column = tile % tile_columns_;
       const std::size_t count = std::min(tile_columns_ - column, end - tile);
-      f(tile_row{image, chunk, row * m_, column * m_, count, index});
+      f(tile_row{image, spatial_tile, row * m_, column * m_, count, index});
       tile += count;
       index += count;
     }
@@ -94,16 +98,16 @@ std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
 }
 
 template <class T>
-upcoming_weights winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
+next_weights winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
   return {{reinterpret_cast<const std::byte*>(in_.kernel.template panel<T>(run, panel)),
-           in_.x.blocks * block * kernels_->tile_columns * sizeof(T)}};
+           in_.x.blocks * block * microkernels_->tile_columns * sizeof(T)}};
 }
 
 template <class T>
-upcoming_weights winograd_operation<T>::first_read(const run_context& run) const {
+next_weights winograd_operation<T>::first_read(const run_context& run) const {
   const std::size_t parts = parts_for(run.threads), items = groups() * parts;
   if (items == 0) return {};
-  return first_product(run, cut(in_.kernel.panels, parts, run.first_item(items) % parts));
+  return first_product(run, split_begin(in_.kernel.panels, parts, run.first_item(items) % parts));
 }
 
 template <class T>
@@ -116,11 +120,11 @@ void winograd_operation<T>::run(const run_context& run) const noexcept {
     const std::size_t group = item / parts, part = item % parts, following = run.following(items, item);
     if (group != transformed) transform_input(run, b, group);
     transformed = group;
-    const std::size_t begin = cut(panels, parts, part), end = cut(panels, parts, part + 1);
+    const std::size_t begin = split_begin(panels, parts, part), end = split_begin(panels, parts, part + 1);
     for (std::size_t panel = begin; panel < end; ++panel)
       multiply(run, b, group, panel,
                panel + 1 < end     ? first_product(run, panel + 1)
-               : following < items ? first_product(run, cut(panels, parts, following % parts))
+               : following < items ? first_product(run, split_begin(panels, parts, following % parts))
                                    : run.next);
   });
 }
@@ -130,7 +134,7 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
   const std::size_t channels = in_.x.blocks * block, first = group * images_per_group_, size = tiles_of(group);
   std::size_t folded = images_;
   for_each_row(group, [&](const tile_row& row) {
-    const std::size_t slot = chunks_ > 1 ? 0 : row.image - first;
+    const std::size_t slot = spatial_tiles_ > 1 ? 0 : row.image - first;
     float *scale = b.scale + slot * channels, *shift = b.shift + slot * channels;
     if (row.image != folded && in_.norm.gamma) in_.norm.fold(run, row.image, scale, shift);
     if (row.image != folded && !in_.norm.gamma) {
@@ -142,37 +146,39 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
   const float floor = in_.norm.gamma ? 0.0f : -std::numeric_limits<float>::infinity();
   for (std::size_t k = 0; k < in_.x.blocks; ++k)
     for_each_row(group, [&](const tile_row& row) {
-      const std::size_t slot = chunks_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
+      const std::size_t slot = spatial_tiles_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
       transforms_->input({in_.x.at<T>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
                           row.column, row.tiles, b.scale + at, b.shift + at, floor, b.strip,
-                          b.v + (k * size + row.index) * block * kernels_->packed_bytes, v_stride_});
+                          b.v + (k * size + row.index) * block * microkernels_->packed_bytes, v_stride_});
     });
 }
 
 /// `next`: what is read after the panel's last product.
 template <class T>
 void winograd_operation<T>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
-                                     const upcoming_weights& next) const {
-  const std::size_t width = kernels_->tile_columns, panel_blocks = width / block, first_block = panel * panel_blocks;
+                                     const next_weights& next) const {
+  const std::size_t width = microkernels_->tile_columns, panel_blocks = width / block,
+                    first_block = panel * panel_blocks;
   const std::size_t blocks = std::min(panel_blocks, y_.blocks - first_block), size = tiles_of(group);
-  const std::size_t pieces = (size + kernels_->tile_rows - 1) / kernels_->tile_rows;
+  const std::size_t pieces = (size + microkernels_->tile_rows - 1) / microkernels_->tile_rows;
   memory_range weights = first_product(run, panel).first;
   for (std::size_t product = 0; product < t_ * t_; ++product) {
     const T* u = reinterpret_cast<const T*>(weights.begin);
     weights.begin += weights.bytes;
     // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
-    prefetcher ahead(product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
-                     weight_asks((size + pieces - 1) / pieces, kernels_->tile_rows, kernels_->tile_columns));
+    prefetcher ahead(
+        product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
+        weight_prefetches((size + pieces - 1) / pieces, microkernels_->tile_rows, microkernels_->tile_columns));
     for (std::size_t piece = 0; piece < pieces; ++piece) {
-      const std::size_t begin = cut(size, pieces, piece), rows = cut(size, pieces, piece + 1) - begin;
-      const segment<T> s{b.v + (product * v_stride_ + begin * block) * kernels_->packed_bytes, size * block,
+      const std::size_t begin = split_begin(size, pieces, piece), rows = split_begin(size, pieces, piece + 1) - begin;
+      const segment<T> s{b.v + (product * v_stride_ + begin * block) * microkernels_->packed_bytes, size * block,
                          in_.x.blocks, u, ahead.next()};
       tile_output<float> out{};
       out.y = b.products + product * product_stride_ + begin * block;
       out.y_stride = size * block;
       out.blocks = blocks;
       if (m_ == 4 && std::is_same_v<T, float>) out.blocks_per_sum = accurate_blocks_per_sum;
-      kernels_->product[rows - 1](&s, 1, out);
+      microkernels_->product[rows - 1](&s, 1, out);
     }
   }
   for (std::size_t k = 0; k < blocks; ++k) transform_output(run, b, group, first_block + k, k);
@@ -187,7 +193,7 @@ void winograd_operation<T>::transform_output(const run_context& run, const buffe
   for_each_row(group, [&](const tile_row& row) {
     double* statistics = nullptr;
     if (has_statistics_) {
-      statistics = statistics_.at(run, row.image) + (row.chunk * y_.blocks + out_block) * 2 * block;
+      statistics = statistics_.at(run, row.image) + (row.spatial_tile * y_.blocks + out_block) * 2 * block;
       if (row.image != begun) std::fill_n(statistics, 2 * block, 0.0);
     }
     begun = row.image;

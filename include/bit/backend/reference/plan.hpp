@@ -14,16 +14,16 @@ namespace bit::inline v0::detail {
 
 /// Parameters by name, convolution kernels standardised; vectors (c) as (1,1,1,c).
 template <class T>
-class reference_constants {
+class reference_weights {
  public:
-  explicit reference_constants(const program& p, const freeze_options& = {}) {
+  explicit reference_weights(const program& p, const freeze_options& = {}) {
     for (const step& s : p.steps) {
       if (const auto* stem = std::get_if<stem_step>(&s)) add(p[stem->kernel], stem->weight_eps);
       if (const auto* conv = std::get_if<conv_step>(&s)) {
         add(p[conv->main.kernel], conv->main.weight_eps);
         if (conv->projection) add(p[conv->projection->kernel], conv->projection->weight_eps);
       }
-      for (constant_id id : values_of(s).constants) add(p[id], 0);
+      for (parameter_id id : values_of(s).parameters) add(p[id], 0);
     }
   }
 
@@ -64,17 +64,18 @@ struct reference_workspace {
 template <class T>
 class reference_plan {
  public:
-  reference_plan(const program& p, std::shared_ptr<const reference_constants<T>> constants)
-      : program_(p), constants_(std::move(constants)) {
+  reference_plan(const program& p, std::shared_ptr<const reference_weights<T>> weights)
+      : program_(p), weights_(std::move(weights)) {
     std::vector<std::size_t> bytes;
     for (const value& v : p.values)
-      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(T) : 0);
+      bytes.push_back(v.kind == value_kind::feature_map || v.kind == value_kind::matrix ? v.dims.size() * sizeof(T)
+                                                                                        : 0);
     memory_ = plan_memory(p, bytes);
   }
 
   std::size_t workspace_bytes(std::size_t) const { return memory_.total; }
   const memory_plan& memory() const { return memory_; }
-  std::vector<step_report> report(const program& p) const { return report_steps(p, memory_.bytes, sizeof(T)); }
+  std::vector<step_profile> report(const program& p) const { return report_steps(p, memory_.bytes, sizeof(T)); }
 
   /// See cpu_plan::run; returns false if options.interrupted() said so between two steps.
   bool run(const image_view<T>& image, std::span<T* const> outputs, reference_workspace<T>&,
@@ -115,7 +116,7 @@ class reference_plan {
     std::vector<tensor4<T>> values;
 
     tensor4<T>& at(value_id id) { return values[static_cast<std::size_t>(id)]; }
-    const tensor4<T>& constant(constant_id id) const { return plan.constants_->at(plan.program_[id]); }
+    const tensor4<T>& weights_of(parameter_id id) const { return plan.weights_->at(plan.program_[id]); }
 
     tensor4<T> input_image() const {
       const dims4& d = image.dims;
@@ -131,14 +132,14 @@ class reference_plan {
     }
     tensor4<T> normalised(value_id x, const norm_relu& norm) {
       const std::size_t groups = plan.program_[norm.statistics].dims.c;
-      return ref::norm_relu(at(x), groups, constant(norm.gamma), constant(norm.beta), norm.eps);
+      return ref::norm_relu(at(x), groups, weights_of(norm.gamma), weights_of(norm.beta), norm.eps);
     }
     tensor4<T> product(const conv_source& s) {
-      return ref::conv2d(normalised(s.x, s.input), constant(s.kernel), s.window);
+      return ref::conv2d(normalised(s.x, s.input), weights_of(s.kernel), s.window);
     }
 
     void operator()(const stem_step& s) {
-      const tensor4<T> y = ref::conv2d(input_image(), constant(s.kernel), s.window);
+      const tensor4<T> y = ref::conv2d(input_image(), weights_of(s.kernel), s.window);
       if (s.unpooled) at(*s.unpooled) = y;
       at(s.y) = ref::max_pool(y, stem_pool);
     }
@@ -154,11 +155,13 @@ class reference_plan {
       at(s.pooled) = as_map(ref::spatial_mean(features));
     }
     void operator()(const mean_step& s) { at(s.y) = as_map(ref::spatial_mean(input_image())); }
-    void operator()(const head_step& s) { at(s.y) = ref::conv2d(at(s.x), constant(s.kernel), {}) + constant(s.bias); }
+    void operator()(const head_step& s) {
+      at(s.y) = ref::conv2d(at(s.x), weights_of(s.kernel), {}) + weights_of(s.bias);
+    }
   };
 
   program program_;
-  std::shared_ptr<const reference_constants<T>> constants_;
+  std::shared_ptr<const reference_weights<T>> weights_;
   memory_plan memory_;
 };
 

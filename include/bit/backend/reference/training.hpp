@@ -1,9 +1,9 @@
-// Training with the reference policy: the adjoint steps one by one on xtensors.
+// Training with the reference backend: the adjoint steps one by one on xtensors.
 #pragma once
 
 #include <bit/backend/cpu/parameters.hpp>
 #include <bit/backend/reference.hpp>
-#include <bit/backend/reference/adjoint_ops.hpp>
+#include <bit/backend/reference/backward_ops.hpp>
 #include <bit/backend/training.hpp>
 #include <bit/program/summary.hpp>
 #include <memory>
@@ -14,9 +14,9 @@ namespace detail {
 
 /// The parameters by name; nothing is derived from them between two runs.
 template <class T>
-class reference_training_constants {
+class reference_training_weights {
  public:
-  explicit reference_training_constants(const std::shared_ptr<host_parameters<T>>& parameters) : owner_(parameters) {
+  explicit reference_training_weights(const std::shared_ptr<host_parameters<T>>& parameters) : owner_(parameters) {
     for (const auto& p : *owner_) parameters_.emplace(p.name, &p);
   }
   /// Kernels are standardised anew for each run.
@@ -32,7 +32,7 @@ class reference_training_constants {
   std::unordered_map<std::string, const trainable_parameter<T>*> parameters_;
 };
 
-/// What the forward half leaves for the backward half.
+/// What the forward pass leaves for the backward pass.
 template <class T>
 struct reference_training_workspace {
   explicit reference_training_workspace(std::size_t) {}
@@ -45,11 +45,12 @@ class reference_training_plan {
  public:
   using workspace = reference_training_workspace<T>;
 
-  reference_training_plan(const training_program& p, std::shared_ptr<reference_training_constants<T>> constants)
-      : program_(p), constants_(std::move(constants)) {
+  reference_training_plan(const training_program& p, std::shared_ptr<reference_training_weights<T>> weights)
+      : program_(p), weights_(std::move(weights)) {
     std::vector<std::size_t> bytes;
     for (const value& v : p.forward.values)
-      bytes.push_back(v.kind == value_kind::map || v.kind == value_kind::table ? v.dims.size() * sizeof(T) : 0);
+      bytes.push_back(v.kind == value_kind::feature_map || v.kind == value_kind::matrix ? v.dims.size() * sizeof(T)
+                                                                                        : 0);
     memory_ = plan_memory(flow_of(p), p.forward.outputs, bytes);
   }
 
@@ -57,7 +58,7 @@ class reference_training_plan {
   const memory_plan& memory() const { return memory_; }
 
   bool forward(const image_view<T>& image, T* logits, workspace& memory, const run_options& options) const {
-    memory.forward.emplace(program_.forward, std::make_shared<const reference_constants<T>>(program_.forward));
+    memory.forward.emplace(program_.forward, std::make_shared<const reference_weights<T>>(program_.forward));
     execution e{{*memory.forward, image, std::vector<tensor4<T>>(program_.forward.values.size())}, *this, 1, {}};
     for (std::size_t i = 0; i < program_.forward.steps.size(); ++i) {
       std::visit(e, program_.forward.steps[i]);
@@ -98,72 +99,73 @@ class reference_training_plan {
         : base(std::move(forward)), training(plan), scale(factor), image_gradient(image) {}
 
     const dims4& dims(value_id id) const { return training.program_.forward[id].dims; }
-    const trainable_parameter<T>& parameter(constant_id id) const {
-      return training.constants_->at(training.program_.forward[id]);
+    const trainable_parameter<T>& parameter(parameter_id id) const {
+      return training.weights_->at(training.program_.forward[id]);
     }
     /// Forgets what step `i` is the last to touch.
     void release(std::size_t i) {
       for (std::size_t v = 0; v < this->values.size(); ++v)
         if (training.memory_.ranges[v].used && training.memory_.ranges[v].last == i) this->values[v] = {};
     }
-    void add_gradient(constant_id id, const tensor4<T>& gradient) const {
+    void add_gradient(parameter_id id, const tensor4<T>& gradient) const {
       if (!training.program_.learns(id)) return;
       const std::span<T> sum = parameter(id).gradient;
       auto from = gradient.begin();
       for (T& s : sum) s = static_cast<T>(static_cast<double>(s) + scale * static_cast<double>(*from++));
     }
     /// Through the standardisation.
-    void add_kernel_gradient(constant_id id, const tensor4<T>& gradient, double eps) const {
+    void add_kernel_gradient(parameter_id id, const tensor4<T>& gradient, double eps) const {
       if (!training.program_.learns(id)) return;
       auto w = tensor4<T>::from_shape(gradient.shape());
       std::copy(parameter(id).value.begin(), parameter(id).value.end(), w.begin());
-      add_gradient(id, ref::standardise_adjoint(w, gradient, eps));
+      add_gradient(id, ref::standardise_backward(w, gradient, eps));
     }
-    tensor4<T> through(const adjoint_source& s, const dims4& x) {
-      return ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), s.window, x.h, x.w);
+    tensor4<T> through(const backward_source& s, const dims4& x) {
+      return ref::conv2d_backward_data(this->at(s.dy), this->weights_of(s.kernel), s.window, x.h, x.w);
     }
 
-    void operator()(const repeated_step& s) { std::visit(*this, s.forward); }
-    void operator()(const input_adjoint_step& s) {
+    void operator()(const recomputed_step& s) { std::visit(*this, s.forward); }
+    void operator()(const backward_data_step& s) {
       tensor4<T> dx = through(s.main, dims(s.dx));
       if (s.projection) dx += through(*s.projection, dims(s.dx));
       this->at(s.dx) = std::move(dx);
     }
-    void operator()(const kernel_adjoint_step& s) {
+    void operator()(const backward_weights_step& s) {
       const conv_source& c = s.source;
-      add_kernel_gradient(
-          c.kernel, ref::conv2d_kernel_adjoint(this->normalised(c.x, c.input), this->at(s.dy), c.window), c.weight_eps);
+      add_kernel_gradient(c.kernel,
+                          ref::conv2d_backward_weights(this->normalised(c.x, c.input), this->at(s.dy), c.window),
+                          c.weight_eps);
     }
-    void operator()(const norm_adjoint_step& s) {
-      auto g = ref::norm_relu_adjoint(this->at(s.x), this->at(s.dy), dims(s.norm.statistics).c,
-                                      this->constant(s.norm.gamma), this->constant(s.norm.beta), s.norm.eps);
+    void operator()(const norm_backward_step& s) {
+      auto g = ref::norm_relu_backward(this->at(s.x), this->at(s.dy), dims(s.norm.statistics).c,
+                                       this->weights_of(s.norm.gamma), this->weights_of(s.norm.beta), s.norm.eps);
       add_gradient(s.norm.gamma, g.dgamma);
       add_gradient(s.norm.beta, g.dbeta);
       if (!s.dx) return;
       if (s.passed) g.dx += this->at(*s.passed);
       this->at(*s.dx) = std::move(g.dx);
     }
-    void operator()(const mean_adjoint_step& s) {
-      this->at(s.dx) = ref::spatial_mean_adjoint(this->at(s.dy), dims(s.dx).h, dims(s.dx).w);
+    void operator()(const mean_backward_step& s) {
+      this->at(s.dx) = ref::spatial_mean_backward(this->at(s.dy), dims(s.dx).h, dims(s.dx).w);
     }
-    void operator()(const head_adjoint_step& s) {
-      add_gradient(s.kernel, ref::conv2d_kernel_adjoint(this->at(s.x), this->at(s.dy), {}));
+    void operator()(const head_backward_step& s) {
+      add_gradient(s.kernel, ref::conv2d_backward_weights(this->at(s.x), this->at(s.dy), {}));
       add_gradient(s.bias, xt::sum(this->at(s.dy), {0, 1, 2}, xt::keep_dims));
-      if (s.dx) this->at(*s.dx) = ref::conv2d_input_adjoint(this->at(s.dy), this->constant(s.kernel), {}, 1, 1);
+      if (s.dx) this->at(*s.dx) = ref::conv2d_backward_data(this->at(s.dy), this->weights_of(s.kernel), {}, 1, 1);
     }
-    void operator()(const stem_adjoint_step& s) {
-      const tensor4<T> dy = ref::max_pool_adjoint(this->at(s.unpooled), this->at(s.dy), stem_pool);
-      add_kernel_gradient(s.kernel, ref::conv2d_kernel_adjoint(this->input_image(), dy, s.window), s.weight_eps);
+    void operator()(const stem_backward_step& s) {
+      const tensor4<T> dy = ref::max_pool_backward(this->at(s.unpooled), this->at(s.dy), stem_pool);
+      add_kernel_gradient(s.kernel, ref::conv2d_backward_weights(this->input_image(), dy, s.window), s.weight_eps);
       if (image_gradient.empty()) return;
       const dims4& d = dims(s.image);
-      const tensor4<T> dx = ref::conv2d_input_adjoint(dy, this->constant(s.kernel), s.window, d.h, d.w);
+      const tensor4<T> dx = ref::conv2d_backward_data(dy, this->weights_of(s.kernel), s.window, d.h, d.w);
       const tensor4<T> nchw = xt::transpose(dx, {0, 3, 1, 2});
       std::copy(nchw.begin(), nchw.end(), image_gradient.begin());
     }
   };
 
   training_program program_;
-  std::shared_ptr<reference_training_constants<T>> constants_;
+  std::shared_ptr<reference_training_weights<T>> weights_;
   memory_plan memory_;
 };
 
@@ -173,7 +175,7 @@ template <class T>
 struct training_of<reference<T>> {
   using parameters = detail::host_parameters<T>;
   using logits = detail::host_logits<T>;
-  using constants = detail::reference_training_constants<T>;
+  using weights = detail::reference_training_weights<T>;
   using plan = detail::reference_training_plan<T>;
   using workspace = typename plan::workspace;
 

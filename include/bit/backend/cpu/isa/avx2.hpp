@@ -19,7 +19,7 @@ inline constexpr double flops_per_second = 128e9;  // of the float tile, one Zen
 
 #include <bit/backend/cpu/isa/bfloat16_emulated.inl>
 
-#include <bit/backend/cpu/isa/kernels.inl>
+#include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::avx2
 BIT_TARGET_END

@@ -22,7 +22,7 @@ inline constexpr double flops_per_second = 180e9;  // of the float tile, one Eme
 
 #include <bit/backend/cpu/isa/bfloat16_widened.inl>
 
-#include <bit/backend/cpu/isa/kernels.inl>
+#include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::avx512_bf16_float
 BIT_TARGET_END

@@ -1,4 +1,4 @@
-// bfloat16 without instructions for it: rounded in integers, multiplied as floats. No include guard: see kernels.inl.
+// bfloat16 without instructions for it: rounded in integers, multiplied as floats. No include guard: see microkernels.inl.
 
 __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   const words bits = reinterpret_cast<words>(x);

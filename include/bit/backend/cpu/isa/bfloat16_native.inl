@@ -1,4 +1,4 @@
-// bfloat16 with the instructions of AVX-512-BF16 for rounding and for products. No include guard: see kernels.inl.
+// bfloat16 with the instructions of AVX-512-BF16 for rounding and for products. No include guard: see microkernels.inl.
 #include <bit/backend/cpu/isa/bfloat16_rounded.inl>
 
 /// Multiplies 32 pairs and adds them to 16 floats.

@@ -1,5 +1,5 @@
 // bfloat16 rounded by the instruction of AVX-512-BF16. Its instructions are written out, since <immintrin.h> would cost
-// every program that includes this library 57,000 lines to parse. No include guard: see kernels.inl.
+// every program that includes this library 57,000 lines to parse. No include guard: see microkernels.inl.
 
 __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   halves y;

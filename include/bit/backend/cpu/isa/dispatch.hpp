@@ -28,11 +28,11 @@ BIT_FUNC instruction_set default_instruction_set();
 /// The kernels for numbers of type T. One function per type, so that a program compiles only the kernels that it can
 /// call: half of them for a program without bfloat16.
 template <class T>
-const kernel_table<T>& kernels_of(instruction_set isa);
+const microkernel_table<T>& microkernels_of(instruction_set isa);
 
 #if !BIT_HEADER_ONLY
-extern template const kernel_table<float>& kernels_of<float>(instruction_set);
-extern template const kernel_table<bfloat16>& kernels_of<bfloat16>(instruction_set);
+extern template const microkernel_table<float>& microkernels_of<float>(instruction_set);
+extern template const microkernel_table<bfloat16>& microkernels_of<bfloat16>(instruction_set);
 #endif
 
 }  // namespace detail

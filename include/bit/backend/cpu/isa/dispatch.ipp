@@ -64,7 +64,7 @@ BIT_FUNC instruction_set default_instruction_set() {
 }
 
 template <class T>
-const kernel_table<T>& kernels_of(instruction_set isa) {
+const microkernel_table<T>& microkernels_of(instruction_set isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case instruction_set::avx2:

@@ -1,4 +1,4 @@
-// What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see kernels.inl.
+// What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see microkernels.inl.
 
 template <class To, class T>
 inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,

@@ -18,7 +18,7 @@ inline constexpr double flops_per_second = 40e9;  // of the float tile; not meas
 
 #include <bit/backend/cpu/isa/bfloat16_emulated.inl>
 
-#include <bit/backend/cpu/isa/kernels.inl>
+#include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::neon
 #endif

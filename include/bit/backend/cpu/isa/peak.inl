@@ -1,4 +1,4 @@
-// The loops behind measure_peak: multiply-adds on registers, reading from memory. No include guard: see kernels.inl.
+// The loops behind measure_peak: multiply-adds on registers, reading from memory. No include guard: see microkernels.inl.
 
 /// Operations of one iteration of fma_loop: one step of the register tile.
 template <class T>

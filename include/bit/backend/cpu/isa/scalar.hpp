@@ -18,6 +18,6 @@ inline constexpr double flops_per_second = 46e9;  // of the float tile, one Zen 
 
 #include <bit/backend/cpu/isa/bfloat16_emulated.inl>
 
-#include <bit/backend/cpu/isa/kernels.inl>
+#include <bit/backend/cpu/isa/microkernels.inl>
 
 }  // namespace bit::inline v0::detail::scalar

@@ -1,4 +1,4 @@
-// Weight standardisation and packing. No include guard: see kernels.inl.
+// Weight standardisation and packing. No include guard: see microkernels.inl.
 
 /// Loads tile_columns floats from any address; those beyond `columns` are zero.
 __attribute__((always_inline)) inline void load_row(float* row, const std::byte* x, std::size_t columns) {

@@ -1,4 +1,4 @@
-// The first convolution's tile. No include guard: see kernels.inl.
+// The first convolution's tile. No include guard: see microkernels.inl.
 
 /// y[0..rows) of a 7x7 convolution of stride 2 of an image with few channels: the window's rows are read where they lie,
 /// `pixel` floats apart for neighbouring outputs. `step` is that number if it is known when compiling (3 channels: 6),
@@ -28,7 +28,7 @@ inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, con
           sum[m][v] = vec{};
         }
     }
-    for (std::size_t k = 0; k < window.stretch; ++k) {
+    for (std::size_t k = 0; k < window.row_values; ++k) {
       asm("" : "+r"(a));  // as in tile(): broadcasts carried over iterations spill
       vec weights[tile_vectors];
 #pragma GCC unroll 4

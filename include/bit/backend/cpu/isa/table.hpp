@@ -16,21 +16,21 @@ inline constexpr std::size_t block = 16;
 
 /// Cache lines that a tile asks for on its way, so that what comes next is in L2 when it is needed: without it a batch of
 /// 1 waits for its 94 MB of weights to come from memory, 8 % of R50x1's time. In each block of 16 k it asks so many times
-/// as weight_asks or pixel_asks says, `step` bytes further every time (less than a line: again for the same one), and goes
+/// as weight_prefetches or pixel_prefetches says, `step` bytes further every time (less than a line: again for the same one), and goes
 /// on by `jump` bytes after the block.
 struct prefetch_stream {
   const std::byte* from = nullptr;  ///< null: ask for nothing
   std::size_t step = 0, jump = 0;
 };
-inline constexpr std::size_t pixel_asks = 8;
+inline constexpr std::size_t pixel_prefetches = 8;
 /// As many as a block of k of the next panel has lines (of floats) where a tile of few rows may be the only one that a
 /// panel meets, half of that where there are two or more. With a quarter, R50x1 at 128² takes 9.7 instead of 9.1 ms.
-constexpr std::size_t weight_asks(std::size_t rows, std::size_t tile_rows, std::size_t tile_columns) {
+constexpr std::size_t weight_prefetches(std::size_t rows, std::size_t tile_rows, std::size_t tile_columns) {
   return rows > tile_rows / 3 + 1 ? tile_columns / 2 : tile_columns;
 }
 
 /// One stretch of the sum over k that a tile makes: `blocks` blocks of 16 k. Packed pixels are numbers of
-/// kernel_table::packed_bytes: row m of block i starts at number i·a_stride + m·16 of `a`. The weights are consecutive,
+/// microkernel_table::packed_bytes: row m of block i starts at number i·a_stride + m·16 of `a`. The weights are consecutive,
 /// [16·blocks][tile_columns] for float. For bfloat16 the k come in pairs, [8·blocks][tile_columns][2], as the
 /// instruction vdpbf16ps wants them.
 template <class T>
@@ -62,12 +62,12 @@ struct tile_output {
 
 /// What the stem's tile reads: an image row after row, channels last, with zeros around it.
 struct stem_window {
-  const float* image;    ///< first value under the window of output pixel 0
-  std::size_t pixel;     ///< floats from one output pixel's window to the next one's
-  std::size_t row;       ///< floats from one row of the window to the next
-  std::size_t rows;      ///< rows of the window
-  std::size_t stretch;   ///< values of one row of the window, side by side
-  const float* weights;  ///< [rows·stretch][tile_columns]
+  const float* image;      ///< first value under the window of output pixel 0
+  std::size_t pixel;       ///< floats from one output pixel's window to the next one's
+  std::size_t row;         ///< floats from one row of the window to the next
+  std::size_t rows;        ///< rows of the window
+  std::size_t row_values;  ///< values of one row of the window, side by side
+  const float* weights;    ///< [rows·stretch][tile_columns]
 };
 
 /// Neighbouring Winograd tiles of m x m pixels in one row of tiles, for one block of 16 channels; t = m + 2.
@@ -96,7 +96,7 @@ struct winograd_output {
 
 /// Transforms of one tile size; winograd.inl says what they compute.
 template <class T>
-struct winograd_kernels {
+struct winograd_transforms {
   void (*input)(const winograd_input<T>& in);
   void (*output)(const winograd_output<T>& out);
   /// taps [9][rows][tile_columns] -> u, t·t products u_stride elements apart, each in the order of segment::b.
@@ -106,7 +106,7 @@ struct winograd_kernels {
 /// Functions of one instruction set for activations and products of type T; all noexcept, none allocates, pointers
 /// 64-byte aligned where not said otherwise.
 template <class T>
-struct kernel_table {
+struct microkernel_table {
   static constexpr std::size_t max_tile_rows = 14;
   std::size_t tile_rows;     ///< largest tile, in pixels
   std::size_t tile_columns;  ///< output channels of a tile, a multiple of 16
@@ -149,7 +149,7 @@ struct kernel_table {
   void (*scale_columns_float)(float* y, const std::byte* x, std::size_t stride, std::size_t rows, std::size_t columns,
                               const double* mean, const double* scale);
 
-  winograd_kernels<T> winograd_2x2, winograd_4x4;
+  winograd_transforms<T> winograd_2x2, winograd_4x4;
   double flops_per_second;  ///< of the tile on one core of the measured machine, for the cost model
 
   /// The ceilings of peak.hpp. fma_loop: `fma_loop_flops` operations on registers per iteration.

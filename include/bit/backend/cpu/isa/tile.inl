@@ -1,4 +1,4 @@
-// The register tile: pixels x output channels, all of a convolution's arithmetic. No include guard: see kernels.inl.
+// The register tile: pixels x output channels, all of a convolution's arithmetic. No include guard: see microkernels.inl.
 
 /// Where a tile reads in a segment, and where it asks ahead.
 template <class T>
@@ -16,7 +16,7 @@ __attribute__((always_inline)) inline void add_block(vec (&sum)[rows][tile_vecto
   // Two multiply-adds per sum and iteration: with one, the counting costs Intel's cores 1.5 cycles (12 rows: 163 instead
   // of 183 GFLOP/s, Emerald Rapids; Zen 5 reached its peak without).
   constexpr int unrolled = multiply::parts == 1 ? 2 : 1;
-  constexpr int asks = static_cast<int>(weight_asks(rows, tile_rows, tile_columns));
+  constexpr int prefetches = static_cast<int>(weight_prefetches(rows, tile_rows, tile_columns));
   const std::size_t weights_step = s->weights_ahead.step, pixels_step = s->pixels_ahead.step;
   for (int k = 0; k < multiply::steps; k += unrolled) {
 #pragma GCC unroll 2
@@ -35,11 +35,11 @@ __attribute__((always_inline)) inline void add_block(vec (&sum)[rows][tile_vecto
     }
     at.a += unrolled * multiply::numbers_per_step;
     at.b += unrolled * multiply::numbers_per_step * tile_columns;
-    for (int i = 0; i < asks * unrolled / multiply::steps; ++i) {
+    for (int i = 0; i < prefetches * unrolled / multiply::steps; ++i) {
       __builtin_prefetch(at.weights_ahead, 0, 2);
       at.weights_ahead += weights_step;
     }
-    for (int i = 0; i < static_cast<int>(pixel_asks) * unrolled / multiply::steps; ++i) {
+    for (int i = 0; i < static_cast<int>(pixel_prefetches) * unrolled / multiply::steps; ++i) {
       __builtin_prefetch(at.pixels_ahead, 0, 2);
       at.pixels_ahead += pixels_step;
     }

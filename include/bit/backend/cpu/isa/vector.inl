@@ -1,4 +1,4 @@
-// Vectors and how numbers of each type are loaded and stored. No include guard: see kernels.inl.
+// Vectors and how numbers of each type are loaded and stored. No include guard: see microkernels.inl.
 
 // NOLINTBEGIN(modernize-use-using): an attribute with a constant size is spelled the same for both compilers only so.
 typedef float vec __attribute__((vector_size(vector_bytes)));

@@ -1,5 +1,5 @@
 // Winograd's transforms (arXiv:1509.09308) for output tiles of m x m pixels, m = 2 or 4, t = m + 2. No include
-// guard: see kernels.inl.
+// guard: see microkernels.inl.
 //   input   V = B' d B    d: t x t pixels of relu(norm(x)); neighbouring tiles share two rows and columns
 //   kernel  U = G g G'    g: the 3 x 3 taps of one pair of channels; in double, when the kernel is packed
 //   output  Y = A' M A    M[i] = V[i]·U[i], t·t products over the channels, made by the register tile
@@ -202,6 +202,6 @@ inline void transform_kernel(T* u, std::size_t u_stride, const float* taps, std:
 }
 
 template <class T, int m>
-inline constexpr winograd_kernels<T> make_winograd() {
+inline constexpr winograd_transforms<T> make_winograd() {
   return {transform_input<T, m>, transform_output<T, m>, transform_kernel<T, m>};
 }

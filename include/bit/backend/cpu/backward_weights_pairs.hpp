@@ -1,0 +1,61 @@
+// Gradient of a convolution's kernel in bfloat16 where an instruction multiplies pairs faster than floats, otherwise as
+// backward_weights.hpp computes it: what is summed goes in pairs, the same pixel of two images, which both sides are packed
+// into (isa/backward_pairs_table.hpp). A last odd image is paired with zeros.
+#pragma once
+
+#include <bit/backend/cpu/backward_weights.hpp>
+
+namespace bit::inline v0::detail {
+
+/// The contraction of a backward_weights_step, compiled for one shape: maps are of bfloat16, sums of float. `in.kernel` is
+/// not used.
+class backward_weights_pairs_operation {
+ public:
+  backward_weights_pairs_operation(const microkernel_table<bfloat16>& microkernels,
+                                   const backward_pair_microkernel_table& backward, std::size_t images, conv_input in,
+                                   feature_map_ref dy, kernel_gradient_ref gradient);
+
+  std::size_t scratch_bytes() const;
+  void run(const training_context& run) const noexcept;
+
+ private:
+  /// Some rows of some pairs of images.
+  struct spatial_tile {
+    work_range pairs, rows;
+  };
+  /// A thread's scratch.
+  struct buffers {
+    float *scale[2], *shift[2];  ///< of the two images of a pair
+    bfloat16* row[2];            ///< a packed row of each
+    bfloat16 *a, *b;             ///< the chunk's blocks of x; a panel of its dy
+  };
+
+  std::size_t pairs() const { return (images_ + 1) / 2; }
+  std::size_t spatial_tiles() const { return pair_groups_ * row_tiles_; }
+  std::size_t panel_blocks() const { return microkernels_->tile_columns / block; }
+  spatial_tile spatial_tile_at(std::size_t i) const;
+  buffers divide(std::byte* scratch) const;
+  void pack_x(const training_context& run, const buffers& at, const spatial_tile& c, work_range blocks) const;
+  void pack_block(const training_context& run, const buffers& at, std::size_t pair, work_range rows, std::size_t b,
+                  bfloat16* to) const;
+  void pack_dy(const training_context& run, const buffers& at, const spatial_tile& c, std::size_t panel) const;
+  void multiply(const training_context& run, const buffers& at, const spatial_tile& c, work_range blocks,
+                std::size_t panel, bool add) const;
+
+  const microkernel_table<bfloat16>* microkernels_;
+  const backward_pair_microkernel_table* backward_;
+  std::size_t images_;
+  conv_input in_;
+  feature_map_ref dy_;
+  kernel_gradient_ref gradient_;
+  kernel_gradient_items items_;
+  std::size_t pair_groups_, row_tiles_;
+  std::size_t phase_columns_, row_pixels_;                 ///< of a packed row of x: of one phase, of all
+  std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< numbers
+};
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/backward_weights_pairs.ipp>
+#endif

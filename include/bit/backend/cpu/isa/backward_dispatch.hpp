@@ -1,0 +1,32 @@
+// The kernels of the backward pass by instruction set.
+#pragma once
+
+#include <bit/backend/cpu/isa/backward_pairs_table.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
+#include <bit/backend/cpu/isa/dispatch.hpp>
+
+namespace bit::inline v0::detail {
+
+/// The adjoint kernels beside microkernels_of<float>(isa): outer products are as wide as its tiles.
+BIT_FUNC const backward_microkernel_table& backward_microkernels_of(instruction_set isa);
+
+/// Those for maps of numbers of type T. One function per type: see microkernels_of.
+template <class T>
+const backward_map_microkernel_table<T>& backward_map_microkernels_of(instruction_set isa);
+
+/// Those for pairs of numbers of type T, which is bfloat16, as wide as the tiles of microkernels_of<T>(isa); null where these
+/// multiply floats.
+template <class T>
+const backward_pair_microkernel_table* backward_pair_microkernels_of(instruction_set isa);
+
+#if !BIT_HEADER_ONLY
+extern template const backward_map_microkernel_table<float>& backward_map_microkernels_of<float>(instruction_set);
+extern template const backward_map_microkernel_table<bfloat16>& backward_map_microkernels_of<bfloat16>(instruction_set);
+extern template const backward_pair_microkernel_table* backward_pair_microkernels_of<bfloat16>(instruction_set);
+#endif
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/isa/backward_dispatch.ipp>
+#endif

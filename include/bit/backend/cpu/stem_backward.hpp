@@ -1,0 +1,62 @@
+// Back through the root block: the pool, then the 7x7 kernel, and the image if the caller asks for its gradient.
+#pragma once
+
+#include <bit/backend/cpu/backward_weights.hpp>
+
+namespace bit::inline v0::detail {
+
+/// Gradient of the map before stem_pool; x and dx are in float whatever T, the type of dy, is.
+template <class T>
+struct max_pool_backward_operation {
+  const backward_map_microkernel_table<T>* microkernels;
+  std::size_t images;
+  feature_map_ref x, dy, dx;
+
+  void run(const training_context& run) const noexcept {
+    run.work(images * x.blocks, [&](std::size_t item) {
+      const std::size_t n = item / x.blocks, b = item % x.blocks, plane = x.pixels() * block;
+      float* to = dx.at<float>(run, n) + b * plane;
+      std::fill_n(to, plane, 0.0f);
+      microkernels->max_pool(to, x.at<float>(run, n) + b * plane, dy.at<T>(run, n) + b * dy.pixels() * block, x.height,
+                             x.width, dy.height, dy.width);
+    });
+  }
+};
+
+/// Gradient of the stem's standardised kernel, rows (ky,kx,c): for each ky the image's rows are staged channels last, so
+/// that the kernel's (kx,c) are neighbours at every pixel. An item is one ky and one panel.
+class stem_backward_weights_operation {
+ public:
+  stem_backward_weights_operation(const backward_microkernel_table& backward, dims4 image, bit::window window,
+                                  feature_map_ref dy, kernel_gradient_ref gradient);
+
+  std::size_t scratch_bytes() const;
+  void run(const training_context& run) const noexcept;
+
+ private:
+  void stage(const training_context& run, float* to, std::size_t n, std::size_t ky, work_range rows) const;
+
+  const backward_microkernel_table* backward_;
+  dims4 image_;
+  bit::window window_;
+  feature_map_ref dy_;
+  kernel_gradient_ref gradient_;
+  std::size_t columns_, spatial_tile_rows_;  ///< floats of a staged row; rows of dy at a time
+};
+
+/// Gradient of the image, (n,c,h,w) in the caller's memory: one item per row. Plain loops: it is asked for rarely.
+struct image_backward_operation {
+  dims4 image;
+  bit::window window;
+  feature_map_ref dy;
+  const packed_weights* kernel;  ///< of kernel_use::stem
+  std::size_t panel_columns;
+
+  void run(const training_context& run) const noexcept;
+};
+
+}  // namespace bit::inline v0::detail
+
+#if BIT_HEADER_ONLY
+#include <bit/backend/cpu/stem_backward.ipp>
+#endif
