@@ -215,8 +215,7 @@ typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what
   return {line, lines, (line + microkernels_->tile_rows - 1) / microkernels_->tile_rows};
 }
 
-/// The part of the sum over k that belongs to a slice: taps (k x k) or sources (1x1), cut at the slice's ends. Each asks
-/// for the same part of what is multiplied next.
+/// The taps (k x k) or sources (1x1) of a K block, cut at its ends; each prefetches the same part of `next`.
 template <class T>
 typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const run_context& run, const item& what,
                                                                         std::size_t panel, std::size_t k_block,

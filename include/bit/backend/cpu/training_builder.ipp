@@ -4,7 +4,6 @@
 
 #include <bit/backend/cpu/training.hpp>
 #include <bit/error.hpp>
-#include <tuple>
 
 namespace bit::inline v0::detail {
 
@@ -228,8 +227,7 @@ struct cpu_training_builder {
     emit_standardise_backward(s.source.kernel, id, place);
   }
 
-  /// The convolution that takes dy back: the same window turned round, of stride 1. Emits what makes its kernel, which
-  /// `values` then read.
+  /// The convolution of dy by the kernel turned round, of stride 1. Emits what packs that kernel, which `values` read.
   conv_input back(const backward_source& s, const feature_map_ref& dy, step_values& values,
                   weight_layout layout = weight_layout::direct) {
     const packed_layout kernel = weights.layout_of(p[s.kernel], s.weight_eps, kernel_use::transposed, layout);
@@ -244,7 +242,6 @@ struct cpu_training_builder {
     feature_map_ref dy = map(s.main.dy);
     value_id read = s.main.dy;
     if (s.main.window.stride > 1) {
-      // dy with the stride's zeros between its pixels, as large as a map that stride 1 would have made.
       const window w{s.main.window.size, 1, s.main.window.padding, s.main.window.dilation};
       const auto [id, place] = own_map({d.n, p[s.main.dy].dims.c, w.out(d.h), w.out(d.w)});
       emit(zero_insertion_operation<T>{d.n, s.main.window.stride, dy, place}, touching({read}, {id}));
