@@ -35,7 +35,7 @@ def random_model(dtype: str, config: dict[str, Any]) -> pybit.Model:
 
 def in_format(model: pybit.Model, dtype: str) -> pybit.Model:
     """The same weights in another number format."""
-    network = _core.Network.from_checkpoint(_core.recognise(model._network.tensors(), "model"), dtype)
+    network = _core.Network.from_checkpoint(_core.recognise(model.loaded.network.tensors(), "model"), dtype)
     return pybit.Model(network, name=model.name, origin=model.origin, preprocessing=None)
 
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/loss.hpp>
+#include <bit/model/random.hpp>
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>

@@ -49,6 +49,10 @@ void register_config(py::module_& m) {
            py::arg("weight_eps") = defaults.weight_eps,
            "units: residual units of the four blocks; stem_channels: 64 times the width factor; num_classes 0: no "
            "head. Raises ConfigError for numbers that make no network.")
+      .def_static(
+          "named", &bit::resnet_config::named, py::arg("name"),
+          "The architecture \"R50x1\", \"R101x3\", ...: depth and width factor, 1000 classes. Raises ConfigError "
+          "that lists the released architectures for any other name.")
       .def_property_readonly("units", [](const bit::resnet_config& c) { return py::tuple(py::cast(c.units)); })
       .def_readonly("stem_channels", &bit::resnet_config::stem_channels)
       .def_readonly("in_channels", &bit::resnet_config::in_channels)
@@ -58,7 +62,8 @@ void register_config(py::module_& m) {
       .def_readonly("group_norm_eps", &bit::resnet_config::group_norm_eps)
       .def_readonly("weight_eps", &bit::resnet_config::weight_eps)
       .def_property_readonly("num_features", &bit::resnet_config::num_features, "Channels of the pooled features.")
-      .def_property_readonly("architecture", &bit::architecture_name, "\"R50x1\", or units and stem in words.")
+      .def_property_readonly("architecture", &bit::architecture_name,
+                             "The name that `named` takes, or units and stem in words.")
       .def(
           "replace",
           [](const py::object& self, const py::kwargs& changes) {

@@ -14,13 +14,15 @@ void register_errors(py::module_& m) {
   py::register_exception<bit::format_error>(m, "FormatError", PyExc_ValueError);
   py::register_exception<bit::device_error>(m, "DeviceError", PyExc_RuntimeError);
   py::register_exception<bit::diverged_error>(m, "DivergedError", PyExc_ArithmeticError);
-  // bit::io_error carries errno: OSError(code, message) lets Python pick FileNotFoundError, PermissionError, ...
+  // Two are Python's own. bit::io_error carries errno: OSError(code, message) lets Python pick FileNotFoundError, PermissionError, ...
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const bit::io_error& e) {
       const py::object args = py::make_tuple(e.code, e.what());
       PyErr_SetObject(PyExc_OSError, args.ptr());
+    } catch (const bit::memory_error& e) {
+      PyErr_SetString(PyExc_MemoryError, e.what());
     }
   });
 }

@@ -21,6 +21,7 @@ class array_data final : public io::raw_data {
  public:
   explicit array_data(py::array array)
       : bytes_(static_cast<const std::byte*>(array.data()), static_cast<std::size_t>(array.nbytes())),
+        read_only_(is_read_only(array)),
         array_(new py::array(std::move(array)), [](py::array* p) {
           const py::gil_scoped_acquire gil;
           delete p;
@@ -29,9 +30,18 @@ class array_data final : public io::raw_data {
     if (!out.empty()) std::memcpy(out.data(), bytes_.data(), out.size());
   }
   std::span<const std::byte> bytes() const override { return bytes_; }
+  bool is_snapshot() const override { return read_only_; }
 
  private:
+  /// Whether no array can write the values: neither this one nor those that it is a view of.
+  static bool is_read_only(py::object object) {
+    for (; py::isinstance<py::array>(object); object = object.attr("base"))
+      if (py::cast<py::array>(object).writeable()) return false;
+    return true;
+  }
+
   std::span<const std::byte> bytes_;
+  bool read_only_;
   std::shared_ptr<py::array> array_;
 };
 

@@ -212,11 +212,11 @@ def test_impossible_arguments_are_refused(folder, tmp_path):
 
 
 def test_progress_appears_only_where_it_is_wanted(folder, capsys, monkeypatch):
-    import pybit._progress
+    from pybit.base import progress
 
     list(iterate_batches(folder, SPEC))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(pybit._progress, "_DELAY", 0.0)
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
     list(iterate_batches(folder, SPEC, progress=True, description="embedding"))
     assert "embedding" in capsys.readouterr().err
     monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)  # as if tqdm were not installed
@@ -227,4 +227,4 @@ def test_progress_appears_only_where_it_is_wanted(folder, capsys, monkeypatch):
 def test_the_docstring_example_runs():
     import doctest
 
-    assert doctest.testmod(pybit.data).failed == 0
+    assert doctest.testmod(pybit.data.images).failed == 0

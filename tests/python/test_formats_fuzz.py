@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pybit.formats.tfhub import read_bundle
-from pybit.formats.torch_pickle import read_torch
+from pybit.formats.keras.tfhub import read_bundle
+from pybit.formats.torch.state import read_torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 import fuzz_formats  # noqa: E402

@@ -9,8 +9,8 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats.h5 import read_h5
+from pybit.errors import FormatError
+from pybit.formats.keras.h5 import read_h5
 
 h5py = pytest.importorskip("h5py")
 

@@ -10,10 +10,10 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats import table
-from pybit.formats.crc32c import crc32c, mask, unmask
-from pybit.formats.tfhub import read_bundle
+from pybit.errors import FormatError
+from pybit.formats.keras import table
+from pybit.formats.keras.crc32c import crc32c, mask, unmask
+from pybit.formats.keras.tfhub import read_bundle
 
 # An index and data file with names, kinds and checksums as TensorFlow 1 writes three scalars (a, b, c).
 SCALARS = {"a": np.float32(0.5), "b": np.float32(2), "c": np.float32(3)}

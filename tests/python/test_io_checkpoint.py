@@ -295,6 +295,9 @@ def test_configurations_compare_hash_print_and_pickle() -> None:
     assert config != SMALL and config != object()
     assert _core.Config() == _core.Config(units=(3, 4, 6, 3), stem_channels=64)
     assert (_core.Config().architecture, _core.Config().num_features) == ("R50x1", 2048)
+    assert _core.Config.named("R101x3") == _core.Config(units=(3, 4, 23, 3), stem_channels=192)
+    with pytest.raises(_core.ConfigError, match="expected R50x1, R50x3, R101x1, R101x3, R152x2, R152x4"):
+        _core.Config.named("R26x1")
     with pytest.raises(_core.ConfigError, match="multiple of groups = 32, got 48"):
         _core.Config(stem_channels=48)
     with pytest.raises(TypeError):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pybit
-from pybit import _clash
+from pybit.base import clash
 
 
 def import_with(folder: Path) -> str:
@@ -21,7 +21,7 @@ def import_with(folder: Path) -> str:
 
 
 def test_the_other_project_called_pybit_is_named(tmp_path: Path) -> None:
-    assert _clash.other_version() is None
+    assert clash.other_version() is None
     assert import_with(tmp_path) == ""
     info = tmp_path / "pybit-9.8.7.dist-info"
     info.mkdir()

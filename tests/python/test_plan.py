@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pybit
 import pytest
-from pybit import _build, _core
+from pybit import _core
 from pybit.cli import main
+from pybit.network.options import ALGORITHMS
 from small_models import batch, small_model
 
 
@@ -114,7 +115,7 @@ def test_measure_peak_gives_two_rates() -> None:
 
 
 # ---- the algorithm
-@pytest.mark.parametrize("algorithm", _build.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_model_keeps_its_algorithm_through_copies_and_new_heads(algorithm: str, tmp_path: Path) -> None:
     model = small_model(algorithm=algorithm)
     assert model.algorithm == algorithm

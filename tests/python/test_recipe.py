@@ -7,7 +7,8 @@ import doctest
 import _core_testing
 import numpy as np
 import pybit
-import pybit.recipe
+import pybit.data.datasets
+import pybit.train.recipe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,8 +75,8 @@ def test_impossible_rules_are_value_errors(arguments, text):
 
 
 def test_the_docstring_examples_run():
-    assert doctest.testmod(pybit.recipe).failed == 0
-    assert doctest.testmod(pybit.datasets).failed == 0
+    assert doctest.testmod(pybit.train.recipe).failed == 0
+    assert doctest.testmod(pybit.data.datasets).failed == 0
 
 
 def test_mixup_mixes_in_place_and_its_labels_add_up():

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pybit
 import pytest
-from pybit import _train_log, cli
+from pybit import cli
+from pybit.train import log as train_log
 from train_runs import command, events, finish, make_place, refused, same, start, tensors
 
 
@@ -43,7 +44,7 @@ def test_a_run_from_photos_to_predictions(place: Path, tmp_path: Path, capsys: p
     losses = [e["loss"] for e in events(folder, "step")]
     assert np.mean(losses[-5:]) < 2.2
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
-    steps, evaluations = _train_log.read_metrics(folder / "metrics.jsonl")
+    steps, evaluations = train_log.read_metrics(folder / "metrics.jsonl")
     assert len(steps) == 25 and len(evaluations) == 3
 
     assert cli.main(["eval", str(best), str(place / "digits"), "--json"]) == 0

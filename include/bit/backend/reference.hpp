@@ -5,6 +5,7 @@
 
 #include <bit/backend/concept.hpp>
 #include <bit/backend/reference/plan.hpp>
+#include <bit/detail/machine_memory.hpp>
 
 namespace bit::inline v0 {
 
@@ -15,6 +16,11 @@ struct reference {
   using weights = detail::reference_weights<T>;
   using plan = detail::reference_plan<T>;
   using workspace = detail::reference_workspace<T>;
+
+  static constexpr std::size_t map_bytes = sizeof(T);
+  static constexpr std::size_t largest_batch = 32;
+  /// Main memory and swap space.
+  static std::size_t memory_bytes() { return detail::machine_memory(); }
 
   /// Always one.
   static std::size_t threads(std::size_t) { return 1; }

@@ -10,7 +10,7 @@
 
 namespace bit::inline v0 {
 
-/// A caller's batch of images at any strides, counted in elements; not owned.
+/// A view of a caller's batch of images at any strides, which are counted in elements. It does not own them.
 template <class T>
 struct image_view {
   const T* data = nullptr;
@@ -23,35 +23,42 @@ struct image_view {
   }
 };
 
-/// The view of a row-major batch.
+/// Returns the view of a row-major batch. Throws shape_error for more than max_elements elements.
 template <class T>
 image_view<T> view_of(const T* data, const dims4& d, layout order) {
+  static_cast<void>(d.size());
   const auto c = static_cast<std::ptrdiff_t>(d.c), h = static_cast<std::ptrdiff_t>(d.h),
              w = static_cast<std::ptrdiff_t>(d.w);
   if (order == layout::nchw) return {data, d, c * h * w, h * w, w, 1};
   return {data, d, c * h * w, 1, w * c, c};
 }
 
-/// How to run a plan once.
+/// These options say how to run a plan once on images in the machine's memory.
 struct run_options {
-  std::size_t threads = 0;                      ///< 0: what OMP_NUM_THREADS, the affinity mask and the cgroup allow
-  layout output_layout = layout::nchw;          ///< of feature maps
-  std::function<bool()> interrupted = nullptr;  ///< asked by the calling thread between steps; true abandons the run
+  /// So many threads share the work; 0 stands for what OMP_NUM_THREADS, the affinity mask and the cgroup allow. A
+  /// device ignores it.
+  std::size_t threads = 0;
+  /// Feature maps among the outputs get this order; matrices are (n,c) in either.
+  layout output_layout = layout::nchw;
+  /// The calling thread asks it between steps, and true abandons the run. A device asks before it begins and after it
+  /// has finished, since its steps are put into a queue all at once.
+  std::function<bool()> interrupted = nullptr;
   /// Receives the seconds of each step, from the end of the one before as the calling thread sees it, as far as the
-  /// span reaches; copying the outputs to the caller comes after the last. Empty: nothing is measured.
+  /// span reaches; copying the outputs to the caller comes after the last. Nothing is measured if it is empty. A device
+  /// measures with marks in its queue.
   std::span<double> step_seconds = {};
 };
 
 namespace detail {
 
-/// Writes run_options::step_seconds; shared by the threads of a call.
+/// Writes run_options::step_seconds. The threads of a call share it.
 class step_timer {
  public:
   explicit step_timer(std::span<double> seconds) : seconds_(seconds) {
     if (!seconds_.empty()) last_ = clock::now();
   }
-  /// Step `i` has ended, and the next one begins. Each thread says so, and the first counts: one that the system has
-  /// put aside comes when others have finished further steps, which would then seem to take no time.
+  /// Notes that step `i` has ended and the next one begins. Each thread notes it, and the first counts: one that the
+  /// system has put aside comes when others have finished further steps, which would then seem to take no time.
   void finished(std::size_t i) {
     if (i >= seconds_.size()) return;
     const std::lock_guard lock(mutex_);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <string>
 
 #include <bit/config.hpp>
@@ -19,6 +20,13 @@ inline std::string number_text(double value) {
 inline std::string number_text(double value, std::chars_format form, int digits) {
   std::array<char, 384> text;
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value, form, digits).ptr};
+}
+
+/// Bytes as a person reads them: "12 MiB", "3.4 GiB".
+inline std::string size_text(std::uint64_t bytes) {
+  const double gib = static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
+  return gib < 1 ? number_text(gib * 1024, std::chars_format::fixed, 0) + " MiB"
+                 : number_text(gib, std::chars_format::fixed, 1) + " GiB";
 }
 
 }  // namespace bit::inline v0::detail

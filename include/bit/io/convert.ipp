@@ -133,6 +133,7 @@ class stored_parameter final : public tensor_data {
   std::span<const std::byte> bytes() const override {
     return same_ ? tensor_.data->bytes() : std::span<const std::byte>{};
   }
+  bool is_snapshot() const override { return tensor_.data->is_snapshot(); }
   void release() const noexcept override { tensor_.data->release(); }
   bool has_parts() const override { return same_ && tensor_.data->has_parts(); }
   std::uint32_t read_part(std::size_t first, std::span<float> out) const override {
@@ -165,23 +166,12 @@ BIT_FUNC std::shared_ptr<const tensor_data> as_parameter(io::raw_tensor tensor, 
   return std::make_shared<stored_parameter>(std::move(tensor), order);
 }
 
-class memory_parameter final : public tensor_data {
- public:
-  explicit memory_parameter(std::vector<float> values) : values_(std::move(values)) {}
-  void read(std::span<float> out) const override { std::copy(values_.begin(), values_.end(), out.begin()); }
-  void read(std::span<double> out) const override { std::copy(values_.begin(), values_.end(), out.begin()); }
-  std::span<const std::byte> bytes() const override { return std::as_bytes(std::span(values_)); }
-
- private:
-  std::vector<float> values_;
-};
-
 }  // namespace bit::inline v0::detail
 
 namespace bit::inline v0::io {
 
 BIT_FUNC std::shared_ptr<const tensor_data> in_memory(std::vector<float> values) {
-  return std::make_shared<detail::memory_parameter>(std::move(values));
+  return std::make_shared<owned_values<float>>(std::move(values));
 }
 
 }  // namespace bit::inline v0::io

@@ -37,6 +37,7 @@ class npz_data final : public io::raw_data {
     }
     return member.subspan(header_);
   }
+  bool is_snapshot() const override { return true; }
   void release() const noexcept override {
     if (!entry_.deflated) file_->release(entry_.data_offset, entry_.size);
   }

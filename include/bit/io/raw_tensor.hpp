@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <bit/dtype.hpp>
+#include <bit/program/parameter.hpp>
 
 namespace bit::inline v0::io {
 
@@ -26,6 +27,8 @@ class raw_data {
   virtual void read(std::span<std::byte> out) const = 0;
   /// The bytes in place (a mapped file, an array in memory), verified as by read(), or empty if there is no such place.
   virtual std::span<const std::byte> bytes() const { return {}; }
+  /// Returns whether the bytes can never change while this object lives, see tensor_data::is_snapshot().
+  virtual bool is_snapshot() const { return false; }
   /// Says that the bytes will not be read again soon, so that mapped pages may leave memory.
   virtual void release() const noexcept {}
   /// As the members of tensor_data with these names, in bytes.
@@ -46,13 +49,6 @@ struct raw_tensor {
   bool fortran_order = false;  ///< first axis fastest, as npy files may say
   bool big_endian = false;
 };
-
-/// "(7, 7, 3, 64)", for messages.
-inline std::string to_string(const std::vector<std::size_t>& shape) {
-  std::string text = "(";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + (shape.size() == 1 ? ",)" : ")");
-}
 
 /// Product of the sizes times the element's bytes; empty if it overflows 64 bits.
 inline std::optional<std::uint64_t> byte_count(const std::vector<std::size_t>& shape, dtype type) {

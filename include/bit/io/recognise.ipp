@@ -16,6 +16,7 @@
 #include <bit/io/names.ipp>
 #include <bit/io/source_name.ipp>
 #include <bit/io/values.ipp>
+#include <bit/model/completeness.hpp>
 
 namespace bit::inline v0::detail {
 
@@ -26,17 +27,6 @@ struct placed_tensor {
   std::vector<std::size_t> shape;  ///< official, if order is not empty
 };
 using placed_tensors = std::map<std::string, placed_tensor>;
-
-/// "a, b, c ... and 12 more", at most 12 of them.
-inline std::string capped_list(const std::set<std::string>& items) {
-  constexpr std::size_t limit = 12;
-  std::string text;
-  std::size_t i = 0;
-  for (const std::string& item : items)
-    if (i++ < limit) text += (i > 1 ? ", " : "") + item;
-  if (items.size() > limit) text += " ... and " + std::to_string(items.size() - limit) + " more";
-  return text;
-}
 
 /// Takes off the prefixes that wrappers put before every name: DataParallel, torch.compile, TFHub variables.
 inline void strip_wrappers(std::vector<io::raw_tensor>& tensors) {
@@ -147,38 +137,24 @@ inline std::vector<io::raw_tensor*> place_tensors(std::vector<io::raw_tensor>& t
 }
 
 /// Compares what is there with what the network needs; throws one format_error that lists all differences.
-inline void check_complete(const io::checkpoint& into, const placed_tensors& placed, std::set<std::string> unexpected,
+inline void check_complete(const io::checkpoint& into, const placed_tensors& placed,
+                           const std::vector<const io::raw_tensor*>& unexpected,
                            const std::vector<tensor_spec>& specs) {
-  std::set<std::string> missing, misshaped, not_floating, needed;
-  for (const tensor_spec& spec : specs) {
-    needed.insert(spec.name);
-    const std::string stored_name = io::name_in(into.names, spec.name);
-    const auto found = placed.find(spec.name);
-    if (found == placed.end()) {
-      missing.insert(stored_name);
-      continue;
-    }
-    const io::raw_tensor& raw = *found->second.raw;
-    if (found->second.order.empty() || found->second.shape != spec.shape)
-      misshaped.insert(raw.name + " expected " + io::to_string(io::shape_in(into.names, spec.name, spec.shape)) +
-                       " got " + io::to_string(raw.shape));
-    if (raw.type < io::dtype::float16) not_floating.insert(raw.name + " " + io::to_string(raw.type));
+  std::vector<present_tensor> present;
+  for (const auto& [name, tensor] : placed) {
+    const io::raw_tensor& raw = *tensor.raw;
+    present.push_back({name, tensor.shape, raw.name, raw.shape, raw.type < dtype::float16 ? to_string(raw.type) : ""});
   }
-  for (const auto& [name, tensor] : placed)
-    if (!needed.contains(name)) unexpected.insert(tensor.raw->name);
-  std::string text;
-  const auto add = [&](const std::set<std::string>& items, const char* what) {
-    if (!items.empty()) text += "\n  " + std::to_string(items.size()) + " " + what + ": " + capped_list(items);
-  };
-  add(missing, "missing");
-  add(unexpected, "unexpected");
-  add(misshaped, "of another shape");
-  add(not_floating, "not of floating numbers");
-  if (text.empty()) return;
+  for (const io::raw_tensor* raw : unexpected) present.push_back({raw->name, raw->shape, raw->name, raw->shape});
+  const std::string problems =
+      tensor_problems(specs, present,
+                      {[&](const tensor_spec& spec) { return io::name_in(into.names, spec.name); },
+                       [&](const tensor_spec& spec) { return io::shape_in(into.names, spec.name, spec.shape); }});
+  if (problems.empty()) return;
   throw format_error("[checkpoint] " + into.source + ": its tensors (" + io::to_string(into.names) +
                      " names) do not make one BiT network. From their shapes: " + architecture_name(into.config) +
                      ", " + std::to_string(into.config.in_channels) + " input channels, " +
-                     std::to_string(into.config.num_classes) + " classes, but" + text);
+                     std::to_string(into.config.num_classes) + " classes, but" + problems);
 }
 
 /// Fills everything of `into` but format, metadata and file size.
@@ -188,16 +164,16 @@ inline void recognise_into(io::checkpoint& into, std::vector<io::raw_tensor> ten
   strip_wrappers(tensors);
   into.names = guess_naming(tensors, source);
   placed_tensors placed;
-  std::set<std::string> unexpected;
+  std::vector<const io::raw_tensor*> unexpected;
   for (const io::raw_tensor* raw : place_tensors(tensors, into, placed)) {
     if (options.allow_extra_tensors)
       into.problems.push_back("ignored " + raw->name + " " + io::to_string(raw->shape) + ", which is no BiT parameter");
     else
-      unexpected.insert(raw->name);
+      unexpected.push_back(raw);
   }
   into.config = guess_config(placed, source);
   const auto specs = tensor_specs(into.config);
-  check_complete(into, placed, std::move(unexpected), specs);
+  check_complete(into, placed, unexpected, specs);
   config_from_metadata(into);
   if (std::string contradiction = contradiction_in_name(source, into.config); !contradiction.empty()) {
     if (!options.allow_name_mismatch)

@@ -22,6 +22,7 @@ class safetensors_data final : public io::raw_data {
       : file_(std::move(file)), offset_(offset), size_(size) {}
   void read(std::span<std::byte> out) const override { file_->read(offset_, out); }
   std::span<const std::byte> bytes() const override { return file_->view(offset_, size_); }
+  bool is_snapshot() const override { return true; }
   void release() const noexcept override { file_->release(offset_, size_); }
   bool has_parts() const override { return true; }
   std::uint32_t read_part(std::size_t first, std::span<std::byte> out) const override {

@@ -3,6 +3,7 @@
 
 #include <bit/error.hpp>
 #include <bit/model/config.hpp>
+#include <charconv>
 
 namespace bit::inline v0 {
 
@@ -52,14 +53,43 @@ BIT_FUNC std::vector<tensor_spec> tensor_specs(const resnet_config& config) {
   return specs;
 }
 
+namespace detail {
+
+/// Units of the depths that have been released, bit_pytorch/models.py.
+struct depth {
+  std::string_view name;
+  std::array<std::size_t, 4> units;
+};
+inline constexpr depth depths[] = {{"R50", {3, 4, 6, 3}}, {"R101", {3, 4, 23, 3}}, {"R152", {3, 8, 36, 3}}};
+inline constexpr std::size_t stem_channels_per_width = 64, largest_width = 99;
+
+}  // namespace detail
+
+BIT_FUNC resnet_config resnet_config::named(std::string_view name) {
+  for (const detail::depth& d : detail::depths) {
+    if (!name.starts_with(d.name) || !name.substr(d.name.size()).starts_with('x')) continue;
+    const std::string_view digits = name.substr(d.name.size() + 1);
+    std::size_t width = 0;
+    const auto [end, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), width);
+    if (problem != std::errc() || end != digits.data() + digits.size() || digits.front() == '0' ||
+        width > detail::largest_width)
+      continue;
+    resnet_config config;
+    config.units = d.units;
+    config.stem_channels = detail::stem_channels_per_width * width;
+    return config;
+  }
+  throw config_error(
+      "[resnet_config] expected R50x1, R50x3, R101x1, R101x3, R152x2, R152x4 or another width of these, got \"" +
+      std::string(name) + "\"");
+}
+
 BIT_FUNC std::string architecture_name(const resnet_config& config) {
   const auto& u = config.units;
-  const char* depth = u == std::array<std::size_t, 4>{3, 4, 6, 3}    ? "R50"
-                      : u == std::array<std::size_t, 4>{3, 4, 23, 3} ? "R101"
-                      : u == std::array<std::size_t, 4>{3, 8, 36, 3} ? "R152"
-                                                                     : nullptr;
-  if (depth && config.stem_channels % 64 == 0)
-    return std::string(depth) + "x" + std::to_string(config.stem_channels / 64);
+  const std::size_t width = config.stem_channels / detail::stem_channels_per_width;
+  for (const detail::depth& d : detail::depths)
+    if (u == d.units && config.stem_channels % detail::stem_channels_per_width == 0 && width <= detail::largest_width)
+      return std::string(d.name) + "x" + std::to_string(width);
   return "units {" + std::to_string(u[0]) + "," + std::to_string(u[1]) + "," + std::to_string(u[2]) + "," +
          std::to_string(u[3]) + "}, stem " + std::to_string(config.stem_channels);
 }

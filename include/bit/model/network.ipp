@@ -3,37 +3,25 @@
 
 #include <algorithm>
 #include <bit/error.hpp>
+#include <bit/model/completeness.hpp>
 #include <bit/model/network.hpp>
 #include <map>
 
 namespace bit::inline v0 {
 namespace detail {
 
-inline std::string shape_text(const std::vector<std::size_t>& shape) {
-  std::string text = "(";
-  for (std::size_t d : shape) text.append(text.size() > 1 ? "," : "").append(std::to_string(d));
-  return text + ")";
-}
-
 /// Finds parameters by name after having checked all of them at once.
 class parameter_finder {
  public:
   parameter_finder(const resnet_config& config, const std::vector<named_tensor>& tensors) {
-    std::string problems;
-    for (const named_tensor& t : tensors)
-      if (!by_name_.emplace(t.name, &t).second) problems += "\n  twice: " + t.name;
-    std::map<std::string, const named_tensor*> unexpected = by_name_;
-    for (const tensor_spec& spec : tensor_specs(config)) {
-      unexpected.erase(spec.name);
-      const auto found = by_name_.find(spec.name);
-      if (found == by_name_.end())
-        problems += "\n  missing: " + spec.name + " " + shape_text(spec.shape);
-      else if (found->second->shape != spec.shape)
-        problems += "\n  wrong shape: " + spec.name + ": expected " + shape_text(spec.shape) + ", got " +
-                    shape_text(found->second->shape);
+    std::vector<present_tensor> present;
+    for (const named_tensor& t : tensors) {
+      by_name_.emplace(t.name, &t);
+      present.push_back({t.name, t.shape, t.name, t.shape});
     }
-    for (const auto& [name, tensor] : unexpected)
-      problems += "\n  unexpected: " + name + " " + shape_text(tensor->shape);
+    const std::string problems =
+        tensor_problems(tensor_specs(config), present,
+                        {[](const tensor_spec& s) { return s.name; }, [](const tensor_spec& s) { return s.shape; }});
     if (!problems.empty())
       throw format_error("[network] the tensors do not make " + architecture_name(config) + " with " +
                          std::to_string(config.num_classes) + " classes:" + problems);

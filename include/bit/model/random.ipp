@@ -25,6 +25,7 @@ class generated_data final : public tensor_data {
   }
   void read(std::span<float> out) const override { fill(out); }
   void read(std::span<double> out) const override { fill(out); }
+  bool is_snapshot() const override { return true; }
 
  private:
   /// Box and Muller: value i from counter i. Rounded to float for every T, so that all backends see the same numbers.

@@ -5,6 +5,7 @@
 #include <bit/error.hpp>
 #include <bit/model/loss_function.hpp>
 #include <bit/model/network.hpp>
+#include <bit/model/resnet_v2.hpp>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -31,8 +32,23 @@ class trainable_resnet_v2 {
 
   /// Copies the tensors, official names and layouts. Throws what `network` throws, and what reading them throws.
   trainable_resnet_v2(const resnet_config& config, const std::vector<named_tensor>& tensors);
+  /// Random parameters, a function of config and seed alone (random_tensors), as resnet_v2's.
+  explicit trainable_resnet_v2(const resnet_config& config, std::uint64_t seed = 0)
+      : trainable_resnet_v2(config, random_tensors(config, seed)) {}
+  /// Copies the parameters of a model for any backend, one that has been loaded for instance. Throws what reading them
+  /// throws.
+  template <backend Other>
+  explicit trainable_resnet_v2(const resnet_v2<Other>& model)
+      : trainable_resnet_v2(model.config(), model.parameters()) {}
+  /// A model that has been moved from may be assigned to or destroyed, and nothing else.
   trainable_resnet_v2(trainable_resnet_v2&&) noexcept = default;
   trainable_resnet_v2& operator=(trainable_resnet_v2&&) noexcept = default;
+
+  /// A model for inference with a copy of the present values: training may go on, in another thread too, without
+  /// changing its results. It takes the packed weights and, of each parameter, 4 bytes a value (8 in double precision).
+  frozen_resnet_v2<Backend> freeze(const freeze_options& options = {}) const {
+    return frozen_resnet_v2<Backend>(*net_, options);
+  }
 
   const resnet_config& config() const { return net_->config(); }
   /// The network over the present values: its tensors read this model's parameters, which they keep alive.

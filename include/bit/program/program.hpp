@@ -33,8 +33,10 @@ struct program {
   std::vector<step> steps;
   std::vector<value_id> outputs;  ///< read by the caller after the last step
 
-  /// Adds a value; `name` should be unique.
+  /// Adds a value; `name` should be unique. Throws shape_error for more than max_elements elements, so that whatever
+  /// reads the program may multiply its sizes.
   value_id add(std::string name, value_kind kind, dims4 dims) {
+    static_cast<void>(dims.size());
     values.push_back({std::move(name), kind, dims});
     return value_id{values.size() - 1};
   }

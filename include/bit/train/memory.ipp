@@ -112,11 +112,7 @@ BIT_FUNC std::uint64_t usable_memory(const std::filesystem::path& root) {
   return held + available / 10 * 9;
 }
 
-BIT_FUNC std::string size_text(std::uint64_t bytes) {
-  const double gib = static_cast<double>(bytes) / (1024.0 * 1024 * 1024);
-  return gib < 1 ? detail::number_text(gib * 1024, std::chars_format::fixed, 0) + " MiB"
-                 : detail::number_text(gib, std::chars_format::fixed, 1) + " GiB";
-}
+BIT_FUNC std::string size_text(std::uint64_t bytes) { return detail::size_text(bytes); }
 
 BIT_FUNC const char* to_string(recomputation how) { return how == recomputation::units ? "units" : "none"; }
 

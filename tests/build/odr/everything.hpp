@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/data.hpp>
+#include <bit/eval.hpp>
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>

@@ -36,7 +36,19 @@ TEST_CASE("parameter counts equal the published ones for 1000 and 21843 classes"
   CHECK(parameter_count(variant({3, 8, 36, 3}, 4, 21843)) == 1'107'299'923);
 }
 
-TEST_CASE("architecture names") {
+TEST_CASE("architectures by name") {
+  for (const char* name : {"R50x1", "R50x3", "R101x1", "R101x3", "R152x2", "R152x4", "R152x99"})
+    CHECK(bit::architecture_name(bit::resnet_config::named(name)) == name);
+  CHECK(bit::resnet_config::named("R101x3") == variant({3, 4, 23, 3}, 3, 1000));
+  CHECK(bit::resnet_config::named("R50x1") == bit::resnet_config{});
+  for (const char* name : {"", "R50", "R50x", "R50x0", "R50x01", "R50x100", "R50x-1", "R50x1 ", "R26x1", "r50x1",
+                           "R50x99999999999999999999"}) {
+    CAPTURE(name);
+    CHECK_THROWS_WITH_AS(bit::resnet_config::named(name),
+                         doctest::Contains("expected R50x1, R50x3, R101x1, R101x3, R152x2, R152x4 or another width"),
+                         bit::config_error);
+  }
+  CHECK(bit::architecture_name({.stem_channels = 6400}) == "units {3,4,6,3}, stem 6400");
   CHECK(bit::architecture_name(variant({3, 8, 36, 3}, 4, 1000)) == "R152x4");
   CHECK(bit::architecture_name({.units = {1, 1, 1, 1}, .stem_channels = 32}) == "units {1,1,1,1}, stem 32");
 }

@@ -1,0 +1,7 @@
+// Front door to evaluation: probes on features, ridge regression and nearest neighbours.
+#pragma once
+
+#include <bit/error.hpp>
+#include <bit/eval/feature_view.hpp>
+#include <bit/eval/knn.hpp>
+#include <bit/eval/ridge.hpp>
