@@ -27,7 +27,7 @@ template <class T>
 bit::train::basic_tunable_model<T> tunable_of(const std::string& dtype, const bit::resnet_config& config,
                                               const std::vector<bit::named_tensor>& tensors) {
   if constexpr (std::is_same_v<T, double>)
-    return bit::train::basic_tunable_model<double>::of<bit::reference<double>>(config, tensors);
+    return bit::train::basic_tunable_model<double>::of<bit::reference<double>>(config, tensors, bit::dtype::float64);
   else
     return bit::train::make_tunable(config, tensors, training_dtype("trainer", dtype));
 }

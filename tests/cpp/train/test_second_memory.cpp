@@ -130,6 +130,13 @@ TEST_CASE("a third backend tells its memory and its time, and gives its values t
   for (std::size_t i = 0; i < logits.size(); ++i) CHECK(logits[i] == doctest::Approx(expected.data()[i]).epsilon(1e-3));
 }
 
+TEST_CASE("a dtype that no backend trains in is refused with those there are") {
+  const auto from = tiny_checkpoint();
+  CHECK_THROWS_WITH_AS(make_tunable(from.config, from.tensors, bit::dtype::int8),
+                       doctest::Contains("float32 or bfloat16, got int8"), bit::config_error);
+  CHECK(make_tunable(from.config, from.tensors, bit::dtype::bfloat16).dtype() == bit::dtype::bfloat16);
+}
+
 TEST_CASE("the memory cannot be touched from outside, and a host pointer is refused where the backend's is due") {
   const auto from = bit::io::adapt_head(tiny_checkpoint(), bit::io::head::zero(3));
   bit::trainable_resnet_v2<second_memory::backend> model(from.config, from.tensors);
