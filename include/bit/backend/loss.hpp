@@ -17,11 +17,11 @@ namespace bit::inline v0 {
 /// of labels, a label outside 0..classes-1, and probabilities that are negative or do not sum to 1 within 1e-2 (half
 /// precision's rounding of 21,843 of them stays below).
 struct cross_entropy {
-  std::span<const std::int64_t> labels = {};        ///< (n)
-  std::span<const std::int64_t> partners = {};      ///< (n), or empty
-  double weight = 1;                                ///< of the labels, if there are partners; in [0,1]
-  double smoothing = 0;                             ///< in [0,1]
-  std::span<const double> probabilities = {};       ///< (n,classes), row-major, instead of labels
+  std::span<const std::int64_t> labels = {};    ///< (n)
+  std::span<const std::int64_t> partners = {};  ///< (n), or empty
+  double weight = 1;                            ///< of the labels, if there are partners; in [0,1]
+  double smoothing = 0;                         ///< in [0,1]
+  std::span<const double> probabilities = {};   ///< (n,classes), row-major, instead of labels
 };
 
 /// Sigmoid cross-entropy for several labels per image: summed over classes, mean over examples, as the 21,843-class

@@ -83,8 +83,7 @@ struct loss_evaluation {
     }
     if (negative || !(std::abs(sum - 1) <= 1e-2))
       throw shape_error("[cross_entropy] expected probabilities that sum to 1, those of example " +
-                        std::to_string(row) +
-                        (negative ? " are partly negative" : " sum to " + std::to_string(sum)) +
+                        std::to_string(row) + (negative ? " are partly negative" : " sum to " + std::to_string(sum)) +
                         "; several labels per image want sigmoid_cross_entropy");
   }
 
@@ -92,8 +91,7 @@ struct loss_evaluation {
     const bool soft = !how.probabilities.empty();
     check_loss_sizes("cross_entropy", logits.size(), gradient.size(), soft ? how.probabilities.size() : logits.size(),
                      n, classes);
-    if (soft && !how.labels.empty())
-      throw config_error("[cross_entropy] expected labels or probabilities, got both");
+    if (soft && !how.labels.empty()) throw config_error("[cross_entropy] expected labels or probabilities, got both");
     const std::vector<std::int64_t> unused(soft ? n : 0);  // probabilities have smoothing alone to be checked
     check_labels("cross_entropy", soft ? cross_entropy{.labels = unused, .smoothing = how.smoothing} : how, n, classes);
     std::vector<double> target(classes);

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
-#include <bit/error.hpp>
 #include <bit/backend/loss.hpp>
+#include <bit/error.hpp>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -93,8 +93,8 @@ TEST_CASE("mixed labels, probabilities and hard labels are one loss") {
     soft[i * 5 + static_cast<std::size_t>(a[i])] += 0.3;
     soft[i * 5 + static_cast<std::size_t>(b[i])] += 0.7;
   }
-  const double apart = weight * value_of(cross_entropy{a}, logits, 4) +
-                       (1 - weight) * value_of(cross_entropy{b}, logits, 4);
+  const double apart =
+      weight * value_of(cross_entropy{a}, logits, 4) + (1 - weight) * value_of(cross_entropy{b}, logits, 4);
   CHECK(value_of(cross_entropy{a, b, weight}, logits, 4) == doctest::Approx(apart).epsilon(1e-14));
   CHECK(value_of(cross_entropy{.probabilities = soft}, logits, 4) == doctest::Approx(apart).epsilon(1e-14));
   CHECK(value_of(cross_entropy{a, b, 0.3001}, logits, 4) != doctest::Approx(apart).epsilon(1e-14));

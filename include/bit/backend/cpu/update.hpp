@@ -20,7 +20,7 @@ struct update_chunk {
   const T* gradient = nullptr;
   T *first = nullptr, *second = nullptr;  ///< momentum, or Adam's two moments
   std::size_t count = 0;
-  double rate_scale = 1, decay = 0;       ///< see parameter_rule
+  double rate_scale = 1, decay = 0;  ///< see parameter_rule
 };
 
 /// One update of all chunks; see sgd_hyperparameters. A null `first` stands for momentum 0.
