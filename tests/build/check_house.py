@@ -35,7 +35,7 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
-NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimizer.hpp", "train/time_estimate.ipp"}
+NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable_cpu.hpp"}
 
 
 # (what, pattern in code, paths that may match it)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <bit/config.hpp>
+#include <bit/program/tensor_spec.hpp>
 
 namespace bit::inline v0 {
 
@@ -41,12 +42,6 @@ struct resnet_config {
   /// architectures that have been released.
   static resnet_config named(std::string_view name);
   friend bool operator==(const resnet_config&, const resnet_config&) = default;
-};
-
-/// This is the name and shape of one parameter in the official npz layout (kernels HWIO).
-struct tensor_spec {
-  std::string name;
-  std::vector<std::size_t> shape;
 };
 
 /// Throws config_error if the numbers cannot make a network (a zero, channels that the groups do not divide, ...).

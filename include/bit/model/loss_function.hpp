@@ -1,4 +1,4 @@
-// What training asks of a loss: one number and its gradient.
+// A loss of the caller's own. backend/loss.hpp has those that backends compute where the logits are.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,8 @@
 
 namespace bit::inline v0 {
 
-/// Turns the logits of a batch into its mean loss. T is float or double.
+/// Turns the logits of a batch into its mean loss, in host memory: logits come down and their gradient goes back, n·classes
+/// values each. T is float or double.
 template <class T>
 struct loss_function {
   virtual ~loss_function() = default;
