@@ -127,7 +127,7 @@ class parameters final : public bit::trainable_parameters<float> {
     }
   }
   static std::shared_ptr<parameters> without_memory(const std::vector<bit::tensor_spec>& specs) {
-    return std::shared_ptr<parameters>(new parameters(specs));  // pages that nobody touches take no memory
+    return std::shared_ptr<parameters>(new parameters(specs));  // pages that are never touched take no memory
   }
   std::span<const bit::trainable_parameter<float>> views() const { return views_; }
   void zero_gradients() override {
