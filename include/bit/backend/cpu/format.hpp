@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/bfloat16.hpp>
+#include <concepts>
 
 namespace bit::inline v0 {
 
@@ -40,7 +41,7 @@ concept number_format = requires {
   typename cpu_format<F>::feature_map;
   typename cpu_format<F>::weight;
   typename cpu_format<F>::accumulator;
-  requires cpu_format<F>::column_scale || !cpu_format<F>::column_scale;
+  { cpu_format<F>::column_scale } -> std::convertible_to<bool>;
 };
 
 namespace detail {
