@@ -8,12 +8,13 @@ namespace bit::inline v0 {
 
 /// The number format of cpu<F>. A specialisation names the types of
 /// - feature_map: activations and their gradients, as they lie in memory between operations;
-/// - weight: packed weights; an instruction set multiplies them if its namespace has a product<weight> (isa/vector.inl),
+/// - weight: packed weights; an instruction set multiplies them if its namespace has a product<weight>
+///   (isa/vector.inl),
 ///   which also says what pixels are packed as right before they are multiplied;
-/// - accumulator: sums of products, for which a register tile has registers; the transforms of Winograd take float;
-/// and whether each output channel's sums are multiplied by a factor of its own (column_scale), as weights need that are
-/// quantised per channel. Images, statistics, norms, the first convolution and logits are float in every format.
-/// F is a tag: a number type where one type says it all, or a struct.
+/// - accumulator: sums of products, for which a register tile has registers; the transforms of Winograd take float; and
+///   whether each output channel's sums are multiplied by a factor of its own (column_scale), as weights need that are
+///   quantised per channel. Images, statistics, norms, the first convolution and logits are float in every format. F is
+///   a tag: a number type where one type says it all, or a struct.
 template <class F>
 struct cpu_format;
 
