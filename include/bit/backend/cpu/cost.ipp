@@ -12,8 +12,7 @@ namespace bit::inline v0::detail {
 // winograd_2x2 and winograd_4x4; set BIT_ISA for each instruction set. Then
 // - flops_per_second is half the rate of the large direct 3x3 layers at batch 8;
 // - memory_bandwidth is the weights' bytes over the seconds of the direct 3x3 layers of 512 channels at batch 1;
-// - transform_bandwidth is the bytes `moved` below over the seconds that remain of the Winograd layers at batch 8 when
-//   the
+// - transform_bandwidth is the bytes `moved` below over what remains of the Winograd layers' seconds at batch 8 when the
 //   time of their products is subtracted.
 // Other constants change the choice of algorithms, hence the last digits of results: golden values must then be made
 // again.
