@@ -10,7 +10,20 @@ import sys
 from pathlib import Path
 
 # Each folder may include itself and what stands left of it.
-ARROWS = ["config", "detail", "error", "random", "bfloat16", "dtype", "tensor", "program", "backend", "nn", "model", "io"]
+ARROWS = [
+    "config",
+    "detail",
+    "error",
+    "random",
+    "bfloat16",
+    "dtype",
+    "tensor",
+    "program",
+    "backend",
+    "nn",
+    "model",
+    "io",
+]
 # Folders beside that line, with all they may include.
 BESIDE = {
     "data": {"config", "detail", "error", "random", "tensor", "data"},
@@ -18,7 +31,17 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # May include anything, each other too; nothing else under include/bit may include them.
-FRONT_DOORS = {"resnet.hpp", "io.hpp", "data.hpp", "reference.hpp", "train.hpp", "cuda.hpp", "eval.hpp", "bit.hpp"}
+FRONT_DOORS = {
+    "resnet.hpp",
+    "io.hpp",
+    "data.hpp",
+    "reference.hpp",
+    "train.hpp",
+    "gradients.hpp",
+    "cuda.hpp",
+    "eval.hpp",
+    "bit.hpp",
+}
 
 # (what, pattern in code, paths that may match it)
 WALLS = [
@@ -28,6 +51,11 @@ WALLS = [
     ("intrinsics outside backend/cpu/isa/", r"immintrin|arm_neon|\b_mm\d*_|\b__m\d{3}", r"backend/cpu/isa/"),
     ("Python in a header", r"pybind11|Python\.h", r"(?!)"),
     ("output to the console", r"std::(cout|cerr|clog)|(?<![a-z_])f?printf\s*\(|(?<![a-z_])puts\s*\(", r"(?!)"),
+    (
+        "a step's kind asked for without a visitor, so that a new kind is forgotten in silence",
+        r"\b(get_if|holds_alternative)<[\w:]*_step\b",
+        r"(?!)",
+    ),
     ("a macro defined outside config.hpp", r"^\s*#\s*(define|undef)\b", r"config\.hpp$|backend/cpu/isa/"),
 ]
 

@@ -8,6 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/model/network.hpp>
 #include <bit/model/resnet_v2.hpp>
+#include <bit/model/taps.hpp>
 #include <cstdint>
 #include <memory>
 
@@ -65,11 +66,13 @@ class trainable_resnet_v2 {
   void parameters_changed() { weights_->changed(); }
 
   /// Adds scale·dloss/dparameter to every gradient, for images (n,c,h,w) in [-1,1] with n >= 1; returns the loss, not
-  /// scaled. `image_gradient`, if it is not empty, receives dloss/dimage as (n,c,h,w), not scaled.
-  /// Throws shape_error for images or an image_gradient of another size, config_error for a network without a head,
-  /// what `loss` throws, and interrupted_error; gradients are then unspecified if `loss` had been called.
+  /// scaled. `taps` receive dloss/dvalue of feature maps, pooled features or the image, not scaled; the pass goes back as
+  /// far as a parameter learns or a tap asks.
+  /// Throws shape_error for images or a tap's memory of another size, config_error for a network without a head and for
+  /// names that cannot be tapped, what `loss` throws, what options.interrupted throws, and interrupted_error; gradients
+  /// are then unspecified if `loss` had been called.
   double accumulate(const image_view<T>& images, const loss_function<T>& loss, double scale = 1,
-                    std::span<T> image_gradient = {}, const run_options& options = {});
+                    std::span<const named_tap<T>> taps = {}, const run_options& options = {});
 
   /// Logits (n,classes) with the present values, row-major to `out`; n may be 0.
   void logits(const image_view<T>& images, T* out, const run_options& options = {});
@@ -82,7 +85,7 @@ class trainable_resnet_v2 {
   void head_logits(const image_view<T>& features, T* out, const run_options& options = {});
 
   /// Where every value of a training step lies in the arena for this batch.
-  memory_plan plan(const dims4& images) { return find_plan(images, pass::training).memory(); }
+  memory_plan plan(const dims4& images) { return find_plan(images, pass::training).plan->memory(); }
   /// What a step with these options would take, and between steps the logits of `evaluated` images (n may be 0). Costs
   /// the time of making a plan. Throws as accumulate() does.
   static training_memory memory_of(const resnet_config& config, const dims4& images,
@@ -96,12 +99,15 @@ class trainable_resnet_v2 {
   void release();
 
  private:
-  enum class pass { logits, training, training_with_image, features, head_logits, head_training };
+  enum class pass { logits, training, features, head_logits, head_training };
   using plan_type = typename training_of<Backend>::plan;
   using workspace = typename training_of<Backend>::workspace;
   struct planned {
     dims4 dims;
     pass what;
+    std::vector<std::string> taps;  ///< names
+    std::vector<value_id> tapped;   ///< the same as values
+    std::vector<dims4> tap_dims;
     std::unique_ptr<plan_type> plan;
   };
   /// A step, a short last batch and their like in evaluation; the one not used for longest goes first.
@@ -111,10 +117,10 @@ class trainable_resnet_v2 {
   void place_gradients();
   static training_program emit(const bit::network& net, const dims4& images, pass what,
                                const training_options& options);
-  plan_type& find_plan(const dims4& images, pass what);
+  planned& find_plan(const dims4& images, pass what, std::span<const named_tap<T>> taps = {});
   workspace& memory_for(const plan_type& plan, std::size_t threads);
   double accumulate(pass what, const image_view<T>& images, const loss_function<T>& loss, double scale,
-                    std::span<T> image_gradient, run_options options);
+                    std::span<const named_tap<T>> taps, run_options options);
   void run_forward(pass what, const image_view<T>& images, T* out, run_options options);
 
   detail::aligned_buffer<T> values_, gradients_;

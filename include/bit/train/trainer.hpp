@@ -26,10 +26,10 @@ namespace bit::inline v0::train {
 /// A model that can be trained. accumulate() adds scale · dloss/dparameter to the gradients and returns the loss.
 template <class Model, class T = float>
 concept trainable_model = requires(Model& m, const image_view<T>& images, const loss_function<T>& loss,
-                                   std::span<T> image_gradient, const run_options& run) {
+                                   const run_options& run) {
   { m.parameters() } -> std::convertible_to<std::span<const trainable_parameter<T>>>;
   m.zero_gradients();
-  { m.accumulate(images, loss, 1.0, image_gradient, run) } -> std::convertible_to<double>;
+  { m.accumulate(images, loss, 1.0, {}, run) } -> std::convertible_to<double>;
   m.parameters_changed();
 };
 

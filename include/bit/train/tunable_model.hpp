@@ -41,8 +41,8 @@ class tunable_model {
     std::visit([](auto& m) { m.parameters_changed(); }, model_);
   }
   double accumulate(const image_view<float>& images, const loss_function<float>& loss, double scale = 1,
-                    std::span<float> image_gradient = {}, const run_options& options = {}) {
-    return std::visit([&](auto& m) { return m.accumulate(images, loss, scale, image_gradient, options); }, model_);
+                    std::span<const named_tap<float>> taps = {}, const run_options& options = {}) {
+    return std::visit([&](auto& m) { return m.accumulate(images, loss, scale, taps, options); }, model_);
   }
   void logits(const image_view<float>& images, float* out, const run_options& options = {}) {
     std::visit([&](auto& m) { m.logits(images, out, options); }, model_);

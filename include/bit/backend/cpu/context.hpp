@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/backend/cpu/first_exception.hpp>
 #include <bit/backend/cpu/packed_weights.hpp>
 #include <bit/backend/cpu/work_stealing_queue.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/program.hpp>
 #include <cmath>
 #include <cstddef>
+#include <span>
 
 namespace bit::inline v0 {
 
@@ -40,8 +42,11 @@ struct run_context {
   std::byte* scratch;  ///< this thread's own
   std::size_t thread, threads;
   work_stealing_queue* queue;
-  std::size_t step = 0;    ///< of the queue
-  next_weights next = {};  ///< what this thread will read first in the next operation
+  std::size_t step = 0;                  ///< of the queue
+  next_weights next = {};                ///< what this thread will read first in the next operation
+  std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
+  layout output_layout = layout::nchw;   ///< of the feature maps among them
+  first_exception* failure = nullptr;    ///< keeps what an operation's work throws, and ends the run
 
   /// Calls body(item) for this thread's part of an operation's items: a contiguous range, so that neighbours stay in one
   /// cache, and what is left of the others' when that is done. Every operation calls this once.
@@ -69,6 +74,16 @@ struct run_context {
  private:
   std::size_t place() const { return backwards() ? threads - 1 - thread : thread; }
   std::size_t mirrored(std::size_t items, std::size_t i) const { return backwards() ? items - 1 - i : i; }
+};
+
+/// Numbers of the arena that are neither a map nor statistics.
+struct array_ref {
+  std::size_t offset = 0;
+
+  template <class T>
+  T* at(const run_context& run) const {
+    return reinterpret_cast<T*>(run.arena + offset);
+  }
 };
 
 /// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.

@@ -53,6 +53,7 @@ class conv_operation {
   std::size_t weight_bytes() const;
   /// What this thread reads first.
   next_weights first_read(const run_context& run) const;
+  std::size_t max_items() const { return images_ * spatial_tiles_ * panels(); }
   void run(const run_context& run) const noexcept;
 
  private:

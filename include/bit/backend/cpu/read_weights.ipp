@@ -2,11 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
+#include <bit/backend/cpu/first_exception.hpp>
 #include <bit/backend/cpu/read_weights.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/aligned_buffer.hpp>
-#include <exception>
 #include <functional>
 #include <numeric>
 #include <vector>
@@ -76,27 +75,6 @@ inline std::vector<weight_group> group_weights(std::span<const weight_job> jobs)
   }
   return groups;
 }
-
-/// Keeps the first exception of several threads; the others stop when they see that there is one.
-class first_exception {
- public:
-  template <class Work>
-  void guard(Work work) noexcept {
-    if (caught_.load(std::memory_order_relaxed)) return;
-    try {
-      work();
-    } catch (...) {
-      if (!caught_.exchange(true)) exception_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (exception_) std::rethrow_exception(exception_);
-  }
-
- private:
-  std::atomic<bool> caught_{false};
-  std::exception_ptr exception_;
-};
 
 BIT_FUNC void read_weights(std::span<const weight_job> jobs) {
   std::vector<weight_group> groups = group_weights(jobs);

@@ -20,7 +20,12 @@ BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files = {});
 /// quota rounded up. Never more than OMP_THREAD_LIMIT; at least 1.
 BIT_FUNC std::size_t usable_threads();
 
-/// `wanted`, or 1 in a child forked from a process that has asked this before: there libgomp still believes in the
+/// The most threads that a call takes, whatever it asks for: four times the machine's processors or 64, whichever is more,
+/// and never more than OMP_THREAD_LIMIT. More threads than processors gain nothing; libgomp ends the process when the
+/// system refuses one, and each takes scratch memory.
+BIT_FUNC std::size_t most_threads();
+
+/// `wanted`, at most most_threads(), or 1 in a child forked from a process that has asked this before: there libgomp still believes in the
 /// parent's threads and waits for them for ever (gcc bug 52303). Every parallel region asks.
 BIT_FUNC int region_threads(std::size_t wanted);
 

@@ -7,21 +7,10 @@
 
 namespace bit::inline v0::detail {
 
-/// State of one run of a training plan; the last three only in the backward pass.
+/// State of one run of a training plan; what is added is for the backward pass alone.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
   double scale = 1;                ///< what parameters' gradients are multiplied by
-  float* dimage = nullptr;         ///< (n,c,h,w), or null
-};
-
-/// Numbers of the arena that are neither a map nor statistics.
-struct array_ref {
-  std::size_t offset = 0;
-
-  template <class T>
-  T* at(const run_context& run) const {
-    return reinterpret_cast<T*>(run.arena + offset);
-  }
 };
 
 /// Makes a kernel's form in the arena, panel by panel. What the way back reads is made right before it is read and
@@ -34,6 +23,7 @@ struct pack_operation {
   array_ref to;
 
   std::size_t scratch_bytes() const { return weights->layout_scratch(layout) * sizeof(float); }
+  std::size_t max_items() const { return layout.panels; }
   void run(const training_context& run) const noexcept {
     run.work(layout.panels, [&](std::size_t panel) {
       weights->pack(layout, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
@@ -47,6 +37,7 @@ struct zero_insertion_operation {
   std::size_t images, stride;
   feature_map_ref from, to;
 
+  std::size_t max_items() const { return images * to.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;
@@ -66,6 +57,7 @@ struct scatter_operation {
   std::size_t images, stride;
   feature_map_ref from, to;
 
+  std::size_t max_items() const { return images * to.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;
