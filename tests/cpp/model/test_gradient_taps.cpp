@@ -338,3 +338,60 @@ TEST_CASE("taps that cannot be are refused with a reason") {
                   std::range_error);
   CHECK_NOTHROW(ask({"image"}, out, gradient));
 }
+
+namespace {
+
+/// Values that must be read part by part and verified, as those of an npz file; they can be damaged later.
+class file_values final : public bit::tensor_data {
+ public:
+  explicit file_values(std::vector<float> values) : values_(std::move(values)) {}
+  void read(std::span<float> out) const override { std::copy(values_.begin(), values_.end(), out.begin()); }
+  void read(std::span<double> out) const override { std::copy(values_.begin(), values_.end(), out.begin()); }
+  bool is_snapshot() const override { return true; }
+  bool has_parts() const override { return in_parts; }
+  std::uint32_t read_part(std::size_t first, std::span<float> out) const override {
+    if (gone) throw bit::io_error("the disk is gone", 5);
+    std::copy_n(values_.begin() + static_cast<std::ptrdiff_t>(first), out.size(), out.begin());
+    return static_cast<std::uint32_t>(first);
+  }
+  void check_parts(std::span<const std::uint32_t> checksums, std::size_t part) const override {
+    for (std::size_t i = 0; i < checksums.size(); ++i)
+      if (checksums[i] != i * part) throw bit::format_error("parts out of order");
+    if (damaged) throw bit::format_error("damaged");
+  }
+  bool in_parts = true, damaged = false, gone = false;
+
+ private:
+  std::vector<float> values_;
+};
+
+}  // namespace
+
+TEST_CASE("kernels are found in place, read whole or read in parts with the same bits; a damaged file is told") {
+  const test::sample s = sample_of(64, {1, 3, 40, 33});  // the largest kernel has 9 parts
+  auto tensors = test::random_parameters(s.config, 1);
+  const auto options = bit::freeze_options{.algorithm = bit::algorithm::direct};
+  const auto in_memory = bit::resnet_v2<>(s.config, tensors).freeze(options);  // a snapshot, read in place
+  const auto expected = frozen_gradients_of(in_memory, s, 2);
+  std::map<std::string, std::shared_ptr<file_values>> files;
+  for (bit::named_tensor& t : tensors) {
+    std::vector<float> values(t.size());
+    t.data->read(std::span<float>(values));
+    t.data = files[t.name] = std::make_shared<file_values>(std::move(values));
+  }
+  const auto model = bit::resnet_v2<>(s.config, tensors).freeze(options);
+  for (const bool in_parts : {true, false}) {
+    for (auto& [name, file] : files) file->in_parts = in_parts;
+    for (const std::size_t threads : {1u, 3u}) CHECK(frozen_gradients_of(model, s, threads) == expected);
+  }
+  for (auto& [name, file] : files) file->in_parts = true;
+  for (const std::string name : {"resnet/block2/unit01/b/standardized_conv2d/kernel", "resnet/head/conv2d/kernel"}) {
+    files.at(name)->damaged = true;
+    CHECK_THROWS_WITH_AS(frozen_gradients_of(model, s, 2), "damaged", bit::format_error);
+    files.at(name)->damaged = false;
+    files.at(name)->gone = true;
+    CHECK_THROWS_AS(frozen_gradients_of(model, s, 2), bit::io_error);
+    files.at(name)->gone = false;
+    CHECK(frozen_gradients_of(model, s, 2) == expected);
+  }
+}

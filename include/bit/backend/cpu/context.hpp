@@ -15,34 +15,34 @@ namespace bit::inline v0 {
 
 namespace detail {
 
-/// A stretch of memory that will be wanted soon.
+/// A range of memory that a thread will read soon, and may prefetch.
 struct memory_range {
   const std::byte* begin = nullptr;
   std::size_t bytes = 0;
 };
 
-/// Weights that will be wanted soon: a panel of one kernel, or of two that are multiplied together.
+/// The weights that a thread will read next: a panel of one kernel, or of two that are multiplied together.
 struct next_weights {
   memory_range first, second = {};
 
-  /// Bytes [total·begin / of, total·end / of) of both, one after the other.
+  /// Returns bytes [total·begin / of, total·end / of) of both kernels' ranges, taken as one range.
   next_weights part(std::size_t begin, std::size_t end, std::size_t of) const {
     const std::size_t total = first.bytes + second.bytes, from = total * begin / of, to = total * end / of;
     const std::size_t in_first = std::min(from, first.bytes), of_first = std::min(to, first.bytes) - in_first;
     return {{first.begin + in_first, of_first}, {second.begin + (from - in_first), to - from - of_first}};
   }
-  /// What comes first; the second kernel's where nothing of the first is wanted.
+  /// The range that is read first: the second kernel's if the first one's is empty.
   memory_range begin() const { return first.bytes > 0 ? first : second; }
 };
 
-/// State of one run of a plan, the same for all threads but `scratch`, `thread` and `next`.
+/// The state of one run of a plan. It is the same for all threads but for `scratch`, `thread` and `next`.
 struct run_context {
   std::byte* arena;
   image_view<float> image;
-  std::byte* scratch;  ///< this thread's own
+  std::byte* scratch;  ///< memory of this thread alone
   std::size_t thread, threads;
   work_stealing_queue* queue;
-  std::size_t step = 0;                  ///< of the queue
+  std::size_t step = 0;                  ///< the queue's number of the operation that runs, from 1
   next_weights next = {};                ///< what this thread will read first in the next operation
   std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
   layout output_layout = layout::nchw;   ///< of the feature maps among them
@@ -54,21 +54,21 @@ struct run_context {
   void work(std::size_t items, const Body& body) const {
     queue->work(step, items, place(), threads, [&](std::size_t i) { body(mirrored(items, i)); });
   }
-  /// The item after `item` in this thread's own range, or `items` if there is none.
+  /// Returns the item after `item` in this thread's own range, or `items` if there is none.
   std::size_t following(std::size_t items, std::size_t item) const {
     return own_or_none(items, backwards() ? item - 1 : item + 1);
   }
-  /// The item that this thread begins with; there is one at least.
+  /// Returns the item that this thread begins with. `items` must be at least 1.
   std::size_t first_item(std::size_t items) const {
     return mirrored(items, std::min(items * place() / threads, items - 1));
   }
-  /// `item` if it is of this thread's own range, else `items`.
+  /// Returns `item` if it belongs to this thread's own range, else `items`.
   std::size_t own_or_none(std::size_t items, std::size_t item) const {
     const std::size_t i = item < items ? mirrored(items, item) : items;
     return i >= items * place() / threads && i < items * (place() + 1) / threads ? item : items;
   }
-  /// Every second step goes through its items from the last to the first: what the step before has written last is still
-  /// in L2, which a map of 3 MB would have left in order.
+  /// Whether this operation goes through its items from the last to the first, as every second one does: what the one
+  /// before has written last is then still in L2, which a map of 3 MB would have left.
   bool backwards() const { return step % 2 == 0; }
 
  private:
@@ -76,7 +76,7 @@ struct run_context {
   std::size_t mirrored(std::size_t items, std::size_t i) const { return backwards() ? items - 1 - i : i; }
 };
 
-/// Numbers of the arena that are neither a map nor statistics.
+/// An array in the arena that is neither a feature map nor statistics.
 struct array_ref {
   std::size_t offset = 0;
 
@@ -86,7 +86,8 @@ struct array_ref {
   }
 };
 
-/// A feature map in blocks: [n][c/16][pixels][16] at `offset` of the arena.
+/// A feature map (n,c,h,w) at `offset` of the arena, in the layout nChw16c: [n][c/16][pixels][16]. A matrix (n,c) is one
+/// image whose pixels are the rows, [c/16][n][16].
 struct feature_map_ref {
   std::size_t offset = 0, blocks = 0, height = 0, width = 0;
 
@@ -98,17 +99,18 @@ struct feature_map_ref {
   }
 };
 
-/// The panels of a packed kernel: a constant's, or at `offset` of the arena, where an operation before has made them.
+/// The panels of a packed kernel: those of packed weights, or at `offset` of the arena, where an operation before has
+/// made them.
 struct weights_ref {
   const std::byte* packed = nullptr;  ///< null: in the arena
   std::size_t offset = 0;
-  std::size_t panel_size = 0, panels = 0;  ///< numbers of a panel; how many panels
+  std::size_t panel_size = 0, panels = 0;  ///< values in a panel, and how many panels there are
 
   weights_ref() = default;
   weights_ref(const packed_weights& c) : packed(c.data.data()), panel_size(c.panel_size), panels(c.panels) {}
   weights_ref(std::size_t at, std::size_t size, std::size_t count) : offset(at), panel_size(size), panels(count) {}
 
-  /// Panel i; T is what it was packed as.
+  /// Returns panel i. T is the type that the kernel was packed as.
   template <class T>
   const T* panel(const run_context& run, std::size_t i) const {
     return reinterpret_cast<const T*>(packed ? packed : run.arena + offset) + i * panel_size;
@@ -138,11 +140,11 @@ struct norm_ref {
   const float* beta = nullptr;
   double eps = 0;
 
-  /// Mean and 1/sqrt(variance + eps) of a group.
+  /// The mean of a group of channels, and 1/sqrt(variance + eps).
   struct moments {
     double mean, rstd;
   };
-  /// Of image n's group whose first channel is `first`.
+  /// Computes them for the group of image n whose first channel is `first`.
   moments measure(const run_context& run, std::size_t n, std::size_t first) const {
     const statistics_ref& s = statistics;
     const double* sums = s.at(run, n);
@@ -163,7 +165,7 @@ struct norm_ref {
   void fold(const run_context& run, std::size_t n, float* scale, float* shift) const {
     fold(run, n, scale, shift, 0, statistics.blocks * block);
   }
-  /// The same for channels `begin` to `end` alone and those that share a group with one of them.
+  /// Writes those of channels `begin` to `end` alone, and of channels that share a group with one of them.
   void fold(const run_context& run, std::size_t n, float* scale, float* shift, std::size_t begin,
             std::size_t end) const {
     const statistics_ref& s = statistics;
@@ -179,7 +181,7 @@ struct norm_ref {
   }
 };
 
-/// Half-open range of work.
+/// The half-open range [begin, end) of some counted work.
 struct work_range {
   std::size_t begin, end;
 };

@@ -7,15 +7,15 @@
 
 namespace bit::inline v0::detail {
 
-/// State of one run of a training plan; what is added is for the backward pass alone.
+/// The state of one run of a training plan. What it adds is read by the backward pass alone.
 struct training_context : run_context {
-  const float* dlogits = nullptr;  ///< (n,classes), row-major
-  double scale = 1;                ///< what parameters' gradients are multiplied by
+  const float* dlogits = nullptr;  ///< gradient of the logits, (n,classes), row-major
+  double scale = 1;                ///< factor of what is added to the parameters' gradients; taps are not scaled
 };
 
-/// Makes a kernel's form in the arena, panel by panel. What the way back reads is made right before it is read and
-/// dropped after: kept from one step to the next it was 187 of R50x1's 1017 MB. A part of two images takes 6 % more
-/// processor time for it, a step in one part none.
+/// Packs a kernel of a model in training into the arena; an item is a panel. Kernels of the backward pass are packed right
+/// before they are read, and their memory is free after: kept from one step to the next they were 187 of R50x1's 1017 MB.
+/// A micro-batch of two images takes 6 % more processor time for it, a whole batch none.
 template <class T>
 struct pack_operation {
   const cpu_training_weights<T>* weights;
@@ -31,7 +31,8 @@ struct pack_operation {
   }
 };
 
-/// A pixel of a map of numbers of type T with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+/// Inserts (stride - 1) rows and columns of zeros after each pixel of a feature map of type T, which takes a gradient back
+/// through a stride. An item is one block of channels of one image.
 template <class T>
 struct zero_insertion_operation {
   std::size_t images, stride;
@@ -51,7 +52,8 @@ struct zero_insertion_operation {
   }
 };
 
-/// Adds every pixel of a map to the pixel `stride` times as far in a larger one.
+/// Adds every pixel (r,c) of a feature map of type T to pixel (r·stride, c·stride) of a larger one. An item is one block
+/// of channels of one image.
 template <class T>
 struct scatter_operation {
   std::size_t images, stride;

@@ -35,7 +35,10 @@ struct read_values_operation {
     run.work(max_items(), [&](std::size_t part) {
       run.failure->guard([&] {
         const std::span<float> all(to.at<float>(run), size);
-        if (!in_parts()) return data->read(all);
+        if (!in_parts()) {
+          data->read(all);
+          return data->release();
+        }
         const std::size_t first = part * read_part_values;
         checksums.at<std::uint32_t>(run)[part] =
             data->read_part(first, all.subspan(first, std::min(read_part_values, size - first)));
