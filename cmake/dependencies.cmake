@@ -81,10 +81,14 @@ function(bit_link_dependencies target)
       target_compile_definitions(${target} INTERFACE ${macro}=1)
     endif()
   endforeach()
-  # xtensor-blas needs cblas_* unless it is told to use its own loops: slower, but no library and no threads of its own.
+endfunction()
+
+# What a target of ours needs that computes with the reference backend's templates itself: the compiled library's
+# instances use xtensor-blas's own loops or a CBLAS, and whoever makes others chooses too.
+function(bit_link_reference_blas target)
   if(BIT_USE_CBLAS)
-    target_link_libraries(${target} INTERFACE BLAS::BLAS)
+    target_link_libraries(${target} PRIVATE BLAS::BLAS)
   else()
-    target_compile_definitions(${target} INTERFACE XTENSOR_USE_FLENS_BLAS)
+    target_compile_definitions(${target} PRIVATE XTENSOR_USE_FLENS_BLAS)
   endif()
 endfunction()

@@ -14,5 +14,5 @@ configure_package_config_file(cmake/bitConfig.cmake.in ${CMAKE_CURRENT_BINARY_DI
 # Before 1.0 a minor version may change the interface.
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/bitConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/bitConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/bitConfigVersion.cmake
-              cmake/FindXtensorBlasHeaders.cmake cmake/FindWebP.cmake
+              cmake/FindXtensorBlasHeaders.cmake cmake/FindWebP.cmake cmake/implementation.cmake
         DESTINATION ${bit_package_dir} COMPONENT bit_development)

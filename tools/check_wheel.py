@@ -39,7 +39,7 @@ def build(folder: Path) -> Path:
     archive = next(dist.glob("*.tar.gz"))
     with tarfile.open(archive) as tar:
         packed = {name.partition("/")[2] for name in tar.getnames()}
-    tracked = run("git", "-C", ROOT, "ls-files", "CMakeLists.txt", "cmake", "include", "src", "python").splitlines()
+    tracked = run("git", "-C", ROOT, "ls-files", "CMakeLists.txt", "cmake", "include", "python").splitlines()
     if missing := sorted(set(tracked) - packed):
         raise SystemExit(f"{archive.name} lacks {missing}")
     # Compiler, warnings and pybind11 of the development build, so that ccache knows its objects: 18 s instead of 174.

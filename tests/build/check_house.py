@@ -1,5 +1,7 @@
 """Checks the house rules that a compiler does not: which folder may include which, and where libraries may appear.
 
+The rules of the Python package are in python_rooms.py; this script checks them as well.
+
 Usage: check_house.py [ROOT]. Prints one line per violation; exit status 1 if there is any.
 """
 
@@ -8,6 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+
+import python_rooms
 
 # Each folder may include itself and what stands left of it.
 ARROWS = [
@@ -30,25 +34,21 @@ BESIDE = {
     "eval": {"config", "detail", "error", "tensor", "eval"},
     "train": {*ARROWS, "data", "train"},
 }
-# May include anything, each other too; nothing else under include/bit may include them.
-FRONT_DOORS = {
-    "resnet.hpp",
-    "io.hpp",
-    "data.hpp",
-    "reference.hpp",
-    "train.hpp",
-    "gradients.hpp",
-    "cuda.hpp",
-    "eval.hpp",
-    "bit.hpp",
-}
+# Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
+NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimizer.hpp", "train/time_estimate.ipp"}
+
 
 # (what, pattern in code, paths that may match it)
 WALLS = [
     ("xtensor outside the door", r"xt::|<xtensor", r"(?!backend/(cpu|cuda)/)"),
     ("Eigen outside eval/", r"Eigen::|<Eigen/", r"eval/"),
     ("an OpenMP pragma outside backend/cpu and data/", r'#\s*pragma omp|_Pragma\("omp', r"backend/cpu|data/"),
-    ("intrinsics outside backend/cpu/isa/", r"immintrin|arm_neon|\b_mm\d*_|\b__m\d{3}", r"backend/cpu/isa/"),
+    (
+        "intrinsics outside backend/cpu/isa/",
+        r"immintrin|arm_neon|\b_mm\d*_|\b__m\d{3}|__builtin_(ia32|aarch64|neon)_",
+        # The carry-less product of a checksum, and the pause of a waiting loop.
+        r"backend/cpu/isa/|detail/crc32\.ipp$|backend/cpu/waiting\.hpp$",
+    ),
     ("Python in a header", r"pybind11|Python\.h", r"(?!)"),
     ("output to the console", r"std::(cout|cerr|clog)|(?<![a-z_])f?printf\s*\(|(?<![a-z_])puts\s*\(", r"(?!)"),
     (
@@ -58,6 +58,14 @@ WALLS = [
     ),
     ("a macro defined outside config.hpp", r"^\s*#\s*(define|undef)\b", r"config\.hpp$|backend/cpu/isa/"),
 ]
+
+
+def is_door(path: str) -> bool:
+    """True for a front door, a file directly under include/bit that is no room, and for a part of the implementation.
+
+    They may include anything; nothing else may include them.
+    """
+    return path.startswith("implementation/") or ("/" not in path and room(path) not in ARROWS)
 
 
 def room(path: str) -> str:
@@ -77,12 +85,18 @@ def violations(path: str, text: str) -> list[str]:
     for number, line in enumerate(re.sub(r"//.*", "", code).splitlines(), 1):
         include = re.match(r"\s*#\s*include\s*[<\"](?:bit/)?([^>\"]+\.(?:hpp|ipp|inl|cuh))[>\"]", line)
         target = include[1] if include and ("<bit/" in line or '"' in line) else None
-        if target in FRONT_DOORS and path not in FRONT_DOORS:
+        if target and is_door(target) and not is_door(path):
             found.append(f"{path}:{number}: includes the front door {target}")
-        elif target and path not in FRONT_DOORS and room(target) not in allowed(room(path)):
+        elif target and not is_door(path) and room(target) not in allowed(room(path)):
             found.append(f"{path}:{number}: {room(path)} may not include {room(target)} ({target})")
         elif target and {"cpu", "cuda"} == set(re.findall(r"\bbackend/(cpu|cuda)\b", f"{path} {target}")):
             found.append(f"{path}:{number}: backend/cpu and backend/cuda may not include each other")
+        elif (
+            target
+            and target.startswith("backend/cpu")
+            and not (is_door(path) or path.startswith("backend/") or path in NAMES_CPU)
+        ):
+            found.append(f"{path}:{number}: only the backend and NAMES_CPU may name backend/cpu ({target})")
         for what, pattern, where in WALLS:
             if re.search(pattern, line) and not re.match(where, path):
                 found.append(f"{path}:{number}: {what}: {line.strip()}")
@@ -94,12 +108,12 @@ def violations(path: str, text: str) -> list[str]:
 
 
 def check(root: Path) -> list[str]:
-    """All violations under root/include."""
+    """All violations under root/include and root/python/pybit."""
     files = [f for f in sorted((root / "include").rglob("*")) if f.is_file()]
     found = [f"{f}: a file without extension can hide a standard header" for f in files if not f.suffix]
     for file in files:
         found += violations(file.relative_to(root / "include/bit").as_posix(), file.read_text())
-    return found
+    return found + python_rooms.check(root)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import doctest
 
 import numpy as np
 import pybit
-import pybit.recipe
+import pybit.data.datasets
+import pybit.train.recipe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ def test_the_rate_of_every_step_is_the_references_to_the_bit(step, n, base_lr):
     assert pybit.hyper_rule(n, (32, 32), base_lr).lr(step) == reference_lr(step, n, base_lr)
 
 
-def test_the_rule_knows_what_the_contract_names():
+def test_the_rule_of_common_data_sets_is_the_papers():
     rule = pybit.hyper_rule(1000, (32, 32))
     assert rule.resolution == (160, 128)
     assert rule.mixup_alpha == 0.0
@@ -74,8 +75,8 @@ def test_impossible_rules_are_value_errors(arguments, text):
 
 
 def test_the_docstring_examples_run():
-    assert doctest.testmod(pybit.recipe).failed == 0
-    assert doctest.testmod(pybit.datasets).failed == 0
+    assert doctest.testmod(pybit.train.recipe).failed == 0
+    assert doctest.testmod(pybit.data.datasets).failed == 0
 
 
 def test_mixup_mixes_in_place_and_its_labels_add_up():

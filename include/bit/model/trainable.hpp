@@ -57,8 +57,8 @@ class trainable_resnet_v2 {
   /// values.
   std::span<const trainable_parameter<T>> parameters() const { return parameters_; }
   /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
-  /// move all gradients, which are then zero, so optimizers come after it. Throws config_error for a frozen name that is
-  /// no parameter.
+  /// move all gradients, which are then zero, so optimizers come after it. Throws config_error for a frozen name that
+  /// is no parameter.
   void set_training(const training_options& options);
   const training_options& training() const { return options_; }
   void zero_gradients();

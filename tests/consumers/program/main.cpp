@@ -3,8 +3,8 @@
 #include <bit>
 #include <iostream>
 
-#if defined(XTENSOR_USE_XSIMD) || defined(XTENSOR_USE_OPENMP)
-#error "bit's targets must not change what xtensor is in a consumer's program"
+#if defined(XTENSOR_USE_XSIMD) || defined(XTENSOR_USE_OPENMP) || defined(XTENSOR_USE_FLENS_BLAS)
+#error "bit's targets must not change what xtensor and xtensor-blas are in a consumer's program"
 #endif
 
 int main() {

@@ -99,7 +99,7 @@ TEST_CASE("the comparison to the bit notices a map that was made again from anot
   CHECK(gradients_of<bit::cpu<float>>(other, {}, 1) != gradients_of<bit::cpu<float>>(s, {}, 1));
 }
 
-TEST_CASE("with recomputation the way back reads units' inputs and nothing else of the forward half's maps") {
+TEST_CASE("with recomputation the backward pass reads units' inputs and no other feature map of the forward pass") {
   const test::sample s = small();
   const auto p = program_of(s, {.recompute = bit::recomputation::units});
   const auto flow = bit::flow_of(p);

@@ -44,7 +44,7 @@ class cpu_plan {
   template <class>
   friend struct cpu_plan_builder;
   using operation = std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>,
-                                 mean_operation, head_operation<T>, export_operation<T>>;
+                                 mean_operation, head_operation<T>, export_operation<feature_map_of<T>>>;
 
   std::shared_ptr<const cpu_weights<T>> weights_;
   std::vector<std::shared_ptr<const packed_weights>> packed_;  ///< what operations_ point to

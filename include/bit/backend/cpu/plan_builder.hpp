@@ -16,8 +16,8 @@
 namespace bit::inline v0::detail {
 
 /// Compiles steps into operations, in two passes: statistics and scratch arrays have sizes once the operations that
-/// write them have been cut into spatial tiles, and addresses once all sizes are known. Maps are of type T but for those
-/// that `in_float` names.
+/// write them have been cut into spatial tiles, and addresses once all sizes are known. Feature maps
+/// are of the format T's type but for those that `in_float` names.
 ///
 /// `Builder` derives from this and gives
 ///  - compile(): visits all steps in order;
@@ -46,7 +46,7 @@ class cpu_plan_builder_base {
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
       if (value.kind == value_kind::feature_map)
-        bytes[v] = value.dims.n * maps[v].image_size() * (in_float[v] ? sizeof(float) : sizeof(T));
+        bytes[v] = value.dims.n * maps[v].image_size() * (in_float[v] ? sizeof(float) : sizeof(feature_map_of<T>));
       if (value.kind == value_kind::matrix) bytes[v] = maps[v].image_size() * sizeof(float);
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
     }
@@ -115,7 +115,7 @@ class cpu_plan_builder_base {
   /// A feature map of the backend's own.
   std::pair<value_id, feature_map_ref> own_map(const dims4& d) {
     feature_map_ref place{0, blocks_of(d.c), d.h, d.w};
-    const auto [id, at] = array(d.n * place.image_size() * sizeof(T));
+    const auto [id, at] = array(d.n * place.image_size() * sizeof(feature_map_of<T>));
     place.offset = at.offset;
     return {id, place};
   }
@@ -129,7 +129,7 @@ class cpu_plan_builder_base {
     return {std::move(reads), std::move(writes), {}, {}};
   }
   /// What copies a value to the caller's address number `output`.
-  export_operation<T> export_of(value_id id, std::size_t output) const {
+  export_operation<feature_map_of<T>> export_of(value_id id, std::size_t output) const {
     const value& v = p[id];
     const bool matrix = v.kind == value_kind::matrix;
     return {map(id), matrix || in_float[static_cast<std::size_t>(id)], matrix, v.dims.n, v.dims.c, output};

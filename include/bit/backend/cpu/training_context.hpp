@@ -1,4 +1,5 @@
-// What the operations of the backward pass share.
+// What the operations of the backward pass share: the state of a run, arrays in the arena, and the three small
+// operations that prepare or follow a backward-data convolution.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
@@ -7,15 +8,15 @@
 
 namespace bit::inline v0::detail {
 
-/// The state of one run of a training plan. What it adds is read by the backward pass alone.
+/// The state of one run of a training plan. The members added here are used in the backward pass only.
 struct training_context : run_context {
-  const float* dlogits = nullptr;  ///< gradient of the logits, (n,classes), row-major
-  double scale = 1;                ///< factor of what is added to the parameters' gradients; taps are not scaled
+  const float* dlogits = nullptr;  ///< (n,classes), row-major
+  double scale = 1;                ///< factor of all parameters' gradients; taps are not scaled
 };
 
-/// Packs a kernel of a model in training into the arena; an item is a panel. Kernels of the backward pass are packed right
-/// before they are read, and their memory is free after: kept from one step to the next they were 187 of R50x1's 1017 MB.
-/// A micro-batch of two images takes 6 % more processor time for it, a whole batch none.
+/// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
+/// are read and dropped afterwards: kept from one step to the next they took 187 of R50x1's 1017 MB. Packing again
+/// costs a micro-batch of two images 6 % more processor time; a step in a single micro-batch has to pack in any case.
 template <class T>
 struct pack_operation {
   const cpu_training_weights<T>* weights;
@@ -31,8 +32,9 @@ struct pack_operation {
   }
 };
 
-/// Inserts (stride - 1) rows and columns of zeros after each pixel of a feature map of type T, which takes a gradient back
-/// through a stride. An item is one block of channels of one image.
+/// Zero insertion, the transpose of a stride: each pixel of `from` is followed by stride - 1 columns and rows of zeros
+/// in `to`. A convolution of stride 1 over the result is the backward-data convolution of the strided one. Maps are of
+/// type T.
 template <class T>
 struct zero_insertion_operation {
   std::size_t images, stride;
@@ -52,8 +54,8 @@ struct zero_insertion_operation {
   }
 };
 
-/// Adds every pixel (r,c) of a feature map of type T to pixel (r·stride, c·stride) of a larger one. An item is one block
-/// of channels of one image.
+/// Adds each pixel (r, c) of `from` to pixel (r·stride, c·stride) of the larger map `to`: the transpose of reading
+/// every stride-th pixel, as a strided 1x1 projection does.
 template <class T>
 struct scatter_operation {
   std::size_t images, stride;

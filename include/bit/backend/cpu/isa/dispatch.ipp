@@ -1,21 +1,15 @@
-// Bodies of backend/cpu/isa/dispatch.hpp: the only place that instantiates the kernels.
+// Bodies of backend/cpu/isa/dispatch.hpp.
 #pragma once
 
-#include <bit/backend/cpu/isa/avx2.hpp>
-#include <bit/backend/cpu/isa/avx512.hpp>
-#include <bit/backend/cpu/isa/avx512_bf16.hpp>
-#include <bit/backend/cpu/isa/avx512_bf16_float.hpp>
+#include <bit/backend/cpu/isa/compiled.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
-#include <bit/backend/cpu/isa/neon.hpp>
-#include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
-#include <concepts>
 #include <cstdlib>
 
 namespace bit::inline v0 {
 namespace detail {
 
-/// What the CPU can run, the best last.
+/// The instruction sets that the CPU can run and this build holds microkernels for, the best last.
 inline std::vector<instruction_set> available_instruction_sets() {
   std::vector<instruction_set> found{instruction_set::scalar};
 #if defined(__x86_64__)
@@ -36,12 +30,15 @@ inline std::vector<instruction_set> available_instruction_sets() {
 #elif defined(__aarch64__)
   found.push_back(instruction_set::neon);  // part of the architecture: nothing to ask
 #endif
+  std::erase_if(found, [](instruction_set isa) { return !is_compiled(isa); });
+  if (found.empty())
+    throw config_error("[isa] this build holds microkernels for " BIT_ISAS
+                       " only (BIT_ISAS), and the CPU has none of these; add scalar to the list");
   return found;
 }
 
 BIT_FUNC const char* name_of(instruction_set isa) {
-  constexpr const char* names[] = {"scalar", "avx2", "avx512", "avx512_bf16", "avx512_bf16_float", "neon"};
-  return names[static_cast<std::size_t>(isa)];
+  return instruction_set_names[static_cast<std::size_t>(isa)].data();
 }
 
 BIT_FUNC instruction_set instruction_set_of(const std::string& name) {
@@ -50,7 +47,7 @@ BIT_FUNC instruction_set instruction_set_of(const std::string& name) {
     if (name_of(isa) == name) return isa;
     names += names.empty() ? name_of(isa) : std::string(", ") + name_of(isa);
   }
-  throw config_error("[isa] expected one of " + names + " (what this CPU can run), got \"" + name +
+  throw config_error("[isa] expected one of " + names + " (what this CPU can run and this build holds), got \"" + name +
                      "\"; unset BIT_ISA to let the library choose");
 }
 
@@ -61,33 +58,6 @@ BIT_FUNC instruction_set default_instruction_set() {
   const char* pinned = std::getenv("BIT_ISA");
   return pinned && *pinned ? instruction_set_of(pinned) : available_instruction_sets().back();
 #endif
-}
-
-template <class T>
-const microkernel_table<T>& microkernels_of(instruction_set isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case instruction_set::avx2:
-      return avx2::table<T>;
-    case instruction_set::avx512:
-      return avx512::table<T>;
-    case instruction_set::avx512_bf16:  // floats have nothing to gain from it
-      if constexpr (std::same_as<T, bfloat16>)
-        return avx512_bf16::table<bfloat16>;
-      else
-        return avx512::table<T>;
-    case instruction_set::avx512_bf16_float:
-      if constexpr (std::same_as<T, bfloat16>)
-        return avx512_bf16_float::table<bfloat16>;
-      else
-        return avx512::table<T>;
-#elif defined(__aarch64__)
-    case instruction_set::neon:
-      return neon::table<T>;
-#endif
-    default:
-      return scalar::table<T>;
-  }
 }
 
 }  // namespace detail

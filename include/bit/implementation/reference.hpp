@@ -1,0 +1,18 @@
+// Part of the implementation: the reference backend in single and double precision, inference and training.
+// xtensor-blas decides in this unit what multiplies: define XTENSOR_USE_FLENS_BLAS for its own loops, or link a CBLAS.
+#pragma once
+
+#include <bit/detail/compiled_mode.hpp>
+
+#include <bit/reference.hpp>
+
+namespace bit::inline v0 {
+
+template class frozen_resnet_v2<reference<float>>;
+template class frozen_resnet_v2<reference<double>>;
+template class trainable_resnet_v2<reference<float>>;
+template class trainable_resnet_v2<reference<double>>;
+template class frozen_gradients<reference<float>>;
+template class frozen_gradients<reference<double>>;
+
+}  // namespace bit::inline v0

@@ -1,0 +1,2 @@
+// The unit of a program that holds the library's bodies.
+#include <bit/implementation.hpp>
