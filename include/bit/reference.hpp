@@ -4,7 +4,9 @@
 #pragma once
 
 #include <bit/backend/reference.hpp>
+#include <bit/backend/reference/gradients.hpp>
 #include <bit/backend/reference/training.hpp>
+#include <bit/model/gradients.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/resnet.hpp>
 
@@ -14,5 +16,7 @@ extern template class frozen_resnet_v2<reference<float>>;
 extern template class frozen_resnet_v2<reference<double>>;
 extern template class trainable_resnet_v2<reference<float>>;
 extern template class trainable_resnet_v2<reference<double>>;
+extern template class frozen_gradients<reference<float>>;
+extern template class frozen_gradients<reference<double>>;
 }  // namespace bit::inline v0
 #endif

@@ -285,10 +285,10 @@ class plan {
     return plan_.forward(uploaded(image), logits, memory.buffer, options);
   }
   bool backward(const bit::image_view<float>& image, const float* dlogits, double scale,
-                std::span<float> image_gradient, workspace& memory, const bit::run_options& options) {
+                std::span<const bit::gradient_tap<float>> taps, workspace& memory, const bit::run_options& options) {
     const call open;
     require(dlogits, "the logits' gradient");
-    return plan_.backward(uploaded(image), dlogits, scale, image_gradient, memory.buffer, options);
+    return plan_.backward(uploaded(image), dlogits, scale, taps, memory.buffer, options);
   }
 
  private:
