@@ -3,14 +3,16 @@
 #
 #   bit_add_implementation(<target> [COMPONENTS <component>...] [ISAS <instruction set>...])
 #
-# COMPONENTS, all if none is named: `inference` (load a model and run it in float; always in), `data` (images, data
-# sets), `bfloat16`, `train` (brings data and bfloat16), `eval` (probes), `reference`. ISAS: the instruction sets whose
-# microkernels are compiled (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon), all of the architecture if none is
-# named; what the CPU has is still chosen at run time, and a CPU that has none of them is refused with a sentence.
+# COMPONENTS, all if none is named: `inference` (load a model and run it in float; always in), `images` (files to input),
+# `data` (data sets; brings images), `bfloat16`, `train` (brings data and bfloat16), `eval` (probes), `reference`.
+# ISAS: the instruction sets whose microkernels are compiled (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon),
+# all of the architecture if none is named; what the CPU has is still chosen at run time, and a CPU that has none of them
+# is refused with a sentence.
 # A program links either this or bit::bit, not both.
 function(bit_add_implementation target)
-  set(components inference data bfloat16 train eval reference)
+  set(components inference images data bfloat16 train eval reference)
   set(parts_of_inference microkernels network io)
+  set(parts_of_images images)
   set(parts_of_data data)
   set(parts_of_bfloat16 microkernels_bfloat16 network_bfloat16)
   set(parts_of_train microkernels_training trainable train train_data fine_tune)
@@ -29,6 +31,9 @@ function(bit_add_implementation target)
   list(APPEND arg_COMPONENTS inference)
   if("train" IN_LIST arg_COMPONENTS)
     list(APPEND arg_COMPONENTS data bfloat16)
+  endif()
+  if("data" IN_LIST arg_COMPONENTS)
+    list(APPEND arg_COMPONENTS images)
   endif()
   list(REMOVE_DUPLICATES arg_COMPONENTS)
 

@@ -11,6 +11,7 @@
 """
 
 import importlib
+from typing import Any
 
 from pybit import data as data
 from pybit import datasets as datasets
@@ -68,7 +69,7 @@ clash.warn()
 moved.install()
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     # Imported when first used: the first three pull in the network and file libraries, the others are second doors.
     if name in ("hub", "labels", "formats", "cards", "recipe", "trainer"):
         return importlib.import_module(f"pybit.{name}")

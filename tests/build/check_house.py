@@ -51,6 +51,11 @@ WALLS = [
     ),
     ("Python in a header", r"pybind11|Python\.h", r"(?!)"),
     ("output to the console", r"std::(cout|cerr|clog)|(?<![a-z_])f?printf\s*\(|(?<![a-z_])puts\s*\(", r"(?!)"),
+    (
+        "a step's kind asked for without a visitor, so that a new kind is forgotten in silence",
+        r"\b(get_if|holds_alternative)<[\w:]*_step\b",
+        r"(?!)",
+    ),
     ("a macro defined outside config.hpp", r"^\s*#\s*(define|undef)\b", r"config\.hpp$|backend/cpu/isa/"),
 ]
 

@@ -30,7 +30,7 @@ int main(int, char** argv) {
 """
 COMPILED = MODES["compiled"]
 # What bit_add_implementation compiles for a program that loads a model and runs it on images, in this order.
-PARTS = ["microkernels", "network", "io", "data"]
+PARTS = ["microkernels", "network", "io", "images"]
 # (program, mode, source, flags)
 ROWS = [
     *(("include only", mode, INCLUDE_ONLY, ["-O2", *flags]) for mode, flags in MODES.items()),

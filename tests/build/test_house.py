@@ -46,6 +46,8 @@ def test_the_checkout_keeps_the_house_rules() -> None:
         ("io/npz.ipp", 'std::cout << "reading";', "output to the console"),
         ("io/npz.ipp", 'printf("reading");', "output to the console"),
         ("model/config.hpp", "#define BIT_X 1", "a macro defined outside config.hpp"),
+        ("model/network.ipp", "if (std::get_if<conv_step>(&s)) return;", "without a visitor"),
+        ("program/backward.ipp", "return std::holds_alternative<bit::head_step>(s);", "without a visitor"),
         ("io/npz.hpp", "int a;\n" * 301, "over 300 lines"),
     ],
 )

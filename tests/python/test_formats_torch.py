@@ -56,7 +56,7 @@ def test_a_compiled_models_prefix_is_stripped(tmp_path: Path, network: w.Tensors
     assert formats.open_any(tmp_path / "a.pt").config.num_classes == 10
 
 
-def test_case_17_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Path, network: w.Tensors) -> None:
+def test_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Path, network: w.Tensors) -> None:
     path = tmp_path / "a.pth"
     w.write_torch_zip(path, w.torch_state(w.reference_torch_names(network)))
     checkpoint = formats.open_any(path, mode="copy")
@@ -64,7 +64,7 @@ def test_case_17_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Pa
     assert all(np.array_equal(checkpoint.read(name), array) for name, array in network.items())
 
 
-def test_case_09_members_with_zip64_records_are_read(tmp_path: Path) -> None:
+def test_members_with_zip64_records_are_read(tmp_path: Path) -> None:
     expected = {"a": np.arange(5, dtype=np.float32)}
     state = w.torch_state(expected)
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
@@ -94,12 +94,12 @@ def test_what_torch_writes_is_read_back_exactly(tmp_path: Path, legacy: bool, pr
         parameter=torch.nn.Parameter(torch.randn(2, 2)),
     )
     net = torch.nn.Linear(2, 1)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     net(torch.ones(1, 2)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     path = tmp_path / "bit.pth.tar"
     torch.save(
-        {"step": 3, "model": state, "optim": optimiser.state_dict()},
+        {"step": 3, "model": state, "optim": optimizer.state_dict()},
         path,
         pickle_protocol=protocol,
         _use_new_zipfile_serialization=not legacy,

@@ -171,7 +171,7 @@ def test_the_cache_folder_follows_argument_and_environment(monkeypatch: pytest.M
         "http://host/" + "a" * 5000 + ".npz",
     ],
 )
-def test_case_16_no_address_leads_out_of_the_cache(url: str) -> None:
+def test_no_address_leads_out_of_the_cache(url: str) -> None:
     folder = hub.cache_folder()
     target = cache.file_for(url, folder)
     assert folder in Path(os.path.normpath(target)).parents and ".." not in target.parts and "\0" not in str(target)

@@ -201,7 +201,7 @@ def test_a_wrong_certificate_or_host_is_final(monkeypatch: pytest.MonkeyPatch, p
         ("model.pth", b"\x89HDF\r\n\x1a\n", "application/octet-stream", "first bytes"),
     ],
 )
-def test_case_13_wrong_content_never_enters_the_cache(
+def test_wrong_content_never_enters_the_cache(
     tmp_path: Path, pauses: Pauses, name: str, content: bytes, content_type: str, expected: str
 ) -> None:
     with serving({f"/{name}": Behaviour(content, content_type=content_type)}) as base:

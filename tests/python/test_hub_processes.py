@@ -70,7 +70,7 @@ def wait_for_part(url: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_case_18_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
+def test_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
     slow_server: tuple[str, Behaviour], number: int, pauses: Pauses
 ) -> None:
     url, behaviour = slow_server
@@ -84,7 +84,7 @@ def test_case_18_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
     assert int(behaviour.requests[1]["Range"].removeprefix("bytes=").removesuffix("-")) > 0
 
 
-def test_case_20_two_processes_share_one_download(slow_server: tuple[str, Behaviour]) -> None:
+def test_two_processes_share_one_download(slow_server: tuple[str, Behaviour]) -> None:
     url, behaviour = slow_server
     behaviour.delay = 0.01
     with start(url) as first, start(url) as second:

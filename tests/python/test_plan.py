@@ -108,10 +108,15 @@ def test_profiles_of_no_run_or_no_image_are_refused() -> None:
         small_model().profile(np.zeros((0, 3, 8, 8), np.float32))
 
 
-def test_measure_peak_gives_two_rates() -> None:
+def test_measured_peaks_are_what_a_processor_can_do() -> None:
+    """Units: a factor of a thousand, or seconds instead of rates, would leave these bounds."""
     peak = _core.measure_peak(1)
     assert set(peak) == {"fma_gflops", "bfloat16_gflops", "read_gbytes"}
-    assert min(peak.values()) > 0
+    lanes = {"scalar": 4, "neon": 4, "avx2": 8}.get(_core.build_info()["isa"], 16)
+    most = lanes * 2 * 2 * 6.5  # two fused multiply-adds per cycle, two operations each, at 6.5 GHz
+    assert most / 500 < peak["fma_gflops"] < most
+    assert most / 500 < peak["bfloat16_gflops"] < 2 * most  # an instruction multiplies pairs
+    assert 0.1 < peak["read_gbytes"] < 200  # of one core from memory
 
 
 # ---- the algorithm

@@ -38,7 +38,7 @@ def test_the_rate_of_every_step_is_the_references_to_the_bit(step, n, base_lr):
     assert pybit.hyper_rule(n, (32, 32), base_lr).lr(step) == reference_lr(step, n, base_lr)
 
 
-def test_the_rule_knows_what_the_contract_names():
+def test_the_rule_of_common_data_sets_is_the_papers():
     rule = pybit.hyper_rule(1000, (32, 32))
     assert rule.resolution == (160, 128)
     assert rule.mixup_alpha == 0.0

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/concept.hpp>
+#include <bit/backend/gradient_tap.hpp>
 #include <bit/backend/loss.hpp>
 #include <bit/backend/trainable_parameters.hpp>
 #include <bit/program/backward.hpp>
@@ -27,8 +28,8 @@ struct training_speed {
 ///    host. logits() and gradient() are addresses in the backend's memory, which only plans read.
 ///  - plan(program, constants): a training program compiled for one shape.
 ///  - plan.forward(image, logits.logits(), workspace, options): the forward pass.
-///  - plan.backward(image, logits.gradient(), scale, image gradient, workspace, options): adds scale·gradient to every
-///    parameter's gradient; the workspace is as forward left it.
+///  - plan.backward(image, logits.gradient(), scale, taps, workspace, options): adds scale·gradient to every parameter's
+///    gradient and writes those of the tapped values, not scaled; the workspace is as forward left it.
 ///  - speed(program, parameters, threads): predicted seconds; the program is the forward pass for one image.
 /// Both passes return false if they were interrupted. One caller at a time.
 template <class B>
@@ -41,6 +42,7 @@ concept trainable_backend = backend<B> &&
              std::shared_ptr<typename training_of<B>::weights> weights, typename training_of<B>::plan& plan,
              typename training_of<B>::logits& logits, const image_view<typename B::value_type>& image,
              std::span<typename B::value_type> out, std::span<const typename B::value_type> in, const loss& what,
+             std::span<const gradient_tap<typename B::value_type>> taps,
              typename training_of<B>::workspace& memory, const run_options& options, std::size_t threads) {
   requires std::derived_from<typename training_of<B>::parameters, trainable_parameters<typename B::value_type>>;
   requires std::constructible_from < typename training_of<B>::parameters,
@@ -60,7 +62,7 @@ concept trainable_backend = backend<B> &&
   logits.read_logits(out);
   logits.write_gradient(in);
   { plan.forward(image, logits.logits(), memory, options) } -> std::same_as<bool>;
-  { plan.backward(image, logits.gradient(), 1.0, out, memory, options) } -> std::same_as<bool>;
+  { plan.backward(image, logits.gradient(), 1.0, taps, memory, options) } -> std::same_as<bool>;
   { training_of<B>::speed(forward, *parameters, threads) } -> std::same_as<training_speed>;
 };
 

@@ -1,4 +1,4 @@
-// Part of the implementation: images, data sets, and the random numbers that they use.
+// Part of the implementation: data sets, their loaders, and the random numbers that they use.
 #pragma once
 
 #include <bit/detail/compiled_mode.hpp>
@@ -6,18 +6,10 @@
 #include <bit/data/archive.ipp>
 #include <bit/data/augment.ipp>
 #include <bit/data/cifar.ipp>
-#include <bit/data/codec/bmp.ipp>
-#include <bit/data/codec/exif.ipp>
-#include <bit/data/codec/jpeg.ipp>
-#include <bit/data/codec/png.ipp>
-#include <bit/data/codec/webp.ipp>
 #include <bit/data/csv.ipp>
 #include <bit/data/dataset.ipp>
 #include <bit/data/folder.ipp>
-#include <bit/data/image.ipp>
 #include <bit/data/image_folder.ipp>
 #include <bit/data/loader.ipp>
 #include <bit/data/ordered_tasks.ipp>
-#include <bit/data/preprocess.ipp>
-#include <bit/data/resize.ipp>
 #include <bit/random.ipp>

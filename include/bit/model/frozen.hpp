@@ -40,6 +40,8 @@ class frozen_resnet_v2 {
   const resnet_config& config() const { return shared_->net.config(); }
   const bit::network& network() const { return shared_->net; }
   const freeze_options& options() const { return shared_->options; }
+  /// The packed weights, for what else works on them: see model/gradients.hpp.
+  const std::shared_ptr<const typename Backend::weights>& weights() const { return shared_->weights; }
 
   /// Returns logits (n,classes) of images in [-1,1], (n,c,h,w) or (n,h,w,c) as `order` says; pooled features (n,c) if
   /// the model has no head. n may be 0. Throws interrupted_error if options.interrupted said so.

@@ -6,6 +6,7 @@
 #include <bit/model/loss_function.hpp>
 #include <bit/model/network.hpp>
 #include <bit/model/resnet_v2.hpp>
+#include <bit/model/taps.hpp>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -66,15 +67,16 @@ class trainable_resnet_v2 {
 
   /// Adds scale·weight·dloss/dparameter to every gradient, for images (n,c,h,w) in [-1,1] with n >= 1; returns the loss,
   /// not scaled or weighted. The weight multiplies dloss/dlogits, the scale what is added to gradients; they round
-  /// differently. `image_gradient`, if it is not empty, receives weight·dloss/dimage as (n,c,h,w).
-  /// Throws shape_error for images or an image_gradient of another size, config_error for a network without a head,
-  /// what the loss throws, and interrupted_error; gradients are then unspecified if the loss had been evaluated, values
-  /// are as they were.
-  double accumulate(const image_view<T>& images, const loss& what, double scale = 1, std::span<T> image_gradient = {},
-                    const run_options& options = {}, double weight = 1);
+  /// differently. `taps` receive weight·dloss/dvalue of feature maps, pooled features or the image; the pass goes back as
+  /// far as a parameter learns or a tap lies.
+  /// Throws shape_error for images or a tap's memory of another size, config_error for a network without a head and for
+  /// names that cannot be tapped, what the loss and options.interrupted throw, and interrupted_error; gradients are then
+  /// unspecified if the loss had been evaluated, values are as they were.
+  double accumulate(const image_view<T>& images, const loss& what, double scale = 1,
+                    std::span<const named_tap<T>> taps = {}, const run_options& options = {}, double weight = 1);
   /// The same for a loss of the caller's own, which sees the logits in host memory.
   double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale = 1,
-                    std::span<T> image_gradient = {}, const run_options& options = {}, double weight = 1);
+                    std::span<const named_tap<T>> taps = {}, const run_options& options = {}, double weight = 1);
 
   /// Logits (n,classes) with the present values, row-major to `out`; n may be 0.
   void logits(const image_view<T>& images, T* out, const run_options& options = {});
@@ -89,7 +91,7 @@ class trainable_resnet_v2 {
   void head_logits(const image_view<T>& features, T* out, const run_options& options = {});
 
   /// Where every value of a training step lies in the arena for this batch.
-  memory_plan plan(const dims4& images) { return find_plan(images, pass::training).memory(); }
+  memory_plan plan(const dims4& images) { return find_plan(images, pass::training).plan->memory(); }
   /// What a step with these options would take, and between steps the logits of `evaluated` images (n may be 0). Costs
   /// the time of making a plan. Throws as accumulate() does.
   static training_memory memory_of(const resnet_config& config, const dims4& images,
@@ -105,13 +107,16 @@ class trainable_resnet_v2 {
   void release();
 
  private:
-  enum class pass { logits, training, training_with_image, features, head_logits, head_training };
+  enum class pass { logits, training, features, head_logits, head_training };
   using plan_type = typename training_of<Backend>::plan;
   using workspace = typename training_of<Backend>::workspace;
   using logits_type = typename training_of<Backend>::logits;
   struct planned {
     dims4 dims;
     pass what;
+    std::vector<std::string> taps;  ///< names
+    std::vector<value_id> tapped;   ///< the same as values
+    std::vector<dims4> tap_dims;
     std::unique_ptr<plan_type> plan;
   };
   /// A step, a short last batch and their like in evaluation; the one not used for longest goes first.
@@ -121,14 +126,13 @@ class trainable_resnet_v2 {
                                const training_options& options);
   /// Drops plans that add to gradients where they no longer are.
   void follow_gradients();
-  plan_type& find_plan(const dims4& images, pass what);
+  planned& find_plan(const dims4& images, pass what, std::span<const named_tap<T>> taps = {});
   workspace& memory_for(const plan_type& plan, std::size_t threads);
   template <class Evaluate>
   double accumulate(pass what, const image_view<T>& images, const Evaluate& evaluate, double scale,
-                    std::span<T> image_gradient, run_options options);
+                    std::span<const named_tap<T>> taps, run_options options);
   /// Evaluates the caller's own loss in host memory.
   double evaluate_on_host(const loss_function<T>& own, std::size_t n, double weight);
-  pass pass_with(const dims4& images, std::span<T> image_gradient) const;
   void run_forward(pass what, const image_view<T>& images, T* out, run_options options);
 
   std::shared_ptr<parameters_type> parameters_;

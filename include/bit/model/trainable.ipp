@@ -83,26 +83,38 @@ template <trainable_backend Backend>
 training_program trainable_resnet_v2<Backend>::emit(const bit::network& net, const dims4& images, pass what,
                                                     const training_options& options) {
   if (what == pass::head_logits) return {.forward = net.emit_head(images, false)};
-  if (what == pass::head_training) return with_backward(net.emit_head(images, false), options, false);
+  if (what == pass::head_training) return with_backward(net.emit_head(images, false), options);
   const std::string output = what != pass::features && net.config().num_classes > 0 ? "logits" : "pooled";
   program forward = net.emit(images, {&output, 1});
   if (what == pass::logits || what == pass::features) return {.forward = std::move(forward)};
-  return with_backward(std::move(forward), options, what == pass::training_with_image);
+  return with_backward(std::move(forward), options);
 }
 
 template <trainable_backend Backend>
-auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, pass what) -> plan_type& {
+auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, pass what, std::span<const named_tap<T>> taps)
+    -> planned& {
   follow_gradients();
-  const auto found =
-      std::find_if(plans_.begin(), plans_.end(), [&](const planned& p) { return p.dims == images && p.what == what; });
+  std::vector<std::string> names;
+  for (const named_tap<T>& t : taps) names.push_back(t.name);
+  const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const planned& p) {
+    return p.dims == images && p.what == what && p.taps == names;
+  });
   if (found != plans_.end()) {
     std::rotate(found, found + 1, plans_.end());
-    return *plans_.back().plan;
+    return plans_.back();
   }
-  auto plan = std::make_unique<plan_type>(emit(*net_, images, what, options_), weights_);
+  planned made{images, what, names, {}, {}, nullptr};
+  if (names.empty()) {
+    made.plan = std::make_unique<plan_type>(emit(*net_, images, what, options_), weights_);
+  } else {
+    detail::tapped_program tapped = detail::emit_tapped(*net_, images, names);
+    made.tapped = tapped.taps;
+    for (const value_id id : tapped.taps) made.tap_dims.push_back(tapped.forward[id].dims);
+    made.plan = std::make_unique<plan_type>(with_backward(std::move(tapped.forward), options_, made.tapped), weights_);
+  }
   if (plans_.size() == max_plans) plans_.erase(plans_.begin());
-  plans_.push_back({images, what, std::move(plan)});
-  return *plans_.back().plan;
+  plans_.push_back(std::move(made));
+  return plans_.back();
 }
 
 template <trainable_backend Backend>
@@ -146,16 +158,6 @@ auto trainable_resnet_v2<Backend>::memory_for(const plan_type& plan, std::size_t
 }
 
 template <trainable_backend Backend>
-auto trainable_resnet_v2<Backend>::pass_with(const dims4& d, std::span<T> image_gradient) const -> pass {
-  if (config().num_classes == 0)
-    throw config_error("[trainable] expected a network with a head, got 0 classes; give it one before training");
-  if (!image_gradient.empty() && image_gradient.size() != d.size())
-    throw shape_error("[trainable] expected image_gradient to be empty or to hold " + std::to_string(d.size()) +
-                      " values for images " + to_string(d) + ", got " + std::to_string(image_gradient.size()));
-  return image_gradient.empty() ? pass::training : pass::training_with_image;
-}
-
-template <trainable_backend Backend>
 double trainable_resnet_v2<Backend>::evaluate_on_host(const loss_function<T>& own, std::size_t n, double weight) {
   const std::size_t classes = config().num_classes;
   host_logits_.resize(n * classes);
@@ -170,18 +172,18 @@ double trainable_resnet_v2<Backend>::evaluate_on_host(const loss_function<T>& ow
 
 template <trainable_backend Backend>
 double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, const loss& what, double scale,
-                                                std::span<T> image_gradient, const run_options& options,
+                                                std::span<const named_tap<T>> taps, const run_options& options,
                                                 double weight) {
   const auto evaluate = [&] { return logits_.evaluate(what, weight); };
-  return accumulate(pass_with(images.dims, image_gradient), images, evaluate, scale, image_gradient, options);
+  return accumulate(pass::training, images, evaluate, scale, taps, options);
 }
 
 template <trainable_backend Backend>
 double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
-                                                std::span<T> image_gradient, const run_options& options,
+                                                std::span<const named_tap<T>> taps, const run_options& options,
                                                 double weight) {
   const auto evaluate = [&] { return evaluate_on_host(own, images.dims.n, weight); };
-  return accumulate(pass_with(images.dims, image_gradient), images, evaluate, scale, image_gradient, options);
+  return accumulate(pass::training, images, evaluate, scale, taps, options);
 }
 
 template <trainable_backend Backend>
@@ -201,25 +203,29 @@ double trainable_resnet_v2<Backend>::accumulate_head(const image_view<T>& featur
 template <trainable_backend Backend>
 template <class Evaluate>
 double trainable_resnet_v2<Backend>::accumulate(pass what, const image_view<T>& images, const Evaluate& evaluate,
-                                                double scale, std::span<T> image_gradient, run_options options) {
+                                                double scale, std::span<const named_tap<T>> taps, run_options options) {
   const std::size_t n = images.dims.n;
+  if (config().num_classes == 0)
+    throw config_error("[trainable] expected a network with a head, got 0 classes; give it one before training");
   if (n == 0) throw shape_error("[trainable] expected at least one image, got " + to_string(images.dims));
   options.threads = Backend::threads(options.threads);
-  plan_type& plan = find_plan(images.dims, what);
+  planned& found = find_plan(images.dims, what, taps);
+  const std::vector<gradient_tap<T>> wanted = detail::find_taps<T>(taps, found.tapped, found.tap_dims);
+  plan_type& plan = *found.plan;
   workspace& memory = memory_for(plan, options.threads);
   logits_.resize(n, config().num_classes);
   if (!plan.forward(images, logits_.logits(), memory, options)) throw interrupted_error("[trainable] interrupted");
   const double value = evaluate();
   if (parameters_->gradient_version() != gradient_version_)
     throw config_error("[trainable] the loss changed which parameters learn; do that between two steps");
-  if (!plan.backward(images, logits_.gradient(), scale, image_gradient, memory, options))
+  if (!plan.backward(images, logits_.gradient(), scale, wanted, memory, options))
     throw interrupted_error("[trainable] interrupted");
   return value;
 }
 
 template <trainable_backend Backend>
 void trainable_resnet_v2<Backend>::run_forward(pass what, const image_view<T>& images, T* out, run_options options) {
-  plan_type& plan = find_plan(images.dims, what);
+  plan_type& plan = *find_plan(images.dims, what).plan;
   if (images.dims.n == 0) return;
   const std::size_t columns =
       what == pass::features || config().num_classes == 0 ? config().num_features() : config().num_classes;

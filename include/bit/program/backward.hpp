@@ -8,6 +8,7 @@
 #include <bit/program/program.hpp>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -63,15 +64,24 @@ struct head_backward_step {
 };
 
 /// Of the root block: dy goes to each window's first largest pixel, row by row, and nowhere where that is a zero of the
-/// padding (what PyTorch's MaxPool2d after ConstantPad2d does); then to the kernel, and to the image if the caller asks.
+/// padding (what PyTorch's MaxPool2d after ConstantPad2d does); then to the kernel if it learns, and to the image if a
+/// gradient tap asks for it.
 struct stem_backward_step {
   value_id image;
   value_id unpooled;  ///< the convolution's output (n,c,h,w)
   parameter_id kernel;
   bit::window window;
   double weight_eps;
-  value_id dy;         ///< after the pool
-  value_id dunpooled;  ///< scratch of unpooled's size
+  value_id dy;                                ///< after the pool
+  value_id dunpooled;                         ///< gradient of unpooled
+  std::optional<std::size_t> image_tap = {};  ///< the tap that receives the image's gradient
+};
+
+/// Hands the gradient of training_program::taps[tap] to the caller. It is complete when this step runs, and is written,
+/// not added.
+struct gradient_tap_step {
+  value_id gradient;  ///< of the size of the tapped value
+  std::size_t tap;
 };
 
 /// A step of the forward pass that is run again, into other values.
@@ -80,7 +90,7 @@ struct recomputed_step {
 };
 
 using backward_step = std::variant<backward_data_step, backward_weights_step, norm_backward_step, mean_backward_step,
-                                   head_backward_step, stem_backward_step, recomputed_step>;
+                                   head_backward_step, stem_backward_step, gradient_tap_step, recomputed_step>;
 
 /// What the backward pass finds of the forward pass's maps. Gradients are the same to the bit: the same steps run again.
 enum class recomputation {
@@ -102,6 +112,7 @@ struct training_program {
   std::vector<backward_step> backward = {};
   std::optional<value_id> logits_gradient = {};  ///< (n,classes), written between the two passes
   std::set<std::string> frozen = {};             ///< no step need write their gradients
+  std::vector<value_id> taps = {};               ///< values whose gradients the caller may ask for
 
   bool learns(parameter_id id) const { return !frozen.contains(forward[id].name); }
 };
@@ -114,9 +125,12 @@ BIT_FUNC step_values values_of(const backward_step& s);
 BIT_FUNC std::vector<step_values> flow_of(const training_program& p);
 
 /// Appends the backward pass to `forward`, whose last step must be a head_step that writes its only output, and makes
-/// the stem keep what backward needs. It goes back as far as something learns, and to the image only if `to_image`.
-/// Throws config_error for a program whose maps are read in another way than through one norm and as a residual.
-BIT_FUNC training_program with_backward(program forward, const training_options& options = {}, bool to_image = true);
+/// the stem keep what the pass needs. It goes back as far as something learns or is tapped: `taps` are values whose
+/// gradients are wanted, feature maps, matrices or the image. A map that no forward step but a tap needs is not written.
+/// Throws config_error for a program whose maps are read in another way than through one norm and as a residual, for
+/// taps that are statistics or the logits, and for a value that is tapped twice.
+BIT_FUNC training_program with_backward(program forward, const training_options& options = {},
+                                        std::span<const value_id> taps = {});
 
 }  // namespace bit::inline v0
 

@@ -1,8 +1,10 @@
 // Bodies of program/backward.hpp.
 #pragma once
 
+#include <algorithm>
 #include <bit/error.hpp>
 #include <bit/program/backward.hpp>
+#include <bit/program/backward_needs.hpp>
 #include <initializer_list>
 #include <map>
 #include <utility>
@@ -57,85 +59,16 @@ struct backward_lister {
     out.parameters.push_back(s.kernel);
     out.writes.push_back(s.dunpooled);
   }
+  void operator()(const gradient_tap_step& s) const { out.reads.push_back(s.gradient); }
   void operator()(const recomputed_step& s) const { out = values_of(s.forward); }
-};
-
-/// Which gradients are wanted at all: a value's if a parameter before it learns.
-class backward_needs {
- public:
-  backward_needs(const training_program& p, bool to_image) : p_(p), wanted_(p.forward.values.size(), false) {
-    for (const step& s : p.forward.steps) std::visit([&](const auto& of) { note(of, to_image); }, s);
-  }
-
-  bool of(value_id v) const { return wanted_[static_cast<std::size_t>(v)]; }
-  /// Of relu(norm(x)).
-  bool through(const norm_relu& norm, value_id x) const {
-    return p_.learns(norm.gamma) || p_.learns(norm.beta) || of(x);
-  }
-
- private:
-  void note(const stem_step& s, bool to_image) { set(s.y, to_image || p_.learns(s.kernel)); }
-  void note(const conv_step& s, bool) {
-    const auto wanted = [&](const conv_source& c) { return p_.learns(c.kernel) || through(c.input, c.x); };
-    set(s.y, wanted(s.main) || (s.projection && wanted(*s.projection)) || (s.residual && of(*s.residual)));
-  }
-  void note(const pool_step& s, bool) { set(s.pooled, through(s.input, s.x)); }
-  void note(const mean_step&, bool) {}
-  void note(const head_step& s, bool) { set(s.y, p_.learns(s.kernel) || p_.learns(s.bias) || of(s.x)); }
-  void set(value_id v, bool wanted) { wanted_[static_cast<std::size_t>(v)] = wanted; }
-
-  const training_program& p_;
-  std::vector<bool> wanted_;
-};
-
-/// Makes maps within a unit again, the first time that the way back needs them: those that a convolution without a
-/// residual writes and one other convolution reads. Everything else has been kept.
-class map_restorer {
- public:
-  map_restorer(training_program& p, recomputation how) : p_(p) {
-    if (how == recomputation::none) return;
-    std::map<value_id, std::size_t> reads;
-    std::map<value_id, bool> by_convolution;
-    for (const step& s : p.forward.steps)
-      for (const value_id id : values_of(s).reads) {
-        ++reads[id];
-        by_convolution[id] = std::holds_alternative<conv_step>(s);
-      }
-    for (const step& s : p.forward.steps) {
-      const auto* conv = std::get_if<conv_step>(&s);
-      if (conv && !conv->residual && reads[conv->y] == 1 && by_convolution[conv->y]) within_.emplace(conv->y, *conv);
-    }
-    for (const value_id id : p.forward.outputs) within_.erase(id);
-  }
-
-  /// Where x is to be read on the way back.
-  value_id operator()(value_id x) {
-    const auto found = within_.find(x);
-    if (found == within_.end()) return x;
-    const auto [at, first] = again_.try_emplace(x);
-    if (!first) return at->second;
-    conv_step s = found->second;
-    s.main.x = (*this)(s.main.x);
-    if (s.projection) s.projection->x = (*this)(s.projection->x);
-    s.statistics.reset();  // those of the first time are still there
-    const value v = p_.forward[x];
-    at->second = s.y = p_.forward.add(v.name + "/again", v.kind, v.dims);
-    p_.backward.emplace_back(recomputed_step{s});
-    return s.y;
-  }
-
- private:
-  training_program& p_;
-  std::map<value_id, conv_step> within_;
-  std::map<value_id, value_id> again_;
 };
 
 /// Walks the forward steps from the last to the first. What readers of a map have left for its gradient waits until the
 /// step that writes the map is reached: then all of them have been there.
 class backward_builder {
  public:
-  backward_builder(training_program& p, recomputation how, bool to_image)
-      : t_(p), p_(p.forward), how_(how), needs_(p, to_image), kept_(p, how) {}
+  backward_builder(training_program& p, recomputation how)
+      : t_(p), p_(p.forward), how_(how), needs_(p), kept_(p, how) {}
 
   /// The gradient of a value that is complete from the start.
   value_id begin(value_id y) {
@@ -149,12 +82,16 @@ class backward_builder {
     head_backward_step back{s.x, s.kernel, s.bias, waiting_.at(s.y).table.value()};
     if (needs_.of(s.x)) waiting_[s.x].table = back.dx = add_gradient(s.x);
     emit(back);
+    if (back.dx) tap(s.x, *back.dx);
   }
-  void operator()(const pool_step& s) {
-    if (!needs_.of(s.pooled)) return;
+  void operator()(pool_step& s) {
+    const std::optional<value_id> features = s.features;
+    if (features && !is_output(*features)) s.features.reset();  // nobody reads the map itself
+    if (!needs_.of(s.pooled) || !(needs_.through(s.input, s.x) || (features && needs_.of(*features)))) return;
     contributions& c = waiting_[s.x];
     c.norm = s.input;
     c.table = waiting_.at(s.pooled).table;
+    c.features = features;
   }
   void operator()(const conv_step& s) {
     const auto dy = gradient(s.y);
@@ -165,11 +102,13 @@ class backward_builder {
   }
   void operator()(stem_step& s) {
     const auto dy = gradient(s.y);
-    if (!dy) return;
+    const bool unpooled_tapped = s.unpooled && needs_.of(*s.unpooled);
+    if (!dy || !(t_.learns(s.kernel) || needs_.of(s.image) || unpooled_tapped)) return;
     dims4 d = p_[s.image].dims;
     d = {d.n, p_[s.y].dims.c, s.window.out(d.h), s.window.out(d.w)};
     value_id unpooled = s.unpooled ? *s.unpooled : p_.add("stem", value_kind::feature_map, d);
-    if (how_ == recomputation::units && !s.unpooled) {
+    if (how_ == recomputation::units && !(s.unpooled && is_output(*s.unpooled))) {
+      s.unpooled.reset();
       stem_step again = s;
       const value v = p_[s.y];
       again.unpooled = unpooled;
@@ -179,7 +118,9 @@ class backward_builder {
     } else {
       s.unpooled = unpooled;
     }
-    emit(stem_backward_step{s.image, unpooled, s.kernel, s.window, s.weight_eps, *dy, add_gradient(unpooled)});
+    const value_id dunpooled = add_gradient(unpooled);
+    emit(stem_backward_step{s.image, unpooled, s.kernel, s.window, s.weight_eps, *dy, dunpooled, tap_of(s.image)});
+    tap(unpooled, dunpooled);
   }
   void operator()(const mean_step& s) {
     if (needs_.of(s.y)) throw config_error("[backward] expected a program that begins with a stem_step");
@@ -190,12 +131,23 @@ class backward_builder {
     std::optional<norm_relu> norm;
     std::vector<backward_source> products;
     std::optional<value_id> passed, table;  ///< by a residual; a table's gradient, or a map's through the mean
+    std::optional<value_id> features;       ///< the pool's relu(norm(x)) as a value, which may be tapped
   };
 
   void emit(const backward_step& s) { t_.backward.push_back(s); }
   value_id add_gradient(value_id of) {
     const value v = p_[of];
     return p_.add(v.name + "/gradient", v.kind, v.dims);
+  }
+  bool is_output(value_id v) const { return std::find(p_.outputs.begin(), p_.outputs.end(), v) != p_.outputs.end(); }
+  std::optional<std::size_t> tap_of(value_id v) const {
+    const auto at = std::find(t_.taps.begin(), t_.taps.end(), v);
+    if (at == t_.taps.end()) return std::nullopt;
+    return static_cast<std::size_t>(at - t_.taps.begin());
+  }
+  /// Hands the gradient dv of v to the caller if v is tapped.
+  void tap(value_id v, value_id dv) {
+    if (const auto index = tap_of(v)) emit(gradient_tap_step{dv, *index});
   }
   void source(const conv_source& s, value_id dy) {
     if (t_.learns(s.kernel)) {
@@ -218,6 +170,8 @@ class backward_builder {
     const value_id dy = p_.add(v.name + "/activation/gradient", v.kind, v.dims);
     if (c.table) {
       emit(mean_backward_step{*c.table, dy});
+      if (c.features) tap(*c.features, dy);
+      if (!needs_.through(*c.norm, x)) return std::nullopt;
     } else {
       // The projection is met first on the way back; a product of stride 1 leads.
       if (c.products.size() == 2 && c.products[0].window.stride != 1) std::swap(c.products[0], c.products[1]);
@@ -228,6 +182,7 @@ class backward_builder {
     norm_backward_step s{kept_(x), *c.norm, dy, c.passed};
     if (needs_.of(x)) s.dx = add_gradient(x);
     emit(s);
+    if (s.dx) tap(x, *s.dx);
     return s.dx;
   }
   [[noreturn]] void refuse(value_id x) const {
@@ -259,13 +214,23 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p) {
   return flow;
 }
 
-BIT_FUNC training_program with_backward(program forward, const training_options& options, bool to_image) {
-  const auto* head = forward.steps.empty() ? nullptr : std::get_if<head_step>(&forward.steps.back());
+BIT_FUNC training_program with_backward(program forward, const training_options& options,
+                                        std::span<const value_id> taps) {
+  const head_step* head = forward.steps.empty() ? nullptr : classifier_of(forward.steps.back());
   if (!head || forward.outputs != std::vector<value_id>{head->y})
     throw config_error(
         "[backward] expected a program whose only output are the logits; a model without a head has no loss");
-  training_program p{.forward = std::move(forward), .frozen = options.frozen};
-  detail::backward_builder build(p, options.recompute, to_image);
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    const value& v = forward[taps[i]];
+    if (v.kind == value_kind::statistics || taps[i] == head->y)
+      throw config_error("[backward] expected gradient taps of feature maps, pooled features or the image, got " +
+                         v.name);
+    if (std::find(taps.begin(), taps.begin() + static_cast<std::ptrdiff_t>(i), taps[i]) !=
+        taps.begin() + static_cast<std::ptrdiff_t>(i))
+      throw config_error("[backward] expected gradient taps of different values, got " + v.name + " twice");
+  }
+  training_program p{.forward = std::move(forward), .frozen = options.frozen, .taps = {taps.begin(), taps.end()}};
+  detail::backward_builder build(p, options.recompute);
   p.logits_gradient = build.begin(p.forward.outputs.front());
   for (auto s = p.forward.steps.rbegin(); s != p.forward.steps.rend(); ++s) std::visit(build, *s);
   return p;

@@ -60,6 +60,20 @@ struct step_values {
 /// Lists what `s` touches.
 BIT_FUNC step_values values_of(const step& s);
 
+/// The convolution that `s` is, or null. Every kind of step has its own overload in the body, so a new kind does not
+/// compile before it says whether it is a convolution of a feature map.
+BIT_FUNC const conv_step* convolution_of(const step& s);
+/// The classifier that `s` is, or null; told by an overload for every kind of step as well.
+BIT_FUNC const head_step* classifier_of(const step& s);
+
+/// A convolution kernel that is standardised before it is used, and what is added to its variance.
+struct standardised_kernel_ref {
+  parameter_id kernel;
+  double weight_eps;
+};
+/// The kernels of `s` that are standardised, in the order in which it lists its parameters.
+BIT_FUNC std::vector<standardised_kernel_ref> standardised_kernels(const step& s);
+
 }  // namespace bit::inline v0
 
 #if BIT_HEADER_ONLY

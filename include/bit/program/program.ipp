@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/program/program.hpp>
+#include <type_traits>
 
 namespace bit::inline v0 {
 namespace detail {
@@ -58,7 +59,44 @@ struct value_lister {
   }
 };
 
+/// Returns the step itself where it is of kind Wanted. There is no default: each kind of step is named.
+template <class Wanted>
+struct step_selector {
+  template <class Step>
+  static const Wanted* select(const Step& s) {
+    if constexpr (std::is_same_v<Step, Wanted>) return &s;
+    return nullptr;
+  }
+  const Wanted* operator()(const stem_step& s) const { return select(s); }
+  const Wanted* operator()(const conv_step& s) const { return select(s); }
+  const Wanted* operator()(const pool_step& s) const { return select(s); }
+  const Wanted* operator()(const mean_step& s) const { return select(s); }
+  const Wanted* operator()(const head_step& s) const { return select(s); }
+};
+
+struct standardised_kernel_lister {
+  std::vector<standardised_kernel_ref>& out;
+
+  void operator()(const stem_step& s) const { out.push_back({s.kernel, s.weight_eps}); }
+  void operator()(const conv_step& s) const {
+    out.push_back({s.main.kernel, s.main.weight_eps});
+    if (s.projection) out.push_back({s.projection->kernel, s.projection->weight_eps});
+  }
+  void operator()(const pool_step&) const {}
+  void operator()(const mean_step&) const {}
+  void operator()(const head_step&) const {}
+};
+
 }  // namespace detail
+
+BIT_FUNC const conv_step* convolution_of(const step& s) { return std::visit(detail::step_selector<conv_step>{}, s); }
+BIT_FUNC const head_step* classifier_of(const step& s) { return std::visit(detail::step_selector<head_step>{}, s); }
+
+BIT_FUNC std::vector<standardised_kernel_ref> standardised_kernels(const step& s) {
+  std::vector<standardised_kernel_ref> kernels;
+  std::visit(detail::standardised_kernel_lister{kernels}, s);
+  return kernels;
+}
 
 BIT_FUNC step_values values_of(const step& s) {
   step_values out;

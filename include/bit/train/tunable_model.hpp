@@ -2,13 +2,13 @@
 #pragma once
 
 #include <bit/config.hpp>
+#include <bit/dtype.hpp>
 #include <bit/model/trainable.hpp>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include <bit/dtype.hpp>
 namespace bit::inline v0::train {
 
 /// A network in training without its backend's type. Each function is that of model/trainable.hpp.
@@ -21,10 +21,10 @@ class any_trainable {
   virtual trainable_parameters<T>& parameters() = 0;
   virtual void set_training(const training_options& options) = 0;
   virtual training_options training() const = 0;
-  virtual double accumulate(const image_view<T>& images, const loss& what, double scale, std::span<T> image_gradient,
+  virtual double accumulate(const image_view<T>& images, const loss& what, double scale, std::span<const named_tap<T>> taps,
                             const run_options& options, double weight) = 0;
   virtual double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
-                            std::span<T> image_gradient, const run_options& options, double weight) = 0;
+                            std::span<const named_tap<T>> taps, const run_options& options, double weight) = 0;
   virtual void logits(const image_view<T>& images, T* out, const run_options& options) = 0;
   virtual void features(const image_view<T>& images, T* out, const run_options& options) = 0;
   virtual double accumulate_head(const image_view<T>& features, const loss& what, double scale,
@@ -50,13 +50,13 @@ class trainable_of final : public any_trainable<typename Backend::value_type> {
   trainable_parameters<T>& parameters() override { return model_.parameters(); }
   void set_training(const training_options& options) override { model_.set_training(options); }
   training_options training() const override { return model_.training(); }
-  double accumulate(const image_view<T>& images, const loss& what, double scale, std::span<T> image_gradient,
+  double accumulate(const image_view<T>& images, const loss& what, double scale, std::span<const named_tap<T>> taps,
                     const run_options& options, double weight) override {
-    return model_.accumulate(images, what, scale, image_gradient, options, weight);
+    return model_.accumulate(images, what, scale, taps, options, weight);
   }
-  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale, std::span<T> image_gradient,
+  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale, std::span<const named_tap<T>> taps,
                     const run_options& options, double weight) override {
-    return model_.accumulate(images, own, scale, image_gradient, options, weight);
+    return model_.accumulate(images, own, scale, taps, options, weight);
   }
   void logits(const image_view<T>& images, T* out, const run_options& options) override {
     model_.logits(images, out, options);
@@ -110,13 +110,13 @@ class basic_tunable_model {
   void set_training(const training_options& options) { model_->set_training(options); }
   training_options training() const { return model_->training(); }
   void zero_gradients() { parameters().zero_gradients(); }
-  double accumulate(const image_view<T>& images, const loss& what, double scale = 1, std::span<T> image_gradient = {},
+  double accumulate(const image_view<T>& images, const loss& what, double scale = 1, std::span<const named_tap<T>> taps = {},
                     const run_options& options = {}, double weight = 1) {
-    return model_->accumulate(images, what, scale, image_gradient, options, weight);
+    return model_->accumulate(images, what, scale, taps, options, weight);
   }
   double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale = 1,
-                    std::span<T> image_gradient = {}, const run_options& options = {}, double weight = 1) {
-    return model_->accumulate(images, own, scale, image_gradient, options, weight);
+                    std::span<const named_tap<T>> taps = {}, const run_options& options = {}, double weight = 1) {
+    return model_->accumulate(images, own, scale, taps, options, weight);
   }
   void logits(const image_view<T>& images, T* out, const run_options& options = {}) {
     model_->logits(images, out, options);

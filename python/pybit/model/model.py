@@ -109,7 +109,7 @@ class Model(ModelBase):
         """
         wanted = naming.check(names)
         if not self.num_classes:
-            raise ConfigError("the model has no head, so there is no loss: use reset_classifier")
+            raise ConfigError("a model without a head has no loss; give it one with model.reset_classifier(classes)")
         network = self._network
         a, _ = as_batch(x, channels=network.config.in_channels, layout=layout, dtype=network.array_dtype, what="images")
         loss, found = network.gradients(a, layout, as_targets(y, len(a), self.num_classes), check_threads(threads))

@@ -42,10 +42,11 @@ struct gradients {
       : model(from.config, from.tensors) {
     const auto x = golden::images<T>();
     image.resize(x.size());
+    const bit::named_tap<T> tap{"image", image};
     bit::run_options options;
     options.threads = threads;
     loss = model.accumulate(bit::view_of(x.data(), bit::dims_of(x.shape(), bit::layout::nchw), bit::layout::nchw),
-                            test::cross_entropy<T>(labels), 1.0, image, options);
+                            test::cross_entropy<T>(labels), 1.0, std::span(&tap, 1), options);
   }
 
   /// The error of each parameter's gradient.

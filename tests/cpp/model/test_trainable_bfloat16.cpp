@@ -39,12 +39,13 @@ struct step {
     bit::trainable_resnet_v2<Backend> model(s.config, tensors);
     const bit::tensor4<T> images = xt::cast<T>(test::random_images(s.image, 3));
     std::vector<T> image_gradient(images.size());
+    const bit::named_tap<T> tap{"image", image_gradient};
     std::vector<std::size_t> labels(s.image.n);
     for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = i % s.config.num_classes;
     bit::run_options options;
     options.threads = threads;
     loss = model.accumulate(bit::view_of(images.data(), s.image, bit::layout::nchw), test::cross_entropy<T>(labels),
-                            1.0, image_gradient, options);
+                            1.0, std::span(&tap, 1), options);
     for (const auto& p : model.parameters()) {
       names.push_back(p.name);
       gradients.emplace_back(p.gradient.begin(), p.gradient.end());

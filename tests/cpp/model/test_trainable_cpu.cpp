@@ -25,11 +25,12 @@ struct step {
   step(bit::trainable_resnet_v2<Backend>& model, const test::sample& s, std::size_t threads) {
     const bit::tensor4<T> images = xt::cast<T>(test::random_images(s.image, 3));
     std::vector<T> image_gradient(images.size());
+    const bit::named_tap<T> tap{"image", image_gradient};
     bit::run_options options;
     options.threads = threads;
     model.zero_gradients();
     loss = model.accumulate(bit::view_of(images.data(), s.image, bit::layout::nchw),
-                            test::cross_entropy<T>(labels_for(s)), 1.0, image_gradient, options);
+                            test::cross_entropy<T>(labels_for(s)), 1.0, std::span(&tap, 1), options);
     for (const auto& p : model.parameters()) {
       names.push_back(p.name);
       gradients.emplace_back(p.gradient.begin(), p.gradient.end());

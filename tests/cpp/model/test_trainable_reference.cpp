@@ -58,7 +58,8 @@ TEST_CASE("gradients of every parameter and of the image agree with central diff
     for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = i % s.config.num_classes;
     const test::cross_entropy<double> loss(labels);
     std::vector<double> image_gradient(images.size());
-    CHECK(model.accumulate(view, loss, 1.0, image_gradient) == doctest::Approx(loss_of(model, view, loss)));
+    const bit::named_tap<double> tap{"image", image_gradient};
+    CHECK(model.accumulate(view, loss, 1.0, std::span(&tap, 1)) == doctest::Approx(loss_of(model, view, loss)));
     const auto again = [&] { return loss_of(model, view, loss); };
     for (std::size_t i = 0; i < model.parameters().size(); ++i) {
       const auto& p = model.parameters()[i];
@@ -104,7 +105,8 @@ TEST_CASE("what cannot be trained is refused with a reason") {
   config.num_classes = 2;
   exact_model model(config, test::random_parameters(config, 1));
   std::vector<double> small(5);
-  CHECK_THROWS_AS(model.accumulate(view, test::cross_entropy<double>({0}), 1.0, small), bit::shape_error);
+  const bit::named_tap<double> tap{"image", small};
+  CHECK_THROWS_AS(model.accumulate(view, test::cross_entropy<double>({0}), 1.0, std::span(&tap, 1)), bit::shape_error);
   CHECK_THROWS_AS(
       model.accumulate(bit::view_of(images.data(), {0, 3, 8, 8}, bit::layout::nchw), test::cross_entropy<double>({0})),
       bit::shape_error);

@@ -26,8 +26,9 @@ gradients<typename Backend::value_type> gradients_of(const test::sample& s, cons
   std::vector<T> image(of_image ? images.size() : 0);
   bit::run_options options;
   options.threads = threads;
-  model.accumulate(bit::view_of(images.data(), s.image, bit::layout::nchw), test::cross_entropy<T>(labels), 1.0, image,
-                   options);
+  const bit::named_tap<T> tap{"image", image};
+  model.accumulate(bit::view_of(images.data(), s.image, bit::layout::nchw), test::cross_entropy<T>(labels), 1.0,
+                   std::span(&tap, of_image ? 1 : 0), options);
   gradients<T> found;
   for (const auto& p : model.parameters())
     if (!how.frozen.contains(p.name)) found[p.name].assign(p.gradient.begin(), p.gradient.end());
@@ -54,8 +55,9 @@ bool in_norm(const std::string& name) { return name.find("group_norm") != std::s
 
 bit::training_program program_of(const test::sample& s, const bit::training_options& how, bool to_image = true) {
   const std::string output = "logits";
-  return bit::with_backward(
-      bit::network(s.config, bit::random_tensors(s.config, 1)).emit(s.image, std::span(&output, 1)), how, to_image);
+  bit::program forward = bit::network(s.config, bit::random_tensors(s.config, 1)).emit(s.image, std::span(&output, 1));
+  const bit::value_id image = std::get<bit::stem_step>(forward.steps.front()).image;
+  return bit::with_backward(std::move(forward), how, std::span(&image, to_image ? 1 : 0));
 }
 template <class Step>
 std::size_t count(const bit::training_program& p) {
@@ -97,7 +99,7 @@ TEST_CASE("the comparison to the bit notices a map that was made again from anot
   CHECK(gradients_of<bit::cpu<float>>(other, {}, 1) != gradients_of<bit::cpu<float>>(s, {}, 1));
 }
 
-TEST_CASE("with recomputation the way back reads units' inputs and nothing else of the forward half's maps") {
+TEST_CASE("with recomputation the backward pass reads units' inputs and no other feature map of the forward pass") {
   const test::sample s = small();
   const auto p = program_of(s, {.recompute = bit::recomputation::units});
   const auto flow = bit::flow_of(p);

@@ -127,7 +127,7 @@ class parameters final : public bit::trainable_parameters<float> {
     }
   }
   static std::shared_ptr<parameters> without_memory(const std::vector<bit::tensor_spec>& specs) {
-    return std::shared_ptr<parameters>(new parameters(specs));  // pages that nobody touches take no memory
+    return std::shared_ptr<parameters>(new parameters(specs));  // pages that are never touched take no memory
   }
   std::span<const bit::trainable_parameter<float>> views() const { return views_; }
   void zero_gradients() override {
@@ -285,10 +285,10 @@ class plan {
     return plan_.forward(uploaded(image), logits, memory.buffer, options);
   }
   bool backward(const bit::image_view<float>& image, const float* dlogits, double scale,
-                std::span<float> image_gradient, workspace& memory, const bit::run_options& options) {
+                std::span<const bit::gradient_tap<float>> taps, workspace& memory, const bit::run_options& options) {
     const call open;
     require(dlogits, "the logits' gradient");
-    return plan_.backward(uploaded(image), dlogits, scale, image_gradient, memory.buffer, options);
+    return plan_.backward(uploaded(image), dlogits, scale, taps, memory.buffer, options);
   }
 
  private:

@@ -127,7 +127,7 @@ TEST_CASE("a file of another network, of weights alone, or without training stat
   CHECK_THROWS_AS(restore_training(folder / "none", by, {}), bit::io_error);
 }
 
-TEST_CASE("case 10: a flipped bit in any byte of the values is found, and nothing is changed") {
+TEST_CASE("a flipped bit in any byte of the values is found, and nothing is changed") {
   const scratch_folder folder;
   parameter_set set;
   fill(set, 1);
@@ -147,7 +147,7 @@ TEST_CASE("case 10: a flipped bit in any byte of the values is found, and nothin
   CHECK(set.values() == before);
 }
 
-TEST_CASE_FIXTURE(saved_run, "case 01: a file cut short is refused") {
+TEST_CASE_FIXTURE(saved_run, "a file cut short is refused") {
   const std::string good = load(folder / "last");
   for (std::size_t size = 0; size < good.size(); size += 7) {
     save(folder / "bad", good.substr(0, size));
@@ -155,7 +155,7 @@ TEST_CASE_FIXTURE(saved_run, "case 01: a file cut short is refused") {
   }
 }
 
-TEST_CASE_FIXTURE(saved_run, "case 19: a disk that fills leaves the old file, no other, and says where it stopped") {
+TEST_CASE_FIXTURE(saved_run, "a disk that fills leaves the old file, no other, and says where it stopped") {
   const std::string old = load(folder / "last");
   set.randomise(2);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);

@@ -160,7 +160,7 @@ TEST_CASE("a logit that is not a number makes the loss one") {
   }
 }
 
-TEST_CASE("case 25: labels that do not fit are named with their example and the number of classes") {
+TEST_CASE("labels that do not fit are named with their example and the number of classes") {
   const std::vector<double> logits(6);
   const std::string text = message_of([&] { value_of(cross_entropy{labels{0, 3}}, logits, 2); });
   CHECK(text.find("label 3 of example 1 is outside 0..2") != std::string::npos);

@@ -136,7 +136,7 @@ TEST_CASE("in double precision, for the reference backend, both are exact to its
   CHECK(other->values(0)[0] == doctest::Approx(expected_adam).epsilon(1e-14));
 }
 
-TEST_CASE("case 22: updates are the same to the bit for any number of threads") {
+TEST_CASE("updates are the same to the bit for any number of threads") {
   const parameter_options decay{.weight_decay = 0.01};
   for (const auto& how :
        {make<sgd>(sgd_options{.clip_norm = 3, .parameters = decay}), make<sgd>(sgd_options{.nesterov = true}),

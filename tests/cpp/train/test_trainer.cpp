@@ -2,6 +2,7 @@
 #include <bit/train/adam.hpp>
 #include <bit/train/sgd.hpp>
 #include <bit/train/trainer.hpp>
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -118,7 +119,7 @@ TEST_CASE("images that the source leaves out are made up for: a step is the mean
     CHECK(with_gap.model.values()[0][i] == doctest::Approx(without.model.values()[0][i]).epsilon(1e-6));
 }
 
-TEST_CASE("case 21: a run that stops after any step goes on to the same bits, momentum included") {
+TEST_CASE("a run that stops after any step goes on to the same bits, momentum included") {
   for (const bool with_adam : {false, true}) {
     run whole;
     const auto prepare = [&](run& r) {
@@ -223,14 +224,25 @@ TEST_CASE("callbacks and the metrics file tell the same story") {
 
 TEST_CASE("without a folder nothing is written, and time goes into phases") {
   run r;
-  r.options.on_step = [](const update_report& report) {
+  double loads = 0, gradients = 0, updates = 0;
+  r.options.on_step = [&](const update_report& report) {
     CHECK(report.seconds.gradients > 0);
     CHECK(report.seconds.load > 0);
     CHECK(report.images == (report.step % 3 == 0 ? 14 : 17));
+    loads += report.seconds.load;
+    gradients += report.seconds.gradients;
+    updates += report.seconds.update;
   };
+  const auto begin = std::chrono::steady_clock::now();
   const auto result = r.go();
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   CHECK(result.seconds.update > 0);
   CHECK(result.seconds.evaluate == 0);
+  // The phases of all steps are the run's, and do not overlap.
+  CHECK(result.seconds.load == doctest::Approx(loads));
+  CHECK(result.seconds.gradients == doctest::Approx(gradients));
+  CHECK(result.seconds.update == doctest::Approx(updates));
+  CHECK(loads + gradients + updates <= taken.count());
 }
 
 TEST_CASE("the loss can be another one or the caller's own, and one step can be taken by hand") {

@@ -53,7 +53,7 @@ class breaking final : public batch_source {
 
 }  // namespace
 
-TEST_CASE("case 18: a run killed at thirty-two random moments ends with the bits of one that was not") {
+TEST_CASE("a run killed at thirty-two random moments ends with the bits of one that was not") {
   const scratch_folder folder;
   constexpr std::size_t steps = 120;
   run whole("", steps);
@@ -134,7 +134,7 @@ TEST_CASE("data that fail in the middle, or a callback, cost no finished step") 
   CHECK(read_training_state(folder / "c/last.safetensors").step == 3);
 }
 
-TEST_CASE("case 19: a disk that fills in mid-run is an error that says what can be continued, and it can") {
+TEST_CASE("a disk that fills in mid-run is an error that says what can be continued, and it can") {
   const scratch_folder folder;
   run r(folder.path(), 10), whole("", 10);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);

@@ -57,6 +57,7 @@ class backward_weights_operation {
                              std::size_t images, conv_input in, feature_map_ref dy, kernel_gradient_ref gradient);
 
   std::size_t scratch_bytes() const;
+  std::size_t max_items() const { return items_.count(); }
   void run(const training_context& run) const noexcept;
 
  private:
@@ -100,6 +101,7 @@ struct standardise_backward_operation {
   const trainable_parameter<float>* parameter;
   const standardisation* standard;
 
+  std::size_t max_items() const { return gradient.panels(); }
   void run(const training_context& run) const noexcept;
 };
 

@@ -16,6 +16,7 @@ class backward_weights_pairs_operation {
                                    feature_map_ref dy, kernel_gradient_ref gradient);
 
   std::size_t scratch_bytes() const;
+  std::size_t max_items() const { return items_.count(); }
   void run(const training_context& run) const noexcept;
 
  private:

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/backend/cpu/first_exception.hpp>
 #include <bit/backend/cpu/packed_weights.hpp>
 #include <bit/backend/cpu/work_stealing_queue.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/program.hpp>
 #include <cmath>
 #include <cstddef>
+#include <span>
 
 namespace bit::inline v0 {
 
@@ -45,6 +47,9 @@ struct run_context {
   work_stealing_queue* queue;
   std::size_t step = 0;    ///< the queue's number of the operation that runs, from 1 on
   next_weights next = {};  ///< the weights that this thread reads first in the next operation
+  std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
+  layout output_layout = layout::nchw;   ///< order of the feature maps among the outputs
+  first_exception* failure = nullptr;    ///< keeps what an operation's work throws, and ends the run
 
   /// Calls body(item) for this thread's share of an operation's items. The share is a contiguous range, so that
   /// neighbouring items use the same cache; when it is done, the thread steals items that are left of the others'
@@ -74,6 +79,16 @@ struct run_context {
  private:
   std::size_t place() const { return backwards() ? threads - 1 - thread : thread; }
   std::size_t mirrored(std::size_t items, std::size_t i) const { return backwards() ? items - 1 - i : i; }
+};
+
+/// An array in the arena that is neither a feature map nor statistics, for instance a packed kernel or its gradient.
+struct array_ref {
+  std::size_t offset = 0;
+
+  template <class T>
+  T* at(const run_context& run) const {
+    return reinterpret_cast<T*>(run.arena + offset);
+  }
 };
 
 /// A feature map in the arena, `offset` bytes from its begin, in the layout that oneDNN calls nChw16c:

@@ -65,6 +65,7 @@ class conv_operation {
   std::size_t weight_bytes() const;
   /// The weights that the thread of `run` reads first. The operation before prefetches them.
   next_weights first_read(const run_context& run) const;
+  std::size_t max_items() const { return images_ * spatial_tiles_ * panels(); }
   void run(const run_context& run) const noexcept;
 
  private:

@@ -1,7 +1,7 @@
 // The backward pass of the classifier and of the mean over rows and columns.
 #pragma once
 
-#include <bit/backend/cpu/training_context.hpp>
+#include <bit/backend/cpu/transposed_kernel.hpp>
 #include <span>
 
 namespace bit::inline v0::detail {
@@ -12,9 +12,10 @@ namespace bit::inline v0::detail {
 struct head_backward_operation {
   std::size_t images, features, classes;
   feature_map_ref x, dx;
-  std::span<const float> kernel;  ///< (features,classes), as it is stored
+  values_ref kernel;  ///< (features,classes), as it is stored
   std::span<float> dkernel, dbias;
 
+  std::size_t max_items() const { return x.blocks + 1; }
   void run(const training_context& run) const noexcept {
     run.work(x.blocks + 1, [&](std::size_t b) {
       if (b == x.blocks) return add_bias(run);
@@ -22,7 +23,7 @@ struct head_backward_operation {
         for (std::size_t n = 0; n < images; ++n) {
           const std::size_t at = (b * images + n) * block + c % block;
           const float* dy = run.dlogits + n * classes;
-          if (dx.blocks != 0) dx.at<float>(run, 0)[at] = c < features ? product(dy, kernel.data() + c * classes) : 0;
+          if (dx.blocks != 0) dx.at<float>(run, 0)[at] = c < features ? product(dy, kernel.get(run) + c * classes) : 0;
           if (!dkernel.empty() && c < features)
             add(dkernel.data() + c * classes, dy, static_cast<float>(run.scale * x.at<float>(run, 0)[at]));
         }
@@ -58,6 +59,7 @@ struct mean_backward_operation {
   std::size_t images;
   feature_map_ref dy, dx;
 
+  std::size_t max_items() const { return images * dx.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * dx.blocks, [&](std::size_t item) {
       const std::size_t n = item / dx.blocks, b = item % dx.blocks;

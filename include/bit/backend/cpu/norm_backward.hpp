@@ -32,6 +32,7 @@ class norm_backward_operation {
   void add_passed(feature_map_ref passed) { passed_ = passed; }
   std::size_t scratch_bytes() const { return 6 * span_ * block * sizeof(float); }
 
+  std::size_t max_items() const { return images_ * x_.blocks; }
   void run(const training_context& run) const noexcept {
     const std::size_t spans = (x_.blocks + span_ - 1) / span_;
     run.work(images_ * spans, [&](std::size_t item) { pass(run, item / spans, item % spans * span_); });
@@ -120,6 +121,7 @@ struct norm_parameters_operation {
   channel_sums sums;
   std::span<float> dgamma, dbeta;
 
+  std::size_t max_items() const { return sums.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(sums.blocks, [&](std::size_t b) {
       for (std::size_t c = b * block; c < std::min((b + 1) * block, channels); ++c) {

@@ -20,6 +20,7 @@ struct pool_operation {
 
   std::size_t scratch_bytes() const { return 2 * x.blocks * block * sizeof(float); }
 
+  std::size_t max_items() const { return images * x.blocks; }
   void run(const run_context& run) const noexcept {
     float* scale = reinterpret_cast<float*>(run.scratch);
     float* shift = scale + x.blocks * block;
@@ -46,6 +47,7 @@ struct mean_operation {
   dims4 dims;
   feature_map_ref y;
 
+  std::size_t max_items() const { return dims.n; }
   void run(const run_context& run) const noexcept {
     run.work(dims.n, [&](std::size_t n) {
       for (std::size_t c = 0; c < y.blocks * block; ++c) {
@@ -82,6 +84,7 @@ struct head_operation {
              kernel->panel_size * sizeof(weight)}};
   }
 
+  std::size_t max_items() const { return kernel->panels; }
   void run(const run_context& run) const noexcept {
     const std::size_t panel_blocks = microkernels->tile_columns / block;
     const std::size_t tiles = (images + microkernels->tile_rows - 1) / microkernels->tile_rows;

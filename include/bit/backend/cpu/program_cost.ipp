@@ -18,7 +18,7 @@ double predicted_seconds(const program& p, const freeze_options& options, const 
   double seconds = step_seconds * number(summaries.size());
   for (std::size_t i = 0; i < summaries.size(); ++i) {
     const step_summary& s = summaries[i];
-    const auto* conv = std::get_if<conv_step>(&p.steps[i]);
+    const conv_step* conv = convolution_of(p.steps[i]);
     if (conv && winograd_applies(*conv)) {
       const dims4 &x = p[conv->main.x].dims, &y = p[conv->y].dims;
       const conv_size size{x.n, x.h, x.w, x.c, y.c};

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
+#include <bit/backend/cpu/first_exception.hpp>
 #include <bit/backend/cpu/read_weights.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/aligned_buffer.hpp>
-#include <exception>
 #include <functional>
 #include <numeric>
 #include <vector>
@@ -77,28 +76,6 @@ inline std::vector<weight_group> group_weights(std::span<const weight_job> jobs)
   }
   return groups;
 }
-
-/// Keeps the first exception that any of several threads throws. Once there is one, guard() does nothing in every
-/// thread.
-class first_exception {
- public:
-  template <class Work>
-  void guard(Work work) noexcept {
-    if (caught_.load(std::memory_order_relaxed)) return;
-    try {
-      work();
-    } catch (...) {
-      if (!caught_.exchange(true)) exception_ = std::current_exception();
-    }
-  }
-  void rethrow() const {
-    if (exception_) std::rethrow_exception(exception_);
-  }
-
- private:
-  std::atomic<bool> caught_{false};
-  std::exception_ptr exception_;
-};
 
 BIT_FUNC void read_weights(std::span<const weight_job> jobs) {
   std::vector<weight_group> groups = group_weights(jobs);

@@ -27,6 +27,7 @@ class stem_operation {
   /// The scratch bytes that each thread needs.
   std::size_t scratch_bytes() const;
   std::size_t weight_bytes() const { return kernel_->data.size(); }
+  std::size_t max_items() const { return image_.n * spatial_tiles_; }
   void run(const run_context& run) const noexcept;
 
  private:

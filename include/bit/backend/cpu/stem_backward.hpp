@@ -12,6 +12,7 @@ struct max_pool_backward_operation {
   std::size_t images;
   feature_map_ref x, dy, dx;
 
+  std::size_t max_items() const { return images * x.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * x.blocks, [&](std::size_t item) {
       const std::size_t n = item / x.blocks, b = item % x.blocks, plane = x.pixels() * block;
@@ -32,6 +33,7 @@ class stem_backward_weights_operation {
                                   feature_map_ref dy, kernel_gradient_ref gradient);
 
   std::size_t scratch_bytes() const;
+  std::size_t max_items() const { return window_.size * gradient_.panels(); }
   void run(const training_context& run) const noexcept;
 
  private:
@@ -45,15 +47,17 @@ class stem_backward_weights_operation {
   std::size_t columns_, spatial_tile_rows_;  ///< floats of a staged row; rows of dy in a spatial tile
 };
 
-/// The gradient of the image, (n,c,h,w) in the caller's memory; a work item is one row. It is plain loops, since it is
-/// rarely wanted.
+/// The gradient of the image, in the caller's memory run_context::outputs[output] and in its layout; nothing is done where
+/// that address is null. A work item is one row. It is plain loops, since it is rarely wanted.
 struct image_backward_operation {
   dims4 image;
   bit::window window;
   feature_map_ref dy;
   const packed_weights* kernel;  ///< packed for kernel_use::stem
   std::size_t panel_columns;
+  std::size_t output;
 
+  std::size_t max_items() const { return image.n * image.h; }
   void run(const training_context& run) const noexcept;
 };
 

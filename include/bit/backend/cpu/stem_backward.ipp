@@ -69,7 +69,9 @@ BIT_FUNC void stem_backward_weights_operation::stage(const training_context& run
 
 BIT_FUNC void image_backward_operation::run(const training_context& run) const noexcept {
   const std::size_t stride = window.stride, row_size = window.size * image.c * panel_columns;
-  run.work(run.dimage ? image.n * image.h : 0, [&](std::size_t item) {
+  float* const to = run.outputs[output];
+  const bool channels_last = run.output_layout == layout::nhwc;
+  run.work(to ? max_items() : 0, [&](std::size_t item) {
     const std::size_t n = item / image.h, y = item % image.h;
     for (std::size_t c = 0; c < image.c; ++c)
       for (std::size_t x = 0; x < image.w; ++x) {
@@ -88,7 +90,8 @@ BIT_FUNC void image_backward_operation::run(const training_context& run) const n
             }
           }
         }
-        run.dimage[((n * image.c + c) * image.h + y) * image.w + x] = sum;
+        to[channels_last ? ((n * image.h + y) * image.w + x) * image.c + c
+                         : ((n * image.c + c) * image.h + y) * image.w + x] = sum;
       }
   });
 }

@@ -21,7 +21,12 @@ BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files = {});
 /// no more than the control group's CPU quota rounded up. Never more than OMP_THREAD_LIMIT, at least 1. Thread-safe.
 BIT_FUNC std::size_t usable_threads();
 
-/// The number of threads for a parallel region: `wanted`, or 1 in a child forked from a process that has called this
+/// The most threads that a call takes, whatever it asks for: four times the machine's processors or 64, whichever is more,
+/// and never more than OMP_THREAD_LIMIT. More threads than processors gain nothing; libgomp ends the process when the
+/// system refuses one, and each takes scratch memory.
+BIT_FUNC std::size_t most_threads();
+
+/// The number of threads for a parallel region: `wanted` but at most most_threads(), or 1 in a child forked from a process that has called this
 /// before. There libgomp would wait for ever for the parent's threads, which do not exist in the child (gcc bug 52303).
 /// Every parallel region takes its number of threads from here.
 BIT_FUNC int region_threads(std::size_t wanted);

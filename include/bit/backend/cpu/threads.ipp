@@ -60,9 +60,15 @@ BIT_FUNC std::size_t usable_threads() {
   return limit > 0 ? std::min(wanted, limit) : wanted;
 }
 
+BIT_FUNC std::size_t most_threads() {
+  static const long processors = ::sysconf(_SC_NPROCESSORS_CONF);
+  const auto limit = static_cast<std::size_t>(std::max(omp_get_thread_limit(), 1));
+  return std::min(limit, std::max<std::size_t>(64, 4 * static_cast<std::size_t>(std::max(processors, 1L))));
+}
+
 BIT_FUNC int region_threads(std::size_t wanted) {
   static const pid_t first_asked_by = ::getpid();
-  return ::getpid() == first_asked_by ? static_cast<int>(wanted) : 1;
+  return ::getpid() == first_asked_by ? static_cast<int>(std::min(wanted, most_threads())) : 1;
 }
 
 }  // namespace bit::inline v0::detail

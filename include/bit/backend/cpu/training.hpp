@@ -1,70 +1,42 @@
 // Training on the CPU: a training program compiled for one input shape, all of it in one arena.
 #pragma once
 
-#include <bit/backend/cpu.hpp>
-#include <bit/backend/cpu/backward_weights_pairs.hpp>
-#include <bit/backend/cpu/head_backward.hpp>
-#include <bit/backend/cpu/norm_backward.hpp>
 #include <bit/backend/cpu/parameters.hpp>
-#include <bit/backend/cpu/stem_backward.hpp>
+#include <bit/backend/cpu/training_operation.hpp>
 #include <bit/backend/training.hpp>
-#include <concepts>
-#include <type_traits>
-#include <variant>
+#include <memory>
 
 namespace bit::inline v0 {
 namespace detail {
-
-template <class T>
-struct cpu_training_builder;
 
 /// See training_of<cpu<T>>::speed.
 template <class T>
 training_speed cpu_training_speed(const program& forward, const trainable_parameters<float>& parameters,
                                   std::size_t threads);
 
-/// The forward and the backward pass of a training program; maps and products of convolutions are of type T. Immutable
-/// but for the constants that it shares; one run at a time.
+/// The forward and the backward pass of a training program; feature maps and products of convolutions are of type T. It
+/// is immutable but for the weights that it shares, and serves one run at a time.
 template <class T>
 class cpu_training_plan {
  public:
   using workspace = aligned_buffer<std::byte>;
 
-  /// Decides everything that depends on shapes. Throws config_error if a step has no kernel here.
+  /// Decides everything that depends on shapes. Throws config_error if a step has no operation here, and if the images
+  /// make more work items than the queue counts.
   cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_weights<T>> weights);
 
-  std::size_t workspace_bytes(std::size_t threads) const {
-    return arena_bytes_ + threads * (scratch_bytes_ + sizeof(work_slot));
-  }
-  const memory_plan& memory() const { return memory_; }
+  std::size_t workspace_bytes(std::size_t threads) const { return compiled_.division.bytes(threads); }
+  const memory_plan& memory() const { return compiled_.memory; }
 
   /// Packs the parameters if they have changed, runs the forward pass and writes the logits (n,classes), row-major.
   bool forward(const image_view<float>& image, float* logits, const workspace& memory, const run_options& options);
   /// The backward pass of the forward pass before it; see training_of.
-  bool backward(const image_view<float>& image, const float* dlogits, double scale, std::span<float> image_gradient,
-                const workspace& memory, const run_options& options);
+  bool backward(const image_view<float>& image, const float* dlogits, double scale,
+                std::span<const gradient_tap<float>> taps, const workspace& memory, const run_options& options);
 
  private:
-  friend struct cpu_training_builder<T>;
-  template <class... More>
-  using any_of =
-      std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>, mean_operation,
-                   head_operation<float>, pack_operation<T>, zero_insertion_operation<T>, scatter_operation<T>,
-                   norm_backward_operation<T>, norm_parameters_operation, backward_weights_operation<T>,
-                   standardise_backward_operation, max_pool_backward_operation<T>, stem_backward_weights_operation,
-                   image_backward_operation, head_backward_operation, mean_backward_operation<T>, More...>;
-  using operation = std::conditional_t<std::same_as<T, float>, any_of<>, any_of<backward_weights_pairs_operation>>;
-
-  bool run(std::span<const operation> operations, const training_context& context, const workspace& memory,
-           const run_options& options) const;
-
   std::shared_ptr<cpu_training_weights<T>> weights_;
-  std::vector<operation> operations_;
-  std::size_t forward_operations_ = 0;
-  feature_map_ref logits_;
-  std::size_t images_ = 0, classes_ = 0;
-  memory_plan memory_;
-  std::size_t arena_bytes_ = 0, scratch_bytes_ = 0;
+  compiled_training<T> compiled_;
 };
 
 #if !BIT_HEADER_ONLY

@@ -8,21 +8,10 @@
 
 namespace bit::inline v0::detail {
 
-/// The state of one run of a training plan. The three members added here are used in the backward pass only.
+/// The state of one run of a training plan. The members added here are used in the backward pass only.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
-  double scale = 1;                ///< factor of all parameters' gradients
-  float* dimage = nullptr;         ///< (n,c,h,w), or null
-};
-
-/// An array in the arena that is neither a feature map nor statistics, for instance a packed kernel or its gradient.
-struct array_ref {
-  std::size_t offset = 0;
-
-  template <class T>
-  T* at(const run_context& run) const {
-    return reinterpret_cast<T*>(run.arena + offset);
-  }
+  double scale = 1;                ///< factor of all parameters' gradients; taps are not scaled
 };
 
 /// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
@@ -35,6 +24,7 @@ struct pack_operation {
   array_ref to;
 
   std::size_t scratch_bytes() const { return weights->layout_scratch(layout) * sizeof(float); }
+  std::size_t max_items() const { return layout.panels; }
   void run(const training_context& run) const noexcept {
     run.work(layout.panels, [&](std::size_t panel) {
       weights->pack(layout, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
@@ -50,6 +40,7 @@ struct zero_insertion_operation {
   std::size_t images, stride;
   feature_map_ref from, to;
 
+  std::size_t max_items() const { return images * to.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;
@@ -70,6 +61,7 @@ struct scatter_operation {
   std::size_t images, stride;
   feature_map_ref from, to;
 
+  std::size_t max_items() const { return images * to.blocks; }
   void run(const training_context& run) const noexcept {
     run.work(images * to.blocks, [&](std::size_t item) {
       const std::size_t n = item / to.blocks, b = item % to.blocks;

@@ -7,6 +7,7 @@
 #include <bit/backend/cpu/packed_weights.ipp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/backend/cpu/training_weights.hpp>
+#include <bit/backend/cpu/transposed_kernel.ipp>
 
 namespace bit::inline v0::detail {
 
@@ -92,17 +93,7 @@ void cpu_training_weights<T>::pack_taps(const packed_layout& layout, std::size_t
                       standard.mean.data() + first, standard.scale.data() + first);
     return;
   }
-  const std::size_t cin = how.columns, cout = how.rows_per_tap, columns = std::min(width, cin - first);
-  std::fill_n(to, how.taps * how.padded_rows_per_tap * width, 0.0f);
-  for (std::size_t tap = 0; tap < how.taps; ++tap) {
-    float* rows = to + (how.taps - 1 - tap) * how.padded_rows_per_tap * width;
-    const float* from = w + (tap * cin + first) * cout;
-    for (std::size_t o = 0; o < cout; o += block)  // a block of rows stays in L1 while the columns pass
-      for (std::size_t i = 0; i < columns; ++i)
-        for (std::size_t j = o; j < std::min(o + block, cout); ++j)
-          rows[j * width + i] =
-              static_cast<float>((static_cast<double>(from[i * cout + j]) - standard.mean[j]) * standard.scale[j]);
-  }
+  pack_transposed_taps(to, w, how, panel, width, standard.mean.data(), standard.scale.data());
 }
 
 template <class T>

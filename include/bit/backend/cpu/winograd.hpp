@@ -45,6 +45,7 @@ class winograd_operation {
   bit::algorithm algorithm() const { return m_ == 2 ? algorithm::winograd_2x2 : algorithm::winograd_4x4; }
   /// The weights that the thread of `run` reads first. The operation before prefetches them.
   next_weights first_read(const run_context& run) const;
+  std::size_t max_items() const { return groups() * in_.kernel.panels; }
   void run(const run_context& run) const noexcept;
 
  private:

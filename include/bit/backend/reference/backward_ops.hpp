@@ -9,10 +9,12 @@ namespace bit::inline v0::detail::ref {
 /// dw = r·(dy - mean(dy) - y·mean(dy·y)).
 template <class T>
 tensor4<T> standardise_backward(const tensor4<T>& w, const tensor4<T>& dy, double eps) {
-  const xt::xtensor<double, 4> mean = xt::mean(xt::cast<double>(w), {0, 1, 2}, xt::keep_dims);
+  const auto& s = w.shape();
+  const kernel_moments moments = moments_of_kernel(std::span<const T>(w.data(), w.size()), s[0], s[1], s[2], s[3], eps);
+  const std::array<std::size_t, 4> channels{1, 1, 1, s[3]};
+  const xt::xtensor<double, 4> mean = xt::adapt(moments.mean, channels);
+  const xt::xtensor<double, 4> r = 1.0 / xt::adapt(moments.deviation, channels);
   const xt::xtensor<double, 4> centred = w - mean;
-  const xt::xtensor<double, 4> variance = xt::mean(xt::square(centred), {0, 1, 2}, xt::keep_dims);
-  const xt::xtensor<double, 4> r = 1.0 / xt::sqrt(variance + eps);
   const xt::xtensor<double, 4> y = centred * r, g = xt::cast<double>(dy), gy = g * y;
   const xt::xtensor<double, 4> mean_g = xt::mean(g, {0, 1, 2}, xt::keep_dims);
   const xt::xtensor<double, 4> mean_gy = xt::mean(gy, {0, 1, 2}, xt::keep_dims);

@@ -1,10 +1,12 @@
 // The operations of the network as mathematics: one function each, in xtensor expressions, shapes at the head.
 #pragma once
 
+#include <bit/detail/standardise.hpp>
 #include <bit/program/geometry.hpp>
 #include <bit/tensor.hpp>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #if __has_include(<xtensor/core/xmath.hpp>)  // xtensor >= 0.26
 #include <xtensor/core/xmath.hpp>
@@ -17,14 +19,14 @@
 
 namespace bit::inline v0::detail::ref {
 
-/// Standardised kernel (h,w,i,o): (w - mean) / sqrt(variance + eps) over (h,w,i), biased variance
-/// (bit_pytorch/models.py, StdConv2d).
+/// Standardised kernel (h,w,i,o): see detail/standardise.hpp.
 template <class T>
 tensor4<T> standardise(const tensor4<T>& w, double eps) {
-  const xt::xtensor<double, 4> mean = xt::mean(xt::cast<double>(w), {0, 1, 2}, xt::keep_dims);
-  const xt::xtensor<double, 4> centred = w - mean;
-  const xt::xtensor<double, 4> variance = xt::mean(xt::square(centred), {0, 1, 2}, xt::keep_dims);
-  return xt::cast<T>(centred / xt::sqrt(variance + eps));
+  const auto& s = w.shape();
+  auto y = tensor4<T>::from_shape(s);
+  standardise_kernel(std::span<const T>(w.data(), w.size()), s[0], s[1], s[2], s[3], eps,
+                     std::span<T>(y.data(), y.size()));
+  return y;
 }
 
 /// x (n,h,w,c) with `padding` zeros around rows and columns.

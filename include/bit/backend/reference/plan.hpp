@@ -18,11 +18,7 @@ class reference_weights {
  public:
   explicit reference_weights(const program& p, const freeze_options& = {}) {
     for (const step& s : p.steps) {
-      if (const auto* stem = std::get_if<stem_step>(&s)) add(p[stem->kernel], stem->weight_eps);
-      if (const auto* conv = std::get_if<conv_step>(&s)) {
-        add(p[conv->main.kernel], conv->main.weight_eps);
-        if (conv->projection) add(p[conv->projection->kernel], conv->projection->weight_eps);
-      }
+      for (const auto& [kernel, eps] : standardised_kernels(s)) add(p[kernel], eps);
       for (parameter_id id : values_of(s).parameters) add(p[id], 0);
     }
   }
@@ -90,31 +86,31 @@ class reference_plan {
       timer.finished(i);
       if (options.interrupted && options.interrupted()) return false;
     }
-    for (std::size_t i = 0; i < outputs.size(); ++i) {
-      const tensor4<T>& y = e.at(program_.outputs[i]);
-      if (options.output_layout == layout::nhwc)
-        std::copy(y.begin(), y.end(), outputs[i]);
-      else
-        std::copy(
-            y.begin(), y.end(),
-            xt::transpose(xt::adapt(outputs[i], y.size(), xt::no_ownership(), nchw_shape(y)), {0, 2, 3, 1}).begin());
-    }
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      execution::write(e.at(program_.outputs[i]), outputs[i], options.output_layout);
     return true;
   }
 
  private:
   template <class>
   friend class reference_training_plan;
-  static std::array<std::size_t, 4> nchw_shape(const tensor4<T>& y) {
-    return {y.shape()[0], y.shape()[3], y.shape()[1], y.shape()[2]};
-  }
-
   /// One visit per step; tables are maps of 1x1 pixels.
   struct execution {
     const reference_plan& plan;
     const image_view<T>& image;
     std::vector<tensor4<T>> values;
 
+    /// Copies y (n,h,w,c) to the caller's memory in its order.
+    static void write(const tensor4<T>& y, T* to, layout order) {
+      const auto& s = y.shape();
+      if (order == layout::nhwc) {
+        std::copy(y.begin(), y.end(), to);
+        return;
+      }
+      const std::array<std::size_t, 4> nchw{s[0], s[3], s[1], s[2]};
+      std::copy(y.begin(), y.end(),
+                xt::transpose(xt::adapt(to, y.size(), xt::no_ownership(), nchw), {0, 2, 3, 1}).begin());
+    }
     tensor4<T>& at(value_id id) { return values[static_cast<std::size_t>(id)]; }
     const tensor4<T>& weights_of(parameter_id id) const { return plan.weights_->at(plan.program_[id]); }
 

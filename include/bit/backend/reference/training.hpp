@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit/backend/cpu/parameters.hpp>
+#include <bit/backend/gradient_tap.hpp>
 #include <bit/backend/reference.hpp>
 #include <bit/backend/reference/backward_ops.hpp>
 #include <bit/backend/training.hpp>
@@ -46,20 +47,22 @@ class reference_training_plan {
   using workspace = reference_training_workspace<T>;
 
   reference_training_plan(const training_program& p, std::shared_ptr<reference_training_weights<T>> weights)
-      : program_(p), weights_(std::move(weights)) {
-    std::vector<std::size_t> bytes;
-    for (const value& v : p.forward.values)
-      bytes.push_back(v.kind == value_kind::feature_map || v.kind == value_kind::matrix ? v.dims.size() * sizeof(T)
-                                                                                        : 0);
-    memory_ = plan_memory(flow_of(p), p.forward.outputs, bytes);
-  }
+      : reference_training_plan(p, std::move(weights), nullptr) {}
+  /// A plan of which nothing learns, over the weights of a frozen model.
+  reference_training_plan(const training_program& p, std::shared_ptr<const reference_weights<T>> frozen)
+      : reference_training_plan(p, nullptr, std::move(frozen)) {}
 
   std::size_t workspace_bytes(std::size_t) const { return memory_.total; }
   const memory_plan& memory() const { return memory_; }
 
   bool forward(const image_view<T>& image, T* logits, workspace& memory, const run_options& options) const {
-    memory.forward.emplace(program_.forward, std::make_shared<const reference_weights<T>>(program_.forward));
-    execution e{{*memory.forward, image, std::vector<tensor4<T>>(program_.forward.values.size())}, *this, 1, {}};
+    memory.forward.emplace(program_.forward,
+                           frozen_ ? frozen_ : std::make_shared<const reference_weights<T>>(program_.forward));
+    execution e{{*memory.forward, image, std::vector<tensor4<T>>(program_.forward.values.size())},
+                *this,
+                1,
+                {},
+                options.output_layout};
     for (std::size_t i = 0; i < program_.forward.steps.size(); ++i) {
       std::visit(e, program_.forward.steps[i]);
       e.release(i);
@@ -71,9 +74,10 @@ class reference_training_plan {
     return true;
   }
 
-  bool backward(const image_view<T>& image, const T* dlogits, double scale, std::span<T> image_gradient,
+  bool backward(const image_view<T>& image, const T* dlogits, double scale, std::span<const gradient_tap<T>> taps,
                 workspace& memory, const run_options& options) const {
-    execution e{{*memory.forward, image, std::move(memory.values)}, *this, scale, image_gradient};
+    const std::vector<T*> outputs = tap_outputs<T>(program_.taps, taps);
+    execution e{{*memory.forward, image, std::move(memory.values)}, *this, scale, outputs, options.output_layout};
     const value_id dy = program_.logits_gradient.value();
     const dims4& d = program_.forward[dy].dims;
     e.at(dy) = tensor4<T>::from_shape({d.n, std::size_t{1}, std::size_t{1}, d.c});
@@ -87,16 +91,27 @@ class reference_training_plan {
   }
 
  private:
+  reference_training_plan(const training_program& p, std::shared_ptr<reference_training_weights<T>> weights,
+                          std::shared_ptr<const reference_weights<T>> frozen)
+      : program_(p), weights_(std::move(weights)), frozen_(std::move(frozen)) {
+    std::vector<std::size_t> bytes;
+    for (const value& v : p.forward.values)
+      bytes.push_back(v.kind == value_kind::feature_map || v.kind == value_kind::matrix ? v.dims.size() * sizeof(T)
+                                                                                        : 0);
+    memory_ = plan_memory(flow_of(p), p.forward.outputs, bytes);
+  }
+
   /// The forward steps of reference_plan, and the adjoint ones.
   struct execution : reference_plan<T>::execution {
     using base = typename reference_plan<T>::execution;
     using base::operator();
     const reference_training_plan& training;
     double scale;
-    std::span<T> image_gradient;
+    std::span<T* const> outputs;  ///< of the taps
+    layout order;
 
-    execution(base forward, const reference_training_plan& plan, double factor, std::span<T> image)
-        : base(std::move(forward)), training(plan), scale(factor), image_gradient(image) {}
+    execution(base forward, const reference_training_plan& plan, double factor, std::span<T* const> taps, layout as)
+        : base(std::move(forward)), training(plan), scale(factor), outputs(taps), order(as) {}
 
     const dims4& dims(value_id id) const { return training.program_.forward[id].dims; }
     const trainable_parameter<T>& parameter(parameter_id id) const {
@@ -124,6 +139,9 @@ class reference_training_plan {
       return ref::conv2d_backward_data(this->at(s.dy), this->weights_of(s.kernel), s.window, x.h, x.w);
     }
 
+    void operator()(const gradient_tap_step& s) {
+      if (outputs[s.tap]) base::write(this->at(s.gradient), outputs[s.tap], order);
+    }
     void operator()(const recomputed_step& s) { std::visit(*this, s.forward); }
     void operator()(const backward_data_step& s) {
       tensor4<T> dx = through(s.main, dims(s.dx));
@@ -154,18 +172,20 @@ class reference_training_plan {
       if (s.dx) this->at(*s.dx) = ref::conv2d_backward_data(this->at(s.dy), this->weights_of(s.kernel), {}, 1, 1);
     }
     void operator()(const stem_backward_step& s) {
-      const tensor4<T> dy = ref::max_pool_backward(this->at(s.unpooled), this->at(s.dy), stem_pool);
-      add_kernel_gradient(s.kernel, ref::conv2d_backward_weights(this->input_image(), dy, s.window), s.weight_eps);
-      if (image_gradient.empty()) return;
+      const tensor4<T>& dy = this->at(s.dunpooled) =
+          ref::max_pool_backward(this->at(s.unpooled), this->at(s.dy), stem_pool);
+      if (training.program_.learns(s.kernel))
+        add_kernel_gradient(s.kernel, ref::conv2d_backward_weights(this->input_image(), dy, s.window), s.weight_eps);
+      if (!s.image_tap || !outputs[*s.image_tap]) return;
       const dims4& d = dims(s.image);
-      const tensor4<T> dx = ref::conv2d_backward_data(dy, this->weights_of(s.kernel), s.window, d.h, d.w);
-      const tensor4<T> nchw = xt::transpose(dx, {0, 3, 1, 2});
-      std::copy(nchw.begin(), nchw.end(), image_gradient.begin());
+      base::write(ref::conv2d_backward_data(dy, this->weights_of(s.kernel), s.window, d.h, d.w), outputs[*s.image_tap],
+                  order);
     }
   };
 
   training_program program_;
   std::shared_ptr<reference_training_weights<T>> weights_;
+  std::shared_ptr<const reference_weights<T>> frozen_;  ///< null: kernels are standardised anew for each run
   memory_plan memory_;
 };
 

@@ -1,0 +1,39 @@
+// Bodies of backend/cpu/training_operation.hpp.
+#pragma once
+
+#include <bit/backend/cpu/training_operation.hpp>
+
+namespace bit::inline v0::detail {
+
+template <class T>
+bool compiled_training<T>::run_forward(const image_view<float>& image, float* to, const workspace& memory_of_run,
+                                       const run_options& options) const {
+  training_context context{};
+  context.image = image;
+  const auto forward = std::span<const training_operation<T>>(operations).first(forward_operations);
+  if (!run_operations<training_operation<T>>(forward, context, division, memory_of_run, options)) return false;
+  const std::byte* arena = division.arena(memory_of_run, options.threads);
+  const float* matrix = reinterpret_cast<const float*>(arena + logits.offset);  // [classes/16][images][16]
+  for (std::size_t n = 0; n < images; ++n)
+    for (std::size_t k = 0; k < classes; ++k)
+      to[n * classes + k] = matrix[(k / block * images + n) * block + k % block];
+  return true;
+}
+
+template <class T>
+bool compiled_training<T>::run_backward(const image_view<float>& image, const float* dlogits, double scale,
+                                        std::span<const gradient_tap<float>> wanted, const workspace& memory_of_run,
+                                        const run_options& options) const {
+  const std::vector<float*> outputs = tap_outputs<float>(taps, wanted);
+  training_context context{};
+  context.image = image;
+  context.dlogits = dlogits;
+  context.scale = scale;
+  context.outputs = outputs;
+  context.output_layout = options.output_layout;
+  return run_operations<training_operation<T>>(
+      std::span<const training_operation<T>>(operations).subspan(forward_operations), context, division, memory_of_run,
+      options);
+}
+
+}  // namespace bit::inline v0::detail
