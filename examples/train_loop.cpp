@@ -1,7 +1,7 @@
 // A training loop of one's own: train_loop CHECKPOINT DATA [STEPS [RATE]]
 // It fine-tunes a BiT model on a folder of images with a folder per class, with a loss that the library does not have
 // (the focal loss, arXiv:1708.02002), AdamW, a cosine schedule and gradients clipped to norm 1. The first block stays as
-// it is. It prints the loss of each step and, at the end, the accuracy on the images that it was trained on.
+// it is. It prints the loss of each step and, at the end, the accuracy on the images that were held out.
 #include <bit/data.hpp>
 #include <bit/io.hpp>
 #include <bit/resnet.hpp>
@@ -55,7 +55,8 @@ int main(int argc, char** argv) try {
   }
   const std::size_t steps = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 100;
   const double base_rate = argc > 4 ? std::strtod(argv[4], nullptr) : 1e-3;
-  const auto images = bit::data::open_image_folder(argv[2]).train;
+  const auto split = bit::data::open_image_folder(argv[2]);  // val/ beside train/, or a tenth of each class held out
+  const auto& images = split.train;
 
   // A head of zeros for the set's classes; cpu<float> computes.
   auto model = train::with_new_head(bit::io::open_checkpoint(argv[1]), images->class_names().size());
@@ -81,7 +82,8 @@ int main(int argc, char** argv) try {
 
   // Evaluation as the reference does it: images squashed, nothing random.
   const auto logits = [&](const bit::image_view<float>& x, float* out) { model.logits(x, out); };
-  const auto found = train::evaluate(logits, images->class_names().size(), images, augment, 32);
+  const auto& held_out = split.validation && split.validation->size() != 0 ? split.validation : images;
+  const auto found = train::evaluate(logits, images->class_names().size(), held_out, augment, 32);
   std::printf("top-1 %.1f %% of %zu images\n", 100 * found.top1, found.examples);
   return 0;
 } catch (const std::exception& e) {
