@@ -9,7 +9,15 @@
 PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+# The version that a release is checked against, for instance v0.1.0; empty: what config.hpp says.
+TAG ?=
+# Processes that run the Python tests. Their networks have threads of their own, so more than four gain nothing.
+TEST_JOBS ?= $(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 )))
 CASES ?= all
+# More arguments for each `cmake --preset`.
+CMAKE_FLAGS ?=
+# Where pip finds the CPU build of torch; without it pip's own index decides, which may be the build for GPUs.
+TORCH_INDEX ?=
 SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -20,36 +28,54 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(notdir $(shell command -v ccache))
 
 PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
-STAGES := build ctest pytest lint headers wheel readme tidy asan aarch64
+# The longest first, so that none is left to run alone in the end.
+STAGES := build asan aarch64 clang pytest ctest headers wheel readme tidy lint
+SLOW_STAGES := build tsan coverage-cpp coverage-python fuzz-seeds pytest-explore demo compile-cost ctest-slow pytest-slow
+# tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
+BUILT := $(if $(filter build,$(DONE)),,build)
 
-.PHONY: help demo bench test test-slow test-oracle setup setup-test fuzz format clean \
-        build ctest pytest lint headers compile-cost wheel readme tidy asan aarch64 \
-        ctest-slow pytest-slow tsan fuzz-seeds clang
+.PHONY: help demo bench test test-slow test-oracle test-xtensor setup setup-test fuzz format clean \
+        build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
+        ctest-slow pytest-slow pytest-explore pytest-oracle tsan fuzz-seeds coverage coverage-cpp coverage-python \
+        release-check wheels
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
-	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, clang build, the demo"
+	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, coverage, the demo"
 	@echo "make test-oracle  installs torch, timm and transformers, then runs the tests that compare with them"
 	@echo "make bench        installs the peers into .venv-bench and measures; CASES=quick for a short run"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make format       formats all code as the lint stage wants it"
+	@echo "make wheels       builds the wheels of a release with cibuildwheel (needs docker)"
 	@echo "make clean        removes build/ (.venv stays)"
+	@echo "make coverage     lines that the C++ and the Python tests run, against the floors of tools/coverage.json"
 	@echo "single stages     $(STAGES)"
 
-demo: build
+demo: $(BUILT)
 	python examples/demo.py
 
 test: setup-test
-	python tools/stages.py $(STAGES)
+	python tools/stages.py --promise 1800 $(STAGES)
 
 test-slow: setup-test
-	python tools/stages.py build compile-cost ctest-slow pytest-slow clang tsan fuzz-seeds demo
+	python tools/stages.py $(SLOW_STAGES)
 
 test-oracle: build
+	$(if $(TORCH_INDEX),pip install -q --index-url '$(TORCH_INDEX)' "$$(grep ^torch== tools/requirements-oracle.txt)")
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
-	python -m pytest tests/python
+	$(MAKE) pytest-oracle
 
-# Goes on where a run of the same NAME stopped; AGAIN=1 measures anew. TORCH_INDEX: where pip finds the CPU build of torch.
+# With the xtensor that CMake downloads, 0.26 or newer: what the set-up installs on Debian 12 is 0.24. Without the consumers,
+# since an installed bit asks for an installed xtensor.
+test-xtensor: setup-test
+	$(MAKE) test STAGES='build ctest' CMAKE_FLAGS='-DBIT_INSTALL=OFF $(CMAKE_FLAGS) $(foreach package,xtl xtensor \
+	  XtensorBlasHeaders,-DCMAKE_DISABLE_FIND_PACKAGE_$(package)=ON)'
+
+# A comparison that is skipped because torch, timm or transformers is missing fails here (tests/build/require_oracles.py).
+pytest-oracle: $(BUILT)
+	PYTHONPATH=$(PYTHONPATH):tests/build python -m pytest -n $(TEST_JOBS) -p require_oracles tests/python
+
+# Goes on where a run of the same NAME stopped; AGAIN=1 measures anew; NAME=release writes the published page.
 bench: build .venv-bench/stamp | build/wheel/venv/bin/python
 	.venv-bench/bin/python benchmarks/run.py --cases '$(CASES)' $(if $(NAME),--name '$(NAME)') $(if $(AGAIN),--again)
 
@@ -77,14 +103,14 @@ setup-test: setup .venv/test.stamp
 
 # --- stages ---------------------------------------------------------------------------------------------------------
 build: setup
-	cmake --preset dev -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -DBIT_BUILD_TESTS=$(if $(wildcard .venv/test.stamp),ON,OFF)
+	cmake --preset dev $(CMAKE_FLAGS) -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python -DBIT_BUILD_TESTS=$(if $(wildcard .venv/test.stamp),ON,OFF)
 	cmake --build --preset dev
 
-ctest: build
+ctest: $(BUILT)
 	ctest --preset dev
 
-pytest: build
-	python -m pytest -q
+pytest: $(BUILT)
+	python -m pytest -q -n $(TEST_JOBS) --dist worksteal
 
 lint:
 	ruff check $(PY_FILES)
@@ -93,66 +119,92 @@ lint:
 	python -m mypy.stubtest pybit._core --mypy-config-file pyproject.toml --allowlist tests/build/stubs_allowed.txt
 	clang-format --dry-run --Werror $(CXX_FILES)
 	python tests/build/check_house.py
+	python tests/build/check_words.py
+	python tests/build/check_spdx.py
 
 format:
 	ruff check -q --fix $(PY_FILES)
 	ruff format -q $(PY_FILES)
 	clang-format -i $(CXX_FILES)
 
-headers: build
-	python tests/build/check_headers.py build/dev $(CXX)
+headers: $(BUILT)
+	python tests/build/check_headers.py build/dev $(CXX) clang++
 
-compile-cost: build
+compile-cost: $(BUILT)
 	python tests/build/compile_cost.py build/dev build/compile_cost.json
 
 wheel:
 	python tools/check_wheel.py build/wheel
 
-build/wheel/venv/bin/python: | setup-test
+build/wheel/venv/bin/python: | $(if $(DONE),,setup-test)
 	$(MAKE) wheel
 
-readme: build | build/wheel/venv/bin/python
+readme: $(BUILT) | build/wheel/venv/bin/python
 	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots,tensorboard]"
 	cmake --install build/dev --prefix build/prefix --component bit_development
 	python tools/run_readme.py README.md docs/finetuning.md --python build/wheel/venv/bin/python --prefix build/prefix
 
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:
-	cmake --preset tidy
-	clang-tidy -p build/tidy --quiet build/tidy/bit_parts/*.cpp
+	cmake --preset tidy $(CMAKE_FLAGS)
+	printf '%s\n' build/tidy/bit_parts/*.cpp | xargs -P $(JOBS) -n 1 clang-tidy -p build/tidy --quiet
 
 asan:
-	cmake --preset asan-ubsan
+	cmake --preset asan-ubsan $(CMAKE_FLAGS)
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
+
+clang:
+	cmake --preset clang $(CMAKE_FLAGS)
+	cmake --build --preset clang
+	ctest --preset clang -j $(JOBS)
 
 aarch64:
 	tools/check_aarch64.sh -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python
 
 # --- slow stages ----------------------------------------------------------------------------------------------------
-ctest-slow: build
+ctest-slow: $(BUILT)
 	ctest --preset dev -C Slow -R _slow$$
 
-pytest-slow: build
+pytest-slow: $(BUILT)
 	python -m pytest -q tests/python -m slow
 
-clang: build
-	python tests/build/check_headers.py build/dev clang++
-	cmake --preset clang
-	cmake --build --preset clang
-	ctest --preset clang
+# The property tests with new examples, which `make pytest` does not draw.
+pytest-explore: $(BUILT)
+	python -m pytest -q tests/python -m 'hypothesis and not slow' --hypothesis-profile=explore
 
 tsan:
-	cmake --preset tsan
+	cmake --preset tsan $(CMAKE_FLAGS)
 	cmake --build --preset tsan
 	ctest --preset tsan
 
 build/fuzz/build.ninja:
-	cmake --preset fuzz
+	cmake --preset fuzz $(CMAKE_FLAGS)
 
 fuzz-seeds: build/fuzz/build.ninja
 	cmake --build --preset fuzz
 	ctest --preset fuzz
+
+# Lines that the tests run, against the floors of tools/coverage.json. Golden cases are left out: they take the longest and
+# run the same lines as others.
+coverage: coverage-cpp coverage-python
+
+coverage-cpp:
+	cmake --preset coverage $(CMAKE_FLAGS)
+	cmake --build --preset coverage
+	rm -rf build/coverage/profiles
+	ctest --preset coverage
+	llvm-profdata merge -sparse build/coverage/profiles/*.profraw -o build/coverage/cpp.profdata
+	llvm-cov export -summary-only -instr-profile=build/coverage/cpp.profdata \
+	  $$(find build/coverage/tests/cpp -name 'test_*' -type f -executable -printf '-object %p ') include src > build/coverage/cpp.json
+	python tools/check_coverage.py cpp build/coverage/cpp.json
+
+coverage-python: $(BUILT)
+	rm -rf build/coverage/python && mkdir -p build/coverage/python
+	python -m coverage run -m pytest -q -n $(TEST_JOBS) --dist worksteal tests/python
+	python -m coverage combine -q
+	python -m coverage json -q -o build/coverage/python.json
+	python tools/check_coverage.py python build/coverage/python.json
 
 # New findings of a fuzzer go to build/fuzz/found, so that the seeds in tests/fuzz/corpus stay few and small.
 fuzz: fuzz-seeds build
@@ -162,6 +214,15 @@ fuzz: fuzz-seeds build
 	  $$name $(CURDIR)/tests/fuzz/corpus/$$name || exit 1; done
 	build/dev/tests/cpp/backend/fuzz_networks --seconds $(FUZZ_SECONDS) --seed $$(date +%s)
 	PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds $(FUZZ_SECONDS)
+
+# --- releases -------------------------------------------------------------------------------------------------------
+# RELEASING.md says when each is run.
+release-check: setup-test
+	python tools/check_release.py $(TAG)
+
+wheels: .venv/wheels.stamp
+	python -m cibuildwheel --output-dir dist
+	python -m build --sdist --outdir dist
 
 clean:
 	rm -rf build

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is measured: the cases, and who takes part in each."""
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Entrant:
     script: str
     variant: str
     family: str
-    memory: float  # what it takes, in multiples of the checkpoint: decides who fits into memory beside whom
+    memory: float  # peak in multiples of the checkpoint: decides whether all contenders fit into memory together
 
 
 def entrant(name: str, script: str, variant: str, memory: float) -> Entrant:
@@ -89,14 +90,14 @@ class Case:
 
     @property
     def name(self) -> str:
-        """As `--cases` takes it, for example R50x1-fp32-224x224-b1-t2 or train-R50x1-fp32-128x128-b16-t2."""
+        """The name that `--cases` takes, for example R50x1-fp32-224x224-b1-t2 or train-R50x1-fp32-128x128-b16-t2."""
         size = f"{self.height}x{self.width}"
         name = f"{self.model}-{self.precision}-{size}-b{self.batch}-t{self.threads}"
         return ("train-" if self.training else "") + name + ("-avx2" if self.avx2 else "")
 
     @property
     def title(self) -> str:
-        """As tables and charts show it; the number format where a section holds both."""
+        """The name in tables and charts; it tells the dtype where a section holds both."""
         size = f"{self.height}²" if self.height == self.width else f"{self.height}×{self.width}"
         parts = [self.model, size, f"batch {self.batch}"]
         if self.precision == BF16 and (self.training or self.threads == 1):
@@ -109,7 +110,7 @@ class Case:
 
     @property
     def peak(self) -> str:
-        """Which multiply-adds could do this case."""
+        """The kind of multiply-add that bounds this case (peak.cpp)."""
         return "avx2" if self.avx2 else "bf16" if self.precision == BF16 else "avx512"
 
     @property

@@ -1,4 +1,5 @@
-"""Charts of a run as PNG files: horizontal bars, ours in one colour, on each of the others its ratio to ours."""
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the charts of a run as PNG files: horizontal bars, pybit's in one colour, the others with their ratio to it."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ Panel = tuple[str, Bars, Sequence[str]]  # title, bars, what is written at their
 
 
 def panel(axes: Any, title: str, bars: Bars, labels: Sequence[str]) -> None:
-    """One group of bars; `labels` are written at their ends, in the bars' order."""
+    """Draws one group of bars; `labels` are written at their ends, in the order of the bars."""
     names, values = list(bars), list(bars.values())
-    # One contender that is far behind shall not make the others' bars unreadable: its bar is cut and says so.
+    # One contender that is far behind would make the others' bars unreadable: its bar is cut, and "//" says so.
     top = min(max(values), 2.2 * sorted(values)[-2]) if len(values) > 1 else values[0]
     colours = [OURS if name.startswith("pybit") else PEER for name in names]
     axes.barh(range(len(names)), [min(value, top) for value in values], color=colours, height=0.72)
@@ -33,7 +34,7 @@ def panel(axes: Any, title: str, bars: Bars, labels: Sequence[str]) -> None:
 
 
 def grid(path: Path, title: str, unit: str, panels: Sequence[Panel], columns: int = 2) -> None:
-    """A page of panels."""
+    """Draws a file with several panels."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -58,7 +59,7 @@ def grid(path: Path, title: str, unit: str, panels: Sequence[Panel], columns: in
 
 
 def latency_panel(job: Mapping[str, Any]) -> Panel | None:
-    """A case's minima in milliseconds; None if nobody finished."""
+    """Returns the panel of a case's least times in milliseconds, or None if no contender finished."""
     times = {n: c["time"]["min"] for n, c in job["contenders"].items() if "time" in c}
     if not times:
         return None
@@ -72,7 +73,7 @@ def latency_panel(job: Mapping[str, Any]) -> Panel | None:
 
 
 def amount_panel(title: str, values: Mapping[str, float], unit: float, form: str) -> Panel:
-    """Other quantities, with ratios to ours."""
+    """Returns the panel of another quantity, in units of `unit`, with ratios to pybit's."""
     ours = values.get("pybit")
     order = sorted(values, key=lambda name: (name != "pybit", values[name]))
     labels = [
@@ -82,7 +83,10 @@ def amount_panel(title: str, values: Mapping[str, float], unit: float, form: str
 
 
 def draw(folder: Path, results: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Writes one chart per group of cases and one of all else; file names by group, without those that lack data."""
+    """Draws one chart per group of cases and one of start, memory and disk.
+
+    Returns the file name of each group that has data.
+    """
     jobs, made = results["jobs"], {}
     for key, names in groups.items():
         panels = [p for name in names if name in jobs if (p := latency_panel(jobs[name]))]

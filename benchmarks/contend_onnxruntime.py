@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime's CPU provider, all graph optimisations (its default), from our graph."""
 
 from __future__ import annotations

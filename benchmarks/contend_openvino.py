@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenVINO's CPU plugin from its own IR, compiled for the very shape.
 
 Variants: f32, bf16 (latency hint, one stream); "streams" appended: as many streams as threads, each with its part of

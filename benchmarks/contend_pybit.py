@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This library, from the release's npz. Variants: float32, bfloat16; "direct" appended: without Winograd."""
 
 from __future__ import annotations

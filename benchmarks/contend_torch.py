@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch, from its own file format, mapped into memory.
 
 Variants: "released" standardises at every call and is laid out as the release's PyTorch code; "once" has kernels

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker's side: one contender in its own process, which reads one JSON object per line and answers each with one.
 
 {"do": "load", "files": FOLDER, "model": "R50x1", "threads": 2}   import and load, seconds of both, versions
@@ -26,14 +27,14 @@ from weights import Array, images
 
 
 class Contender(abc.ABC):
-    """What a family of contenders gives; `variant` is its own word for which of them is meant."""
+    """One contender of a family; `variant` is the family's own word for which of them is meant."""
 
     def __init__(self, variant: str, threads: int) -> None:
         self.variant, self.threads = variant, threads
 
     @abc.abstractmethod
     def imports(self) -> dict[str, str]:
-        """Imports the library; names and versions of what computes."""
+        """Imports the library. Returns the names and versions of the packages that compute."""
 
     @abc.abstractmethod
     def load(self, files: Path, model: str) -> None:
@@ -41,19 +42,19 @@ class Contender(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, batch: Array) -> None:
-        """Takes the input to where `run` reads it, and does whatever a new shape needs."""
+        """Puts the input where `run` reads it, and does what a new shape needs before the first call."""
 
     @abc.abstractmethod
     def run(self) -> Any:
-        """One call on the prepared batch: logits, in any form that `logits` understands."""
+        """Makes one call on the prepared batch. Returns the logits in any form that `logits` understands."""
 
     def logits(self, result: Any) -> Array:
-        """The result of `run` as an array."""
+        """Returns the result of `run` as an array."""
         return np.asarray(result, np.float32)
 
 
 def answer(contender: Contender, order: dict[str, Any]) -> dict[str, Any]:
-    """Carries out one order."""
+    """Carries out one order and returns its answer."""
     start = time.perf_counter()
     match order["do"]:
         case "load":
@@ -87,7 +88,7 @@ def answer(contender: Contender, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(make: Callable[[str, int], Contender]) -> None:
-    """The loop. What libraries print goes to the standard error, so that answers stay alone on the standard output."""
+    """Answers orders until the last. What libraries print goes to stderr, so that stdout has nothing but answers."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     contender = make(sys.argv[1], int(sys.argv[2]))
@@ -102,4 +103,4 @@ def serve(make: Callable[[str, int], Contender]) -> None:
             reply = {"error": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
         answers.write(json.dumps(reply) + "\n")
         answers.flush()
-    os._exit(0)  # libraries' own endings take seconds and are of no interest
+    os._exit(0)  # skips what libraries do at exit, which takes seconds

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pure functions of the benchmarks: statistics of rounds, operation counts, tables, and parsing of /proc."""
 
 from __future__ import annotations
@@ -7,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-DISTURBED = 0.05  # share of the machine that others may take in a round before it counts as disturbed
+DISTURBED = 0.05  # share of all CPUs' time that other processes may use in a round before it counts as disturbed
 
 
 def architecture(model: str) -> tuple[tuple[int, int, int, int], int]:
-    """Units of the four blocks and the stem's channels of, say, "R50x1"."""
+    """Returns the units of the four blocks and the channels of the stem of, say, "R50x1"."""
     depth, width = model.removeprefix("R").split("x")
     return UNITS[int(depth)], 64 * int(width)
 
@@ -43,7 +44,7 @@ def gflop(model: str, batch: int, height: int, width: int, classes: int = 1000) 
 
 
 def parameters(model: str, classes: int = 1000) -> int:
-    """Numbers in a checkpoint of the architecture."""
+    """Returns how many numbers a checkpoint of the architecture holds."""
     units, stem = architecture(model)
     total, inputs = 49 * 3 * stem, stem
     for block, count in enumerate(units):
@@ -56,7 +57,7 @@ def parameters(model: str, classes: int = 1000) -> int:
 
 
 def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Minimum, median and quartiles in seconds over the calls of undisturbed rounds.
+    """Returns minimum, median and quartiles in seconds over the calls of undisturbed rounds.
 
     Each round is {"seconds": [...], "others": share of the machine that other processes took}. If fewer than half of
     the rounds were undisturbed, all are used and "clean" is false.
@@ -79,32 +80,37 @@ def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def times_of(job: Mapping[str, Any], which: str) -> dict[str, float]:
+    """Returns the "min" or "median" of each contender that finished, in seconds."""
+    return {name: facts["time"][which] for name, facts in job["contenders"].items() if "time" in facts}
+
+
 def best_peer(values: Mapping[str, float]) -> tuple[str, float] | None:
-    """Name and value of the least of the others, whose names do not begin with "pybit"; None if there is none."""
+    """Returns (name, value) of the least value of a peer, a name that does not begin with "pybit", or None."""
     peers = [(value, name) for name, value in values.items() if not name.startswith("pybit")]
     return (min(peers)[1], min(peers)[0]) if peers else None
 
 
 def ratio(values: Mapping[str, float]) -> float | None:
-    """The best peer's value over "pybit"'s: above 1 ours is less. None if either lacks."""
+    """Returns the best peer's value divided by that of "pybit" (above 1 pybit's is less), or None without either."""
     peer = best_peer(values)
     return peer[1] / values["pybit"] if peer and "pybit" in values else None
 
 
 def milliseconds(seconds: float) -> str:
-    """Three digits: 8.12, 14.5, 109, 1230."""
+    """Formats seconds as milliseconds with three digits: 8.12, 14.5, 109, 1230."""
     value = 1e3 * seconds
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def megabytes(count: float) -> str:
-    """10^6 bytes, three digits at least."""
+    """Formats a count of bytes in units of 10^6, with three digits at least."""
     value = count / 1e6
     return f"{value:.{1 if value < 100 else 0}f}"
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; the first column to the left, the others to the right."""
+    """Returns a table in Markdown: the first column is aligned to the left, the others to the right."""
     lines = [list(head), [":--", *["--:"] * (len(head) - 1)], *[list(r) for r in rows]]
     if any(len(line) != len(head) for line in lines):
         raise ValueError(f"expected rows of {len(head)} cells, got {sorted({len(line) for line in lines})}")
@@ -112,7 +118,7 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The same for a terminal."""
+    """Returns the same table as text for a terminal."""
     lines = [list(head), *[list(r) for r in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     padded = [
@@ -122,7 +128,7 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def status_bytes(text: str, field: str = "VmHWM") -> int:
-    """A field of /proc/PID/status in bytes; VmHWM is the process's peak of resident memory."""
+    """Returns a field of /proc/PID/status in bytes; VmHWM is the peak of the process's resident memory."""
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         if name == field:
@@ -133,28 +139,28 @@ def status_bytes(text: str, field: str = "VmHWM") -> int:
 
 
 def stat_ticks(text: str) -> int:
-    """User and system time of /proc/PID/stat in clock ticks; a process's name may hold spaces and brackets."""
+    """Returns user and system time of /proc/PID/stat in clock ticks. The process's name may hold any brackets."""
     fields = text[text.rindex(")") + 2 :].split()
     return int(fields[11]) + int(fields[12])
 
 
 def busy_ticks(text: str) -> tuple[int, int]:
-    """Ticks in which the machine's CPUs were busy, and those a hypervisor took, from the first line of /proc/stat."""
+    """Returns the ticks that CPUs were busy and those that the hypervisor took, from the first line of /proc/stat."""
     user, nice, system, _idle, _wait, irq, softirq, steal = (int(x) for x in text.split("\n", 1)[0].split()[1:9])
     return user + nice + system + irq + softirq, steal
 
 
 def cpu_description(text: str) -> dict[str, Any]:
-    """Model name, processors and those flags that matter here, from /proc/cpuinfo."""
+    """Returns the model name, the number of processors and the flags that pybit asks for, from /proc/cpuinfo."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
-    told = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+    relevant = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
     flags = found.get("flags", found.get("Features", "")).split()
     place = " ".join(f"{k} {found[k]}" for k in ("cpu family", "model", "stepping") if k in found)
     return {
         "name": f"{found.get('model name', 'unknown')} ({place})" if place else found.get("model name", "unknown"),
         "cpus": sum(line.startswith("processor") for line in text.splitlines()),
-        "flags": [f for f in told if f in flags],
+        "flags": [f for f in relevant if f in flags],
     }

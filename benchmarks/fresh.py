@@ -1,4 +1,5 @@
-"""What fresh processes take: time until the first logits, peak memory, and disk space of an installation."""
+# SPDX-License-Identifier: Apache-2.0
+"""Measures fresh processes: the time until the first logits, peak memory, and the disk space of an installation."""
 
 from __future__ import annotations
 
@@ -28,13 +29,13 @@ PACKAGES = {
 
 
 def closing(found: dict[str, Any], start: float) -> dict[str, Any]:
-    """What every job's result ends with."""
+    """Returns the part that the results of all jobs have in common: contenders, duration, date and commit."""
     date = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     return {"contenders": found, "took": time.perf_counter() - start, "date": date, **versions()}
 
 
 def start_once(entrant: Entrant, work: Path, neighbours: Neighbours) -> dict[str, Any]:
-    """One fresh process from its start to the first logits, with all orders given at once."""
+    """Times one fresh process from its start to the first logits; all orders are sent at once."""
     neighbours.wait()
     neighbours.start(0)
     with Worker(entrant.script, entrant.variant, 2, work) as worker:
@@ -51,8 +52,7 @@ def start_once(entrant: Entrant, work: Path, neighbours: Neighbours) -> dict[str
 def measure_start(work: Path, rounds: int, say: Say) -> dict[str, Any]:
     """Load and first logits of fresh processes, interleaved.
 
-    Each start follows one that is not counted: its files are then in the page cache, whatever the system has thrown out
-    of it meanwhile.
+    Each start follows one that is not counted, so that its files are in the page cache.
     """
     begin = time.perf_counter()
     make_files(work, MODEL, FAMILIES)
@@ -103,7 +103,7 @@ def measure_memory(work: Path, say: Say) -> dict[str, Any]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of all files under a folder, links not followed."""
+    """Returns the bytes of all files under a folder; links are not followed."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
@@ -131,7 +131,7 @@ def measure_sizes(work: Path, say: Say) -> dict[str, Any]:
 
 
 def pinned(package: str) -> str:
-    """The requirement that installs what is measured here: this checkout, or the very version of a peer."""
+    """Returns the pip requirement of what is measured: this checkout's wheel, or the installed version of a peer."""
     if package == "big-transfer":
         wheels = sorted((HERE.parent / "build/wheel/dist").glob("big_transfer-*.whl"), key=lambda p: p.stat().st_mtime)
         return str(wheels[-1] if wheels else HERE.parent)

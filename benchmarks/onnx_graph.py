@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BiT as an ONNX graph with kernels standardised beforehand: what ONNX Runtime and OpenVINO are given.
 
 Built by hand instead of exported, so that each peer's graph has the operators it runs fastest: the choice is how

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measures the multiply-add peak of this minute: threads that do nothing but independent FMAs in registers.
 // Reads lines "KIND THREADS" (avx512, avx2, bf16) and answers each with GFLOP/s, or 0 where the CPU lacks the
 // instructions. Compiled by peak.py; no part of the library.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes one model's files, each of which one family of contenders reads; a process of its own, for its memory.
 
     prepare.py FOLDER MODEL FAMILY...      families: npz, torch, onnx, openvino, reference:HxW:INDEX, losses:HxW:BATCH

@@ -1,4 +1,5 @@
-"""docs/benchmarks.md from the results of a run: what was asked for, every table, and where we lose."""
+# SPDX-License-Identifier: Apache-2.0
+"""Writes docs/benchmarks.md from the results of a run: the goals, the cases in which a peer is faster, every table."""
 
 from __future__ import annotations
 
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cases import ALL, BF16, FP32, Case, title_of
-from figures import best_peer, markdown, megabytes, milliseconds, ratio
+from figures import best_peer, markdown, megabytes, milliseconds, ratio, times_of
 
 Jobs = Mapping[str, Any]
 USE = ("load", "first")
+PARTS = {"import": "import", "load": "loading", "first": "first call"}  # of a start, as the page names them
 TITLES = {
     "fp32": "float32",
     "bf16": "bfloat16",
@@ -19,7 +21,7 @@ TITLES = {
     "large": "R152x4",
     "training": "Training",
 }
-# The figures that the project set itself (minimum to minimum against the best peer).
+# The project's goals: the least time of the best peer divided by pybit's.
 GOALS = (
     ("R50x1-fp32-224x224-b1-t2", 1.35),
     ("R50x1-fp32-224x224-b8-t2", 1.55),
@@ -34,7 +36,7 @@ GOALS = (
 
 
 def groups() -> dict[str, list[str]]:
-    """Case names by section of the page."""
+    """Returns the names of the cases of each section of the page."""
     found: dict[str, list[str]] = {key: [] for key in TITLES}
     for case in ALL:
         found[_group(case)].append(case.name)
@@ -51,26 +53,29 @@ def _group(case: Case) -> str:
     return "one-thread" if case.threads == 1 else {FP32: "fp32", BF16: "bf16"}[case.precision]
 
 
-def minima(job: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds of each contender that finished."""
-    return {name: facts["time"]["min"] for name, facts in job["contenders"].items() if "time" in facts}
+def ratios(job: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Returns the best peer's time divided by pybit's, (of minima, of medians), each None if it cannot be told.
+
+    The best peer by medians may be another than by minima.
+    """
+    return ratio(times_of(job, "min")), ratio(times_of(job, "median"))
 
 
 def share(job: Mapping[str, Any]) -> str:
-    """Our direct-equivalent rate against the peak of the same minutes."""
-    times, peak = minima(job), job["peak"]["gflops"]
+    """Returns pybit's rate, in operations of direct convolutions, as a share of the peak of the same minutes."""
+    times, peak = times_of(job, "min"), job["peak"]["gflops"]
     if "pybit" not in times or not peak:
         return "–"
     return f"{100 * job['gflop'] / times['pybit'] / peak:.0f} %"
 
 
 def latency_table(jobs: Jobs, names: Sequence[str]) -> str:
-    """Minimum and median of every contender, the ratio to the best peer, the share of the peak."""
+    """Returns a row per case: time and error of every contender, the ratios to the best peer, the share of the peak."""
     measured = [jobs[name] for name in names if name in jobs]
     columns = list(dict.fromkeys(n for job in measured for n in job["contenders"]))
     rows = []
     for job in measured:
-        best, own = ratio(minima(job)), []
+        own, (best, middle) = [], ratios(job)
         for name in columns:
             facts = job["contenders"].get(name, {})
             if "time" not in facts:
@@ -78,13 +83,15 @@ def latency_table(jobs: Jobs, names: Sequence[str]) -> str:
                 continue
             time = facts["time"]
             mark = "" if time["clean"] else " !"
-            own.append(f"{milliseconds(time['min'])} ({milliseconds(time['median'])}){mark}")
-        rows.append([title_of(job), *own, f"**{best:.2f}×**" if best else "–", share(job)])
-    return markdown(["ms: least (median)", *columns, "best peer ÷ pybit", "of FMA peak"], rows)
+            error = f"; {facts['error']:.0e}".replace("e-0", "e-") if "error" in facts else ""
+            own.append(f"{milliseconds(time['min'])} ({milliseconds(time['median'])}){error}{mark}")
+        both = f"**{best:.2f}×** ({middle:.2f}×)" if best and middle else "–"
+        rows.append([title_of(job), *own, both, share(job)])
+    return markdown(["ms: least (median); error", *columns, "best peer ÷ pybit", "of FMA peak"], rows)
 
 
 def training_memory_table(jobs: Jobs, names: Sequence[str]) -> str:
-    """Peak of each contender's process in its first steps."""
+    """Returns a row per case: the peak memory of each contender's process in its first steps."""
     measured = [jobs[name] for name in names if name in jobs]
     columns = list(dict.fromkeys(n for job in measured for n in job["contenders"]))
     rows = []
@@ -97,7 +104,7 @@ def training_memory_table(jobs: Jobs, names: Sequence[str]) -> str:
 
 
 def notes(jobs: Jobs, names: Sequence[str]) -> list[str]:
-    """What did not finish, with its own words, and what was disturbed."""
+    """Returns a line per contender that failed or was disturbed, and per case whose contenders ran one by one."""
     lines = []
     for name in names:
         for who, facts in jobs.get(name, {}).get("contenders", {}).items():
@@ -111,12 +118,12 @@ def notes(jobs: Jobs, names: Sequence[str]) -> list[str]:
 
 
 def other_goals(jobs: Jobs) -> list[tuple[str, float, float | None, str]]:
-    """Goals that are no ratios of calls: what, the least wanted, what was got, against whom."""
+    """Returns the goals that are no ratios of calls: (what, the least wanted, what was measured, the peer)."""
     rows: list[tuple[str, float, float | None, str]] = []
     for suffix, isa, wanted in (("", "AVX-512", 88), ("-avx2", "AVX2", 80)):
         for batch in (1, 8):
             job = jobs.get(f"R50x1-fp32-224x224-b{batch}-t2{suffix}")
-            times = minima(job) if job else {}
+            times = times_of(job, "min") if job else {}
             got = None
             if job and "pybit, direct" in times and job["peak"]["gflops"]:
                 got = 100 * job["gflop"] / times["pybit, direct"] / job["peak"]["gflops"]
@@ -129,45 +136,51 @@ def other_goals(jobs: Jobs) -> list[tuple[str, float, float | None, str]]:
         got = None
         if "pybit" in start and peer in start:
             got = sum(start[peer]["parts"][p] for p in parts) / sum(start["pybit"]["parts"][p] for p in USE)
-        rows.append((f"a peer's {' + '.join(parts)} ÷ our {' + '.join(USE)}", wanted, got, peer))
+        rows.append((f"{words(parts)} of a peer ÷ {words(USE)} of pybit", wanted, got, peer))
     memory = {n: c["peak"] for n, c in jobs.get("memory", {}).get("contenders", {}).items() if "peak" in c}
     over = {n: p - jobs["memory"]["content"] for n, p in memory.items() if ", bf16" not in n}
-    rows.append(("memory over weights and input", 2, ratio(over), (best_peer(over) or ("–",))[0]))
+    rows.append(("memory beside weights and input: peer ÷ pybit", 2, ratio(over), (best_peer(over) or ("–",))[0]))
     return rows
 
 
+def words(parts: Sequence[str]) -> str:
+    """Returns the names of some parts of a start, for a table."""
+    return " + ".join(PARTS[part] for part in parts)
+
+
 def goals_table(jobs: Jobs) -> str:
-    """The goals against what was measured."""
+    """Returns a row per goal: what was measured, by minima and by medians, and whether the goal is reached."""
     rows = []
     for name, wanted in GOALS:
-        got = ratio(minima(jobs[name])) if name in jobs else None
-        peer = best_peer(minima(jobs[name])) if name in jobs else None
+        got, middle = ratios(jobs[name]) if name in jobs else (None, None)
+        peer = best_peer(times_of(jobs[name], "min")) if name in jobs else None
         verdict = "not measured" if got is None else "reached" if got >= wanted else "**missed**"
-        rows.append([name, f"{wanted}×", f"{got:.2f}×" if got else "–", peer[0] if peer else "–", verdict])
-    for what, least, found, whom in other_goals(jobs):
+        found = [f"{value:.2f}×" if value else "–" for value in (got, middle)]
+        rows.append([name, f"{wanted}×", *found, peer[0] if peer else "–", verdict])
+    for what, least, value, whom in other_goals(jobs):
         unit = " %" if "%" in what else "×"
-        verdict = "not measured" if found is None else "reached" if found >= least else "**missed**"
+        verdict = "not measured" if value is None else "reached" if value >= least else "**missed**"
         digits = 1 if "%" in what else 2
-        rows.append([what, f"{least:g}{unit}", f"{found:.{digits}f}{unit}" if found else "–", whom, verdict])
-    return markdown(["case", "at least", "measured", "best peer", ""], rows)
+        rows.append([what, f"{least:g}{unit}", f"{value:.{digits}f}{unit}" if value else "–", "–", whom, verdict])
+    return markdown(["case", "at least", "measured", "by medians", "best peer", ""], rows)
 
 
 def losses(jobs: Jobs) -> str:
-    """One sentence on where a peer is faster."""
+    """Returns one sentence that names the cases in which a peer is faster."""
     found = []
     for case in ALL:
-        times = minima(jobs[case.name]) if case.name in jobs else {}
+        times = times_of(jobs[case.name], "min") if case.name in jobs else {}
         got, peer = ratio(times), best_peer(times)
         if got is not None and got < 1 and peer:
             found.append(f"{case.name} ({peer[0]} takes {got:.2f} of our time)")
-    measured = sum(case.name in jobs and "pybit" in minima(jobs[case.name]) for case in ALL)
+    measured = sum(case.name in jobs and "pybit" in times_of(jobs[case.name], "min") for case in ALL)
     if not found:
-        return f"Of {measured} cases measured with pybit there is none in which a peer is faster."
-    return f"**We lose {len(found)} of {measured} cases:** " + "; ".join(found) + "."
+        return f"In none of the {measured} cases measured with pybit is a peer faster."
+    return f"**A peer is faster in {len(found)} of {measured} cases:** " + "; ".join(found) + "."
 
 
 def curve_section(curve: Mapping[str, Any]) -> str:
-    """What benchmarks/training_curve.py found."""
+    """Returns the paragraph and the chart on what benchmarks/training_curve.py found."""
     mean, excess = curve["mean_distance"], curve["excess"]
     own = max((name for name in mean if name.startswith("PyTorch")), key=lambda name: mean[name])
     wrong = [name for name in mean if name.startswith("pybit, ")]
@@ -183,7 +196,7 @@ def curve_section(curve: Mapping[str, Any]) -> str:
 
 
 def start_section(job: Mapping[str, Any]) -> str:
-    """Where the time to the first logits goes."""
+    """Returns a row per contender: the time from the start of a process to the first logits, and its parts."""
     rows = []
     for name, facts in sorted(job["contenders"].items(), key=lambda item: item[1].get("time", {"min": 9e9})["min"]):
         if "note" in facts:
@@ -199,7 +212,7 @@ def start_section(job: Mapping[str, Any]) -> str:
 
 
 def memory_section(job: Mapping[str, Any]) -> str:
-    """Peaks, and what is over the bytes that have to be there."""
+    """Returns a row per contender: its peak memory, and how much of it is more than the weights and the input."""
     content = job["content"]
     rows = []
     for name, facts in sorted(job["contenders"].items(), key=lambda item: item[1].get("peak", 9e18)):
@@ -208,11 +221,11 @@ def memory_section(job: Mapping[str, Any]) -> str:
         else:
             over = facts["peak"] - content
             rows.append([name, megabytes(facts["peak"]), megabytes(over) if ", bf16" not in name else "–"])
-    return markdown(["MB", "peak of the process", f"over weights and input ({megabytes(content)})"], rows)
+    return markdown(["MB", "peak of the process", f"beside weights and input ({megabytes(content)})"], rows)
 
 
 def size_section(job: Mapping[str, Any]) -> str:
-    """Bytes on disk, with the largest parts."""
+    """Returns a row per contender: the bytes of its installation, and the largest packages in it."""
     rows = []
     for name, facts in sorted(job["contenders"].items(), key=lambda item: item[1].get("bytes", 9e18)):
         largest = ", ".join(f"{part} {megabytes(size)}" for part, size in list(facts.get("largest", {}).items())[:3])
@@ -221,7 +234,7 @@ def size_section(job: Mapping[str, Any]) -> str:
 
 
 def versions(jobs: Jobs) -> str:
-    """All versions that computed, and the commits that were measured."""
+    """Returns the versions of all libraries that computed, and the commits of pybit that were measured."""
     found: dict[str, set[str]] = {}
     for job in jobs.values():
         for facts in job["contenders"].values():
@@ -234,8 +247,11 @@ def versions(jobs: Jobs) -> str:
 def write(
     path: Path, results: Mapping[str, Any], charts: Mapping[str, str], curve: Mapping[str, Any] | None = None
 ) -> None:
-    """The page. `charts`: file names by section, in a folder of the page's own name beside it; `curve`: what
-    training_curve.py wrote."""
+    """Writes the page.
+
+    `charts` has the file name of each section's chart, in a folder beside the page that has the page's name without
+    its ending; `curve` is what training_curve.py wrote.
+    """
     jobs, machine = results["jobs"], results["machine"]
     text = [(Path(__file__).parent / "page.md").read_text().rstrip()]
     flags = ", ".join(machine["flags"])
@@ -243,7 +259,7 @@ def write(
         f"**Machine**: {machine['name']}, {machine['cpus']} CPUs ({flags}), {machine['memory_gb']} GB, "
         f"{machine['kernel']}, Python {machine['python']}. **Versions**: {versions(jobs)}."
     )
-    text.append("## What was asked for\n" + goals_table(jobs) + "\n\n" + losses(jobs))
+    text.append("## Goals\n" + goals_table(jobs) + "\n\n" + losses(jobs))
     for key, names in groups().items():
         if any(name in jobs for name in names):
             text.append(f"## {TITLES[key]}\n" + latency_table(jobs, names))

@@ -1,4 +1,5 @@
-"""Measures one case: all contenders in turn, round after round, so that every one sees every mood of the machine."""
+# SPDX-License-Identifier: Apache-2.0
+"""Measures one case: all contenders in turns, round after round, so that drifts of the clock meet all of them."""
 
 from __future__ import annotations
 
@@ -27,15 +28,15 @@ Say = Callable[[str], None]
 
 
 def make_files(work: Path, model: str, families: list[str]) -> None:
-    """What contenders read; made once, outside of all measurements. Raises CalledProcessError."""
+    """Makes the files that contenders read, once and outside of all measurements. Raises CalledProcessError."""
     for family in families:
         subprocess.run([sys.executable, HERE / "prepare.py", work, model, family], check=True)
 
 
 def check(worker: Worker, case: Case, work: Path) -> float:
-    """Deviation of the first and the last image's logits, or of the first losses, from the reference.
+    """Returns how far a contender's logits of the first and last image, or its first losses, are from the reference.
 
-    Too much raises ContenderError.
+    The largest difference is divided by the largest logit of the reference. Raises ContenderError above TOLERANCE.
     """
     path = work / "logits.npy"
     worker.ask("logits", path=str(path))
@@ -53,7 +54,7 @@ def check(worker: Worker, case: Case, work: Path) -> float:
 
 
 def enter(entrant: Entrant, case: Case, work: Path, stack: ExitStack) -> tuple[Worker, dict[str, Any]]:
-    """Starts a contender, loads, checks and warms it up; what it took, and how many calls fill its slot."""
+    """Starts a contender, loads, checks and warms it up. Returns it with its times and the calls that fill its slot."""
     worker = stack.enter_context(Worker(entrant.script, entrant.variant, case.threads, work, case.avx2))
     found = worker.ask("load", files=str(work), model=case.model, threads=case.threads)
     found |= worker.ask("shape", shape=case.shape, seconds=1800)
@@ -66,7 +67,7 @@ def enter(entrant: Entrant, case: Case, work: Path, stack: ExitStack) -> tuple[W
 
 
 def turn(worker: Worker, times: int, neighbours: Neighbours) -> dict[str, Any]:
-    """One contender's part of a round."""
+    """Times one contender in one round, on a machine that is idle if it gets so in time."""
     worker.resume()
     neighbours.wait()
     neighbours.start(worker.ticks())
@@ -77,13 +78,13 @@ def turn(worker: Worker, times: int, neighbours: Neighbours) -> dict[str, Any]:
 
 
 def fits(case: Case) -> bool:
-    """Whether all contenders can be in memory at once."""
+    """Returns whether all contenders of a case fit into memory at once."""
     factor = sum(e.memory for e in case.entrants()) + 0.3 * len(case.entrants()) / (4e-9 * parameters(case.model))
     return factor * 4 * parameters(case.model) < 0.7 * available_memory()
 
 
 def measure(case: Case, work: Path, rounds: int, say: Say) -> dict[str, Any]:
-    """All contenders of a case, interleaved; if memory does not hold all of them, each is started anew in its turn."""
+    """Measures a case with its contenders in turns; where memory does not hold all, each is started in its turn."""
     start = time.perf_counter()
     families = {"npz", *(e.family for e in case.entrants())}
     say(f"{case.name}: files and reference")

@@ -1,8 +1,10 @@
-"""Measures side by side, in turns, and writes JSON, charts and docs/benchmarks.md; README.md tells how to read them.
+# SPDX-License-Identifier: Apache-2.0
+"""Measures all contenders in turns and writes the results as JSON, charts and a page; README.md explains them.
 
     run.py [--cases all|quick|NAMES] [--name NAME] [--rounds N] [--again] [--list] [--report]
 
-Results are kept after each case, so a run that was cut off goes on where it stopped when started again by its name.
+Results are saved after each case: a run that was interrupted goes on where it stopped when it is started again with the
+same name. The name "release" writes docs/benchmarks.md and is refused unless all of it is of one clean commit.
 """
 
 from __future__ import annotations
@@ -16,26 +18,27 @@ from pathlib import Path
 from typing import Any
 
 from cases import ALL, OTHER_JOBS, Case, select
-from figures import milliseconds, ratio, text_table
+from figures import milliseconds, ratio, text_table, times_of
+from release import RELEASE, places, refusal
 from workers import HERE
 
 ROOT = HERE.parent
 
 
 def say(text: str) -> None:
-    """Progress, with the time."""
+    """Prints a line of progress with the time of day."""
     print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
 
 
 def save(path: Path, results: dict[str, Any]) -> None:
-    """Complete or not at all."""
+    """Writes the results so that the file is complete even if the program is interrupted."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(results, indent=1) + "\n")
     os.replace(part, path)
 
 
 def perform(job: Case | str, work: Path, rounds: int) -> dict[str, Any]:
-    """One job's result."""
+    """Measures one job and returns its result."""
     from fresh import measure_memory, measure_sizes, measure_start
     from rounds import measure
 
@@ -47,9 +50,9 @@ def perform(job: Case | str, work: Path, rounds: int) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> str:
-    """A case's result for the terminal."""
+    """Returns a job's result as a table for the terminal."""
     rows = []
-    times = {n: c["time"]["min"] for n, c in result["contenders"].items() if "time" in c}
+    times = times_of(result, "min")
     for name, facts in result["contenders"].items():
         if "time" in facts:
             t = facts["time"]
@@ -62,9 +65,9 @@ def show(result: dict[str, Any]) -> str:
             rows.append([name, f"{facts.get('peak', facts.get('bytes', 0)) / 1e6:.0f} MB", "", "", "", ""])
         else:
             rows.append([name, "", "", "", "", facts["note"][:60]])
-    table = text_table([result["title"], "min ms", "median", "of pybit", "deviation", "disturbed"], rows)
-    best = ratio(times)
-    tail = f"\nbest peer / pybit: {best:.2f}" if best else ""
+    table = text_table([result["title"], "min ms", "median", "of pybit", "error", "disturbed"], rows)
+    best, middle = ratio(times), ratio(times_of(result, "median"))
+    tail = f"\nbest peer / pybit: {best:.2f} by minima, {middle:.2f} by medians" if best and middle else ""
     if "peak" in result and result["peak"]["gflops"]:
         kind, gflops = result["peak"]["kind"], result["peak"]["gflops"]
         tail += f"; {kind} peak {gflops:.0f} GFLOP/s"
@@ -82,21 +85,26 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=ROOT / "build/bench", help="folder for checkpoints and graphs")
     parser.add_argument("--again", action="store_true", help="measure cases anew that the results have already")
     parser.add_argument("--list", action="store_true", help="names of all cases")
-    parser.add_argument("--report", action="store_true", help="only write the page and the charts")
+    parser.add_argument("--report", action="store_true", help="measure nothing; write the page and the charts anew")
     options = parser.parse_args()
     if options.list:
         print("\n".join([*(case.name for case in ALL), *OTHER_JOBS]))
         return 0
-    path = HERE / "results" / f"{options.name}.json"
-    path.parent.mkdir(exist_ok=True)
     options.work.mkdir(parents=True, exist_ok=True)
+    path, page = places(options.name, options.work.resolve())
+    page.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"name": options.name, "jobs": {}}
+    if options.report and not path.exists():
+        parser.error(f"expected results of a run named {options.name!r}, found no {path}")
     if not options.report:
-        from machine import describe
+        from machine import changes, describe, versions
 
+        jobs = {job if isinstance(job, str) else job.name: job for job in select(options.cases)}
+        again = jobs if options.again else {}
+        if options.name == RELEASE and (why := refusal(changes(), versions()["commit"], results["jobs"], again)):
+            parser.error(why)
         results["machine"] = describe()
-        for job in select(options.cases):
-            name = job if isinstance(job, str) else job.name
+        for name, job in jobs.items():
             if name in results["jobs"] and not options.again:
                 say(f"{name}: measured already (--again measures anew)")
                 continue
@@ -108,8 +116,8 @@ def main() -> int:
 
     found = HERE / "results/training_curve.json"
     curve = json.loads(found.read_text()) if found.exists() else None
-    write(ROOT / "docs/benchmarks.md", results, draw(ROOT / "docs/benchmarks", results, groups()), curve)
-    say(f"{path.relative_to(ROOT)}, docs/benchmarks.md")
+    write(page, results, draw(page.with_suffix(""), results, groups()), curve)
+    say(f"results: {path}, page: {page}")
     return 0
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BiT's ResNetV2 as a PyTorch module: the text that the PyTorch contenders run and that the others' graphs come from.
 
 Kernels are standardised at every call, as the release does, or once (`fold`).

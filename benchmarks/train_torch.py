@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch's training step: forward, backward, torch.optim.SGD.
 
 Variants: "released" is laid out as the release's PyTorch code; "last" has channels last; "compile" is that with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the contenders of the training cases share: labels, the optimizer's numbers, the losses they are checked by."""
 
 from __future__ import annotations

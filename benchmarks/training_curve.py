@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A hundred training steps on real digits, by pybit and by PyTorch, from the same weights with the same batches.
 
     training_curve.py [--steps N] [--work FOLDER]
@@ -42,26 +43,28 @@ Floats = NDArray[np.float64]
 
 # ---- what is compared: pure functions
 def distance(curves: Curves, name: str) -> Floats:
-    """|loss - float64's loss| over the loss, of each step."""
+    """Returns |loss - float64's loss| / loss of each step."""
     truth = np.asarray(curves[TRUTH])
     found: Floats = np.abs(np.asarray(curves[name]) - truth) / truth
     return found
 
 
 def noise(curves: Curves) -> Floats:
-    """The furthest that PyTorch's float32 has strayed up to each step: errors of a step stay in the weights, while a
-    single curve crosses the truth now and then and is then near by chance."""
+    """Returns the furthest that PyTorch's float32 has strayed up to each step.
+
+    Errors of a step stay in the weights, while a single curve crosses the truth now and then and is near it by chance.
+    """
     furthest = np.max([distance(curves, name) for name in NOISE], axis=0)
     return np.maximum(np.maximum.accumulate(furthest), LEAST)
 
 
 def excess(curves: Curves, name: str) -> float:
-    """The largest distance of a step over its noise."""
+    """Returns the largest ratio of a step's distance to its noise."""
     return float(np.max(distance(curves, name) / noise(curves)))
 
 
 def faults(curves: Curves) -> list[str]:
-    """What speaks against the agreement; nothing if all is well."""
+    """Returns a line for each curve that contradicts the agreement; none if all is well."""
     found = []
     if not excess(curves, OURS) <= FACTOR:  # NaN, too
         found.append(f"{OURS} strays {excess(curves, OURS):.1f} times as far as PyTorch's float32; allowed: {FACTOR}")
@@ -72,7 +75,7 @@ def faults(curves: Curves) -> list[str]:
 
 
 def summary(curves: Curves) -> dict[str, Any]:
-    """What the page tells: mean distances, and how far over the noise each curve gets."""
+    """Returns what the page shows: mean distances, and each curve's largest ratio to the noise."""
     names = [name for name in curves if name != TRUTH]
     return {
         "steps": len(curves[TRUTH]),
@@ -83,13 +86,13 @@ def summary(curves: Curves) -> dict[str, Any]:
 
 
 def schedule(steps: int) -> list[int]:
-    """BiT-HyperRule's for small sets, 100 to 500, scaled."""
+    """Returns BiT-HyperRule's schedule for small sets, 100 to 500, scaled to `steps`."""
     return [steps * part // 5 for part in range(1, 6)]
 
 
 # ---- the programs
 def starting_point(folder: Path) -> pybit.Model:
-    """The demo's network after its letters, with a head of zeros for ten classes."""
+    """Returns the demo's network trained on letters, with a head of zeros for ten classes."""
     from demo_letters import PRE_TRAINING, letters, new_network
 
     path = folder / "letters.safetensors"
@@ -102,7 +105,7 @@ def starting_point(folder: Path) -> pybit.Model:
 
 
 def batches(steps: int) -> list[Batch]:
-    """Scikit-learn's digits, prepared as a run prepares them: scaled, cropped at random, epochs shuffled."""
+    """Returns batches of scikit-learn's digits as a run prepares them: scaled, cropped at random, epochs shuffled."""
     from demo_letters import SMALL
     from sklearn.datasets import load_digits
 
@@ -115,7 +118,7 @@ def batches(steps: int) -> list[Batch]:
 
 
 def by_torch(tensors: Mapping[str, Any], dtype: str, channels_last: bool = False, reverse: bool = False) -> Step:
-    """Its SGD. Images in reverse order have the same mean loss, summed in another order."""
+    """Returns a step of PyTorch's SGD. Images in reverse order have the same mean loss, summed in another order."""
     import torch
     import torch_network
 
@@ -141,14 +144,14 @@ def by_torch(tensors: Mapping[str, Any], dtype: str, channels_last: bool = False
 
 
 def by_pybit(model: pybit.Model, scale: float = 1, momentum: float = MOMENTUM) -> Step:
-    """Its trainer, on a copy of the model."""
+    """Returns a step of pybit's trainer on a copy of the model."""
     trainer = pybit.Trainer(copy.deepcopy(model), momentum=momentum)
     return lambda batch, rate: trainer.step(*batch, lr=scale * rate)
 
 
 # ---- results
 def draw(path: Path, curves: Curves) -> None:
-    """Losses above; distances from the float64 curve below, with the band that is allowed."""
+    """Draws losses above, and below their distances from the float64 curve with the band that is allowed."""
     import matplotlib
 
     matplotlib.use("Agg")

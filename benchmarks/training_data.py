@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a training run waits for its images: a folder of JPEG photographs, R50x1, batch 16, 128².
 
     training_data.py [--images 320] [--steps 24] [--work FOLDER]
@@ -28,7 +29,7 @@ PARTS = ("load_seconds", "gradient_seconds", "update_seconds")
 
 
 def shares(lines: Iterable[str]) -> dict[str, float]:
-    """Each part's share of the steps' time, without the first step, from the lines of a metrics.jsonl."""
+    """Returns each part's share of the time of all steps but the first, from the lines of a metrics.jsonl."""
     steps: list[Mapping[str, Any]] = [e for e in map(json.loads, lines) if e["event"] == "step"][1:]
     if not steps:
         raise ValueError("expected at least two steps in the metrics")
@@ -38,7 +39,7 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
 
 
 def photographs() -> list[Any]:
-    """RGB photographs that need no download."""
+    """Returns RGB photographs that need no download."""
     from PIL import Image
     from skimage import data
     from sklearn.datasets import load_sample_images
@@ -48,7 +49,7 @@ def photographs() -> list[Any]:
 
 
 def make_folder(folder: Path, count: int) -> None:
-    """`count` JPEG files in two classes: crops of at least half the side, scaled, a third of them upright."""
+    """Writes `count` JPEG files in two classes: crops of at least half the side, scaled, a third of them upright."""
     sources, random = photographs(), np.random.default_rng(0)
     for number in range(count):
         source = sources[number % len(sources)]

@@ -1,5 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bfloat16 costs and gains in training: gradients against float64 beside PyTorch's autocast, a run on real digits
-in both number formats, processor time and memory of a step. Writes training_precision.json and .png.
+in both dtypes, processor time and memory of a step. Writes training_precision.json and .png.
 
     python benchmarks/training_precision.py [--out FOLDER] [--steps 300] [--without gradients,digits,speed]
 
@@ -28,14 +29,14 @@ SMALL = {"units": (2, 2, 2, 2), "stem_channels": 32}
 
 
 def random_model(dtype: str, config: dict[str, Any]) -> pybit.Model:
-    """A network of random weights, the same in each number format."""
+    """Returns a network of random weights, the same in each dtype."""
     network = _core.Network.random(_core.Config(num_classes=10, **config), dtype, seed=3)
     return pybit.Model(network, name="random", origin="random", preprocessing=None)
 
 
 def in_format(model: pybit.Model, dtype: str) -> pybit.Model:
-    """The same weights in another number format."""
-    network = _core.Network.from_checkpoint(_core.recognise(model._network.tensors(), "model"), dtype)
+    """Returns a model with the same weights in another dtype."""
+    network = _core.Network.from_checkpoint(_core.recognise(model.loaded.network.tensors(), "model"), dtype)
     return pybit.Model(network, name=model.name, origin=model.origin, preprocessing=None)
 
 

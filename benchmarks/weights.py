@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints and images of the benchmarks: random values, functions of their names, in the release's format.
 
 Trained values would change no time: every contender multiplies zeros as fast as other numbers. Scales and shifts of
-the norms differ from one and zero, so that nobody's graph optimizer removes them.
+the norms differ from one and zero, so that no graph optimizer removes them.
 """
 
 from __future__ import annotations

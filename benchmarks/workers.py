@@ -1,4 +1,5 @@
-"""The orchestrator's side of a contender's process: orders, answers, and standing still while others are timed."""
+# SPDX-License-Identifier: Apache-2.0
+"""run.py's side of a contender's process: it sends orders, receives answers, and stops it while others are timed."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ AVX2 = {
 
 
 class ContenderError(RuntimeError):
-    """A contender could not do what it was asked for; the message is its own."""
+    """A contender could not carry out an order; the message is its own."""
 
 
 class Worker:
@@ -69,7 +70,7 @@ class Worker:
             raise ContenderError("its process ended") from None
 
     def receive(self, seconds: float = 900) -> dict[str, Any]:
-        """The next answer. Raises ContenderError if it is an error, does not come in time, or the process ended."""
+        """Returns the next answer. Raises ContenderError if it is an error or comes too late, or the process ended."""
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], seconds)
         if not ready:
@@ -83,12 +84,12 @@ class Worker:
         return reply
 
     def ask(self, do: str, seconds: float = 900, **parts: Any) -> dict[str, Any]:
-        """An order and its answer."""
+        """Sends an order and returns its answer."""
         self.send({"do": do, **parts})
         return self.receive(seconds)
 
     def pause(self) -> None:
-        """Stops the process, with whatever threads of it still spin, until `resume`."""
+        """Stops the process, with all its threads, until `resume`."""
         self.process.send_signal(signal.SIGSTOP)
         self.paused = True
 
@@ -98,5 +99,5 @@ class Worker:
             self.paused = False
 
     def ticks(self) -> int:
-        """CPU time that the process has used, in clock ticks."""
+        """Returns the CPU time that the process has used, in clock ticks."""
         return stat_ticks(Path(f"/proc/{self.process.pid}/stat").read_text())

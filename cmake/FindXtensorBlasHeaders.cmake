@@ -1,5 +1,5 @@
 # The headers of xtensor-blas as bit::xtensor_blas. Its own CMake package insists on a BLAS and a LAPACK library,
-# which nobody who uses the cpu backend needs.
+# which users of the cpu backend do not need.
 find_package(xtensor QUIET)
 find_path(XtensorBlasHeaders_INCLUDE_DIR xtensor-blas/xblas.hpp HINTS ${xtensor_INCLUDE_DIRS})
 mark_as_advanced(XtensorBlasHeaders_INCLUDE_DIR)

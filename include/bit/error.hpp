@@ -6,7 +6,7 @@
 
 namespace bit::inline v0 {
 
-/// Base of everything this library throws on purpose.
+/// This is the base of everything that the library throws on purpose.
 struct error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -21,23 +21,26 @@ struct config_error : error {
   using error::error;
 };
 
-/// The system refused to open, read, map, write or rename a file; names the path and errno's text. Python: OSError.
+/// The system refused to open, read, map, write or rename a file; the message names the path
+/// and errno's text. Python: OSError.
 struct io_error : error {
   io_error(const std::string& message, int number) : error(message), code(number) {}
-  int code;  ///< errno of the failing call
+  int code;  ///< the errno of the failing call
 };
 
-/// A file's content breaks the rules of its format; names the file, the tensor and the rule. Python: ValueError.
+/// A file's content breaks the rules of its format; the message names the file, the tensor and the rule.
+/// Python: ValueError.
 struct format_error : error {
   using error::error;
 };
 
-/// The system gave less memory than a call needs; says how many bytes were needed for what. Python: MemoryError.
+/// The system gave less memory than a call needs; the message says how many bytes were needed for what.
+/// Python: MemoryError.
 struct memory_error : error {
   using error::error;
 };
 
-/// An accelerator failed or is not there, or was handed memory that it cannot use; names the operation.
+/// An accelerator failed or is not there, or was handed memory that it cannot use; the message names the operation.
 /// Python: RuntimeError.
 struct device_error : error {
   using error::error;

@@ -11,23 +11,23 @@
 """
 
 import importlib
+from typing import Any
 
-from pybit import _clash
 from pybit import data as data
 from pybit import datasets as datasets
 from pybit import probe as probe
-from pybit._create import create_model, load
-from pybit._evaluate import Evaluation, PerClass, evaluate
-from pybit._fine_tune import FineTuned, FineTuning, fine_tune
-from pybit._predict import Embeddings, Prediction, load_embeddings
-from pybit._threads import build_info, get_num_threads, set_num_threads
-from pybit._version import __version__
+from pybit.base import clash, moved
+from pybit.base.threads import build_info, get_num_threads, set_num_threads
+from pybit.base.version import __version__
 from pybit.data import PreprocessSpec, preprocess
 from pybit.errors import BitError, ConfigError, DeviceError, DivergedError, FormatError, ShapeError
-from pybit.model import Model
-from pybit.recipe import HyperRule, hyper_rule
+from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
+from pybit.inference.results import Embeddings, Prediction, load_embeddings
+from pybit.model import Model, create_model, load
 from pybit.registry import ModelCard, list_models, model_info
-from pybit.trainer import Trainer
+from pybit.train.fine_tuning import FineTuned, FineTuning, fine_tune
+from pybit.train.recipe import HyperRule, hyper_rule
+from pybit.train.trainer import Trainer
 
 __all__ = [
     "BitError",
@@ -65,10 +65,12 @@ __all__ = [
     "set_num_threads",
 ]
 
-_clash.warn()
+clash.warn()
+moved.install()
 
 
-def __getattr__(name: str) -> object:
-    if name in ("hub", "labels", "formats"):  # imported when first used: they pull in the network and file libraries
+def __getattr__(name: str) -> Any:
+    # Imported when first used: the first three pull in the network and file libraries, the others are second doors.
+    if name in ("hub", "labels", "formats", "cards", "recipe", "trainer"):
         return importlib.import_module(f"pybit.{name}")
     raise AttributeError(f"module 'pybit' has no attribute {name!r}")

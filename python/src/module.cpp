@@ -15,7 +15,6 @@ PYBIND11_MODULE(_core, m) {
   register_model(m);
   register_summary(m);
   register_threads(m);
-  register_optimizer(m);
   register_trainer(m);
   register_fine_tune(m);
 }

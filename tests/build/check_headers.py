@@ -3,6 +3,9 @@
 Usage: check_headers.py BUILD [COMPILER...]. The include line is that of the build's own test program, read from
 BUILD/compile_commands.json. Compiled mode finds what a header forgets to include; header-only mode, in which a header
 brings its bodies along, finds the warnings of those. The parts of the implementation exist in compiled mode only.
+
+Each is compiled to an object instead of with -fsyntax-only, so that ccache, where it is installed, answers for headers
+that have not changed: 0.03 s instead of 1.9.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,9 +36,12 @@ def include_line(build: Path) -> list[str]:
 
 def compile_alone(header: str, compiler: str, mode: str, flags: list[str]) -> str:
     """The compiler's complaint about a file that only includes `header` (twice), or an empty string."""
-    command = [compiler, "-std=c++20", "-fopenmp", "-fsyntax-only", *WARNINGS, *MODES[mode], *flags, "-x", "c++", "-"]
-    source = f"#include <{header}>\n#include <{header}>\n"
-    done = subprocess.run(command, input=source, capture_output=True, text=True)
+    launcher = ["ccache"] if shutil.which("ccache") else []
+    with tempfile.TemporaryDirectory() as folder:
+        # ccache's key has the source's content but not its path, as long as no path gets into the object.
+        Path(folder, "alone.cpp").write_text(f"#include <{header}>\n#include <{header}>\n")
+        command = [*launcher, compiler, "-std=c++20", "-fopenmp", *WARNINGS, *MODES[mode], *flags, "-c", "alone.cpp"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return f"{header} ({compiler}, {mode})\n{done.stderr}" if done.returncode or done.stderr else ""
 
 

@@ -1,5 +1,7 @@
 """Checks the house rules that a compiler does not: which folder may include which, and where libraries may appear.
 
+The rules of the Python package are in python_rooms.py; this script checks them as well.
+
 Usage: check_house.py [ROOT]. Prints one line per violation; exit status 1 if there is any.
 """
 
@@ -8,6 +10,8 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+
+import python_rooms
 
 # Each folder may include itself and what stands left of it.
 ARROWS = [
@@ -31,7 +35,7 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
-NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimizer.hpp", "train/time_estimate.ipp"}
+NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable_cpu.hpp"}
 
 
 # (what, pattern in code, paths that may match it)
@@ -99,12 +103,12 @@ def violations(path: str, text: str) -> list[str]:
 
 
 def check(root: Path) -> list[str]:
-    """All violations under root/include."""
+    """All violations under root/include and root/python/pybit."""
     files = [f for f in sorted((root / "include").rglob("*")) if f.is_file()]
     found = [f"{f}: a file without extension can hide a standard header" for f in files if not f.suffix]
     for file in files:
         found += violations(file.relative_to(root / "include/bit").as_posix(), file.read_text())
-    return found
+    return found + python_rooms.check(root)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,11 @@ from pathlib import Path
 import format_writers as w
 import numpy as np
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats import h5, pickle_machine, table, tfhub, torch_pickle
-from pybit.formats.crc32c import crc32c
+from pybit.errors import FormatError
+from pybit.formats import pickle_machine
+from pybit.formats.keras import h5, table, tfhub
+from pybit.formats.keras.crc32c import crc32c
+from pybit.formats.torch import state as torch_pickle
 
 _HOSTILE = [
     b"\xff",

@@ -1,4 +1,4 @@
-"""Fixtures that several files share."""
+"""Fixtures that several files share, and the hypothesis profile of all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import numpy as np
 import pybit
 import pytest
 from hub_support import Pauses
+from hypothesis import settings
 from small_models import batch
+
+# "fixed" draws the same examples in every run, so that a failure comes back anywhere. It has no deadline, as a machine
+# may be busy. `make pytest-explore` (nightly) draws new ones; the blob that it prints repeats a failure.
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", max_examples=1000, deadline=None, database=None, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest.fixture

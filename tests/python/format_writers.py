@@ -121,7 +121,7 @@ def slow_crc32c(data: bytes) -> int:
 def _quick_crc32c(data: bytes) -> int:
     if len(data) <= 4096:
         return slow_crc32c(data)
-    from pybit.formats.crc32c import (
+    from pybit.formats.keras.crc32c import (
         crc32c,
     )  # the bitwise one takes seconds per megabyte; test_formats_crc32c compares the two
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pybit import hub
-from pybit._transfer import Transfer
+from pybit.hub.transfer import Transfer
 
 # Starts like a zip archive; long enough for several pieces.
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 400

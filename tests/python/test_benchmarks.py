@@ -1,4 +1,4 @@
-"""The benchmarks' pure parts: statistics, operation counts, tables, what is read from /proc, cases, and the page."""
+"""The benchmarks' pure parts: statistics, operation counts, tables, what is read from /proc, and cases."""
 
 from __future__ import annotations
 
@@ -133,37 +133,6 @@ def test_every_worker_script_exists() -> None:
     assert all((ROOT / "benchmarks" / script).is_file() for script in scripts)
 
 
-def some_results(ours: float) -> dict[str, Any]:
-    summary = figures.summary([round_of(0.020, 0.021)])
-    own = figures.summary([round_of(ours, ours)])
-    case = cases.ALL[0]
-    job = {
-        "case": case.name,
-        "title": case.title,
-        "gflop": 8.0,
-        "peak": {"kind": "avx512", "gflops": 500.0},
-        "commit": "abc",
-        "contenders": {
-            "pybit": {"time": own, "versions": {"pybit": "1"}},
-            "OpenVINO": {"time": summary, "versions": {"openvino": "2"}},
-            "torch.compile": {"note": "its process ended"},
-        },
-    }
-    facts = {"name": "X", "cpus": 2, "flags": ["avx2"], "memory_gb": 1, "kernel": "Linux 6", "python": "3"}
-    return {"machine": facts, "jobs": {case.name: job}}
-
-
-def test_the_page_tells_ratios_failures_and_losses(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    report.write(page, some_results(0.016), {})
-    won = page.read_text()
-    assert "**1.25×**" in won and "its process ended" in won and "none in which a peer is faster" in won
-    assert "100 %" in won  # 8 GFLOP in 16 ms at a peak of 500
-    assert "**missed**" in won  # 1.25 is less than the goal
-    report.write(page, some_results(0.025), {})
-    assert "We lose 1 of 1 cases" in page.read_text()
-
-
 def curves_of(ours: float, wrong: float = 1e-2) -> dict[str, list[float]]:
     """Losses of four steps; PyTorch's float32 is off by 1e-6 of them, pybit by `ours`, the wrong runs by `wrong`."""
     truth = np.array([2.0, 1.5, 1.0, 0.5])
@@ -200,15 +169,6 @@ def test_the_schedule_of_small_sets_is_scaled() -> None:
     assert training_curve.schedule(100) == [20, 40, 60, 80, 100]
 
 
-def test_the_committed_curves_agree_and_the_page_tells_them() -> None:
-    facts = json.loads((ROOT / "benchmarks/results/training_curve.json").read_text())
-    assert training_curve.faults(facts["curves"]) == [] and facts["steps"] == 100
-    assert facts["excess"] == pytest.approx(training_curve.summary(facts["curves"])["excess"])
-    text = report.curve_section(facts)
-    assert "100 steps" in text and f"{facts['mean_distance']['pybit float32']:.1e}" in text
-    assert (ROOT / "docs/benchmarks/training_curve.png").is_file()
-
-
 def test_the_share_of_waiting_leaves_out_the_first_step_and_other_events() -> None:
     def step(load: float) -> str:
         return json.dumps({"event": "step", "load_seconds": load, "gradient_seconds": 0.7, "update_seconds": 0.2})
@@ -237,9 +197,3 @@ def test_a_worker_answers_orders_and_reports_errors(tmp_path: Path, monkeypatch:
         worker.send({"do": "quit"})
         with pytest.raises(workers.ContenderError, match="ended with status 0"):
             worker.receive()
-
-
-def test_committed_results_can_be_read_by_the_page(tmp_path: Path) -> None:
-    for path in (ROOT / "benchmarks/results").glob("2*.json"):  # runs are named by their date
-        report.write(tmp_path / "page.md", json.loads(path.read_text()), {})
-        assert (tmp_path / "page.md").read_text().startswith("# Benchmarks")

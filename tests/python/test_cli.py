@@ -228,16 +228,17 @@ def test_a_reader_that_goes_away_is_no_error(weights: str) -> None:
 
 CTRL_C = """
 import sys
-from pybit import _predict, cli
+from pybit import cli
+from pybit.inference import run
 
-batches = _predict._batches
+outputs = run.outputs_of_batches
 
 def announced(*arguments):
-    for batch in batches(*arguments):
+    for batch in outputs(*arguments):
         print("working", file=sys.stderr, flush=True)
         yield batch
 
-_predict._batches = announced
+run.outputs_of_batches = announced
 sys.exit(cli.main(sys.argv[1:]))
 """
 

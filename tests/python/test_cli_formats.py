@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from http_server import Behaviour, serving
 from pybit import formats
-from pybit._core import ConfigError, FormatError
+from pybit.errors import ConfigError, FormatError
 
 COMMANDS = ("inspect", "list", "convert", "download")
 NETWORK = w.tiny_network()

@@ -1,4 +1,4 @@
-"""Inputs of every kind, hostile arrays (case 25) and batches prepared ahead."""
+"""Inputs of every kind, hostile arrays and batches prepared ahead."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_float_arrays_are_resized_in_float():
     assert np.abs(shifted - preprocess(image, 12)).max() > 2 * 2 / 255  # the negative control
 
 
-def test_case_25_strided_reversed_and_read_only_arrays_are_read_right():
+def test_strided_reversed_and_read_only_arrays_are_read_right():
     image = noise(24, 30, 3)
     expected = preprocess(image, 8)
     frozen = image.copy()
@@ -135,12 +135,12 @@ def test_tensors_of_other_libraries_are_read_through_dlpack_or_array():
         ([1, 2], "got int"),
     ],
 )
-def test_case_25_other_arrays_are_value_errors_that_say_what_to_do(value, text):
+def test_other_arrays_are_value_errors_that_say_what_to_do(value, text):
     with pytest.raises(ValueError, match=text):
         preprocess(value)
 
 
-def test_case_25_empty_batches_and_single_pixels_work():
+def test_empty_batches_and_single_pixels_work():
     assert preprocess(np.zeros((0, 5, 5, 3), np.uint8), 8).shape == (0, 3, 8, 8)
     assert preprocess([], 8, layout="nhwc").shape == (0, 8, 8, 3)
     np.testing.assert_array_equal(preprocess(np.full((1, 1, 3), 255, np.uint8), 4), np.ones((1, 3, 4, 4), np.float32))
@@ -212,11 +212,11 @@ def test_impossible_arguments_are_refused(folder, tmp_path):
 
 
 def test_progress_appears_only_where_it_is_wanted(folder, capsys, monkeypatch):
-    import pybit._progress
+    from pybit.base import progress
 
     list(iterate_batches(folder, SPEC))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(pybit._progress, "_DELAY", 0.0)
+    monkeypatch.setattr(progress, "_DELAY", 0.0)
     list(iterate_batches(folder, SPEC, progress=True, description="embedding"))
     assert "embedding" in capsys.readouterr().err
     monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)  # as if tqdm were not installed
@@ -227,4 +227,4 @@ def test_progress_appears_only_where_it_is_wanted(folder, capsys, monkeypatch):
 def test_the_docstring_example_runs():
     import doctest
 
-    assert doctest.testmod(pybit.data).failed == 0
+    assert doctest.testmod(pybit.data.images).failed == 0

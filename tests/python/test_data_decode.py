@@ -1,4 +1,4 @@
-"""Decoding against Pillow: every format and mode, real photographs, hostile files (case 24)."""
+"""Decoding against Pillow: every format and mode, real photographs, hostile files."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_info_reads_the_header_only(tmp_path):
     assert "JPEG" in pybit._core.image_formats()
 
 
-def test_case_24_truncated_files_are_value_errors_that_name_the_file(photo, tmp_path):
+def test_truncated_files_are_value_errors_that_name_the_file(photo, tmp_path):
     small = photo.resize((64, 48))
     for kind in ("JPEG", "PNG", "BMP", "WEBP", "TIFF"):
         data = encoded(small, kind)
@@ -148,7 +148,7 @@ def test_case_24_truncated_files_are_value_errors_that_name_the_file(photo, tmp_
                 read_image(path)
 
 
-def test_case_24_pixel_limit_is_an_argument(photo):
+def test_pixel_limit_is_an_argument(photo):
     data = encoded(photo, "JPEG")
     with pytest.raises(ValueError, match="max_pixels = 1000"):
         read_image(data, max_pixels=1000)

@@ -28,7 +28,7 @@ def with_pillow(image: np.ndarray, height: int, width: int, interpolation: str) 
 
 
 @given(sizes, sizes, sizes, sizes, st.integers(0, 2**32 - 1), st.sampled_from(sorted(FILTERS)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_8_bit_resizing_equals_pillow_on_any_sizes_up_and_down(h, w, to_h, to_w, seed, interpolation):
     image = noise(h, w, seed)
     ours = resize(image, (to_h, to_w), interpolation, HERE)
@@ -36,7 +36,7 @@ def test_8_bit_resizing_equals_pillow_on_any_sizes_up_and_down(h, w, to_h, to_w,
 
 
 @given(long_sizes, long_sizes, sizes, sizes, st.integers(0, 99), st.sampled_from(sorted(FILTERS)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_large_reductions_equal_pillow(h, w, to_h, to_w, seed, interpolation):
     image = noise(h, w, seed)
     ours = resize(image, (to_h, to_w), interpolation, HERE)
@@ -55,7 +55,7 @@ def test_extreme_sizes_equal_pillow(shape, interpolation):
 
 
 @given(sizes, sizes, sizes, sizes, st.integers(0, 2**32 - 1), st.sampled_from(sorted(FILTERS)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_float_resizing_equals_pillow_mode_f(h, w, to_h, to_w, seed, interpolation):
     image = np.random.default_rng(seed).normal(size=(h, w, 3)).astype(np.float32)
     planes = [Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(3)]
@@ -85,7 +85,7 @@ def tf_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @given(sizes, sizes, sizes, sizes, st.integers(0, 2**32 - 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_tf_resizing_follows_tensorflows_rule(h, w, to_h, to_w, seed):
     image = noise(h, w, seed)
     ours = resize(image, (to_h, to_w), resampling="tf")
@@ -122,7 +122,7 @@ def reference_center_crop(image: np.ndarray, size: int, crop_pct: float, interpo
     st.integers(1, 120), st.integers(1, 120), st.integers(1, 40), st.sampled_from([0.875, 0.95, 1.0, 0.9]),
     st.sampled_from(sorted(FILTERS)),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_center_crop_equals_timms_transform_to_the_bit(h, w, size, crop_pct, interpolation):
     image = noise(h, w, h * 131 + w)
     ours = preprocess(image, size, "center_crop", interpolation, crop_pct=crop_pct, resampling=HERE)
@@ -130,7 +130,7 @@ def test_center_crop_equals_timms_transform_to_the_bit(h, w, size, crop_pct, int
 
 
 @given(sizes, sizes, sizes, sizes, st.sampled_from(sorted(FILTERS)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_squash_equals_the_references_transform_to_the_bit(h, w, to_h, to_w, interpolation):
     image = noise(h, w, h * 131 + w)
     expected = normalised(with_pillow(image, to_h, to_w, interpolation))

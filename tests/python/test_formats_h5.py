@@ -9,8 +9,8 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats.h5 import read_h5
+from pybit.errors import FormatError
+from pybit.formats.keras.h5 import read_h5
 
 h5py = pytest.importorskip("h5py")
 
@@ -128,7 +128,7 @@ def test_a_missing_variable_is_an_error_that_says_where_the_order_breaks(
         formats.open_any(tmp_path / "tiny.h5")
 
 
-def test_case_14_a_variable_of_the_wrong_shape_is_listed(tmp_path: Path, network: w.Tensors) -> None:
+def test_a_variable_of_the_wrong_shape_is_listed(tmp_path: Path, network: w.Tensors) -> None:
     wrong = dict(network)
     wrong["resnet/block2/unit01/b/standardized_conv2d/kernel"] = np.zeros((3, 3, 32, 64), np.float32)
     w.write_h5(tmp_path / "tiny.h5", w.keras_variables(wrong))
@@ -207,7 +207,7 @@ def test_a_dataset_that_claims_more_than_the_file_can_hold_is_refused(tmp_path: 
         formats.open_any(path)
 
 
-def test_case_01_a_truncated_file_is_an_error(tmp_path: Path, network: w.Tensors) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path, network: w.Tensors) -> None:
     path, cut = tmp_path / "tiny.h5", tmp_path / "cut.h5"
     w.write_h5(path, w.keras_variables(network))
     data = path.read_bytes()

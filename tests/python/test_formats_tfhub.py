@@ -10,10 +10,10 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats import table
-from pybit.formats.crc32c import crc32c, mask, unmask
-from pybit.formats.tfhub import read_bundle
+from pybit.errors import FormatError
+from pybit.formats.keras import table
+from pybit.formats.keras.crc32c import crc32c, mask, unmask
+from pybit.formats.keras.tfhub import read_bundle
 
 # An index and data file with names, kinds and checksums as TensorFlow 1 writes three scalars (a, b, c).
 SCALARS = {"a": np.float32(0.5), "b": np.float32(2), "c": np.float32(3)}
@@ -206,7 +206,7 @@ def test_a_lying_header_is_refused(tmp_path: Path, header: bytes | None, expecte
         read_bundle(rewrite(folder, {b"": header}))
 
 
-def test_case_01_an_index_truncated_at_any_byte_is_an_error(tmp_path: Path) -> None:
+def test_an_index_truncated_at_any_byte_is_an_error(tmp_path: Path) -> None:
     folder = w.write_bundle(tmp_path / "m", {name: np.asarray(value) for name, value in SCALARS.items()})
     index = folder / "variables/variables.index"
     data = index.read_bytes()
@@ -217,9 +217,7 @@ def test_case_01_an_index_truncated_at_any_byte_is_an_error(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("snappy", [False, True])
-def test_case_10_a_flipped_bit_anywhere_in_index_or_data_is_an_error_or_harmless_padding(
-    tmp_path: Path, snappy: bool
-) -> None:
+def test_a_flipped_bit_anywhere_in_index_or_data_is_an_error_or_harmless_padding(tmp_path: Path, snappy: bool) -> None:
     expected = {name: np.asarray(value) for name, value in SCALARS.items()}
     folder = w.write_bundle(tmp_path / "m", expected, snappy=snappy)
     harmless = 0
@@ -267,7 +265,7 @@ def test_a_data_file_cut_short_is_an_error(tmp_path: Path, network: w.Tensors) -
         (b"\x01\x04ab", "literal runs past"),
     ],
 )
-def test_case_08_hostile_snappy_is_refused(data: bytes, expected: str) -> None:
+def test_hostile_snappy_is_refused(data: bytes, expected: str) -> None:
     with pytest.raises(FormatError, match=expected):
         table.snappy(data, "x")
 
@@ -279,7 +277,7 @@ def test_snappy_of_the_format_description_and_overlapping_copies() -> None:
     assert table.snappy(w.snappy_compress(text), "x") == text
 
 
-def test_case_05_keys_that_do_not_rise_are_refused() -> None:
+def test_keys_that_do_not_rise_are_refused() -> None:
     for entries in ([(b"", w.field(1, 1)), (b"b", b""), (b"a", b"")], [(b"", b""), (b"a", b""), (b"a", b"")]):
         with pytest.raises(FormatError, match="keys must rise"):
             table.read_table(w.write_table(entries), "x")
@@ -299,7 +297,7 @@ def table_of(content: bytes, uses: int = 1) -> bytes:
     return body + sealed(index) + footer.ljust(40, b"\0") + table.MAGIC
 
 
-def test_case_07_blocks_that_overlap_are_refused() -> None:
+def test_blocks_that_overlap_are_refused() -> None:
     block = w.table_block([(b"a", b"1")])
     assert table.read_table(table_of(block), "x") == {b"a": b"1"}
     with pytest.raises(FormatError, match="overlaps"):

@@ -11,8 +11,8 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats.torch_pickle import read_torch
+from pybit.errors import FormatError
+from pybit.formats.torch.state import read_torch
 from torch_files import BOTH, Writer, same
 
 
@@ -56,7 +56,7 @@ def test_a_compiled_models_prefix_is_stripped(tmp_path: Path, network: w.Tensors
     assert formats.open_any(tmp_path / "a.pt").config.num_classes == 10
 
 
-def test_case_17_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Path, network: w.Tensors) -> None:
+def test_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Path, network: w.Tensors) -> None:
     path = tmp_path / "a.pth"
     w.write_torch_zip(path, w.torch_state(w.reference_torch_names(network)))
     checkpoint = formats.open_any(path, mode="copy")
@@ -64,7 +64,7 @@ def test_case_17_in_copy_mode_a_file_may_change_after_it_was_opened(tmp_path: Pa
     assert all(np.array_equal(checkpoint.read(name), array) for name, array in network.items())
 
 
-def test_case_09_members_with_zip64_records_are_read(tmp_path: Path) -> None:
+def test_members_with_zip64_records_are_read(tmp_path: Path) -> None:
     expected = {"a": np.arange(5, dtype=np.float32)}
     state = w.torch_state(expected)
     with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:

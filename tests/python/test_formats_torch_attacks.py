@@ -11,8 +11,8 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats.torch_pickle import read_torch
+from pybit.errors import FormatError
+from pybit.formats.torch.state import read_torch
 from torch_files import BOTH, Writer, same
 
 

@@ -13,8 +13,8 @@ import format_writers as w
 import numpy as np
 import pytest
 from pybit import formats
-from pybit._core import FormatError
-from pybit.formats.torch_pickle import read_torch
+from pybit.errors import FormatError
+from pybit.formats.torch.state import read_torch
 from torch_files import BOTH, Writer, same
 
 
@@ -86,7 +86,7 @@ def test_a_lying_storage_reference_is_refused(tmp_path: Path, reference: Any, ex
 
 
 @BOTH
-def test_case_01_a_file_truncated_at_any_byte_is_an_error(tmp_path: Path, write: Writer) -> None:
+def test_a_file_truncated_at_any_byte_is_an_error(tmp_path: Path, write: Writer) -> None:
     path = tmp_path / "a.pth"
     write(path, w.torch_state({"a": np.arange(3, dtype=np.float32), "b": np.ones((2, 2), np.float32)}))
     data = path.read_bytes()
@@ -97,7 +97,7 @@ def test_case_01_a_file_truncated_at_any_byte_is_an_error(tmp_path: Path, write:
             read_torch(path)
 
 
-def test_case_06_and_10_a_flipped_bit_in_a_member_or_its_header_is_an_error_or_harmless(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_member_or_its_header_is_an_error_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     expected = {"a": np.arange(3, dtype=np.float32)}
     w.write_torch_zip(path, w.torch_state(expected))
@@ -144,7 +144,7 @@ def test_compressed_duplicate_or_misplaced_members_are_refused(tmp_path: Path) -
         read_torch(path)
 
 
-def test_case_09_a_storage_that_lies_past_the_file_in_the_directory_is_refused(tmp_path: Path) -> None:
+def test_a_storage_that_lies_past_the_file_in_the_directory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     w.write_torch_zip(path, w.torch_state({"a": np.arange(4, dtype=np.float32)}))
     data = bytearray(path.read_bytes())
@@ -194,7 +194,7 @@ def test_a_pickle_bomb_stops_at_the_limit_and_nesting_does_not_exhaust_the_stack
     w.write_torch_zip(tmp_path / "a.pth", {}, nested)
     with pytest.raises(FormatError, match="got list"):
         read_torch(tmp_path / "a.pth")
-    # Each tuple holds the one before twice: 2^200 elements for whoever prints or copies it.
+    # Each tuple holds the one before twice: 2^200 elements for code that prints or copies it.
     laughs = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 200 + b"."
     w.write_torch_zip(tmp_path / "a.pth", {}, laughs)
     with pytest.raises(FormatError, match="got tuple"):

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from http_server import Behaviour, md5_of, serving
 from hub_support import CONTENT, OTHER, Pauses, get, leftovers
-from pybit import _cache, hub
-from pybit._core import ConfigError, FormatError
-from pybit._transfer import TransferError
+from pybit import hub
+from pybit.errors import ConfigError, FormatError
+from pybit.hub import cache
+from pybit.hub.transfer import TransferError
 
 NAME = "BiT-M-R50x1"
 
@@ -170,9 +171,9 @@ def test_the_cache_folder_follows_argument_and_environment(monkeypatch: pytest.M
         "http://host/" + "a" * 5000 + ".npz",
     ],
 )
-def test_case_16_no_address_leads_out_of_the_cache(url: str) -> None:
+def test_no_address_leads_out_of_the_cache(url: str) -> None:
     folder = hub.cache_folder()
-    target = _cache.file_for(url, folder)
+    target = cache.file_for(url, folder)
     assert folder in Path(os.path.normpath(target)).parents and ".." not in target.parts and "\0" not in str(target)
     assert all(len(part) < 230 for part in target.parts)
 

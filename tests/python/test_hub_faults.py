@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 from http_server import Behaviour, change, cut, md5_of, serving, stall, status
 from hub_support import CONTENT, OTHER, Pauses, get, leftovers
-from pybit import _cache, hub
-from pybit._core import FormatError
-from pybit._transfer import TransferError
+from pybit import hub
+from pybit.errors import FormatError
+from pybit.hub import cache
+from pybit.hub.transfer import TransferError
 
 pytestmark = pytest.mark.usefixtures("clean_cache")
 
@@ -82,7 +83,7 @@ def test_last_modified_serves_as_validator(pauses: Pauses) -> None:
 
 def part_of(url: str, content: bytes, total: int | None, etag: str = '"v1"') -> Path:
     """Puts an unfinished download into the cache."""
-    part = _cache.file_for(url, hub.cache_folder())
+    part = cache.file_for(url, hub.cache_folder())
     part = part.with_name(part.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(content)
@@ -200,7 +201,7 @@ def test_a_wrong_certificate_or_host_is_final(monkeypatch: pytest.MonkeyPatch, p
         ("model.pth", b"\x89HDF\r\n\x1a\n", "application/octet-stream", "first bytes"),
     ],
 )
-def test_case_13_wrong_content_never_enters_the_cache(
+def test_wrong_content_never_enters_the_cache(
     tmp_path: Path, pauses: Pauses, name: str, content: bytes, content_type: str, expected: str
 ) -> None:
     with serving({f"/{name}": Behaviour(content, content_type=content_type)}) as base:

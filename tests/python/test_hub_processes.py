@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from http_server import Behaviour, serving
 from hub_support import CONTENT, Pauses, get
-from pybit import _cache, hub
+from pybit import hub
+from pybit.hub import cache
 
 pytestmark = pytest.mark.usefixtures("clean_cache")
 
@@ -36,8 +37,9 @@ def test_several_threads_that_ask_for_one_file_fetch_it_once(pauses: Pauses) -> 
 
 SCRIPT = """
 import sys
-from pybit import _cache, hub
-from pybit._transfer import Transfer
+from pybit import hub
+from pybit.hub import cache
+from pybit.hub.transfer import Transfer
 print(hub.download(sys.argv[1], progress=False, transfer=Transfer(timeout=10)))
 """
 
@@ -58,7 +60,7 @@ def start(url: str) -> subprocess.Popen[str]:
 
 def wait_for_part(url: str) -> None:
     """Until the first bytes of `url` have arrived in the cache."""
-    target = _cache.file_for(url, hub.cache_folder())
+    target = cache.file_for(url, hub.cache_folder())
     part = target.with_name(target.name + ".part")
     deadline = time.monotonic() + 30
     while not (part.exists() and part.stat().st_size > 8192):
@@ -68,7 +70,7 @@ def wait_for_part(url: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_case_18_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
+def test_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
     slow_server: tuple[str, Behaviour], number: int, pauses: Pauses
 ) -> None:
     url, behaviour = slow_server
@@ -82,7 +84,7 @@ def test_case_18_a_process_that_dies_leaves_a_part_that_the_next_one_continues(
     assert int(behaviour.requests[1]["Range"].removeprefix("bytes=").removesuffix("-")) > 0
 
 
-def test_case_20_two_processes_share_one_download(slow_server: tuple[str, Behaviour]) -> None:
+def test_two_processes_share_one_download(slow_server: tuple[str, Behaviour]) -> None:
     url, behaviour = slow_server
     behaviour.delay = 0.01
     with start(url) as first, start(url) as second:
@@ -92,10 +94,10 @@ def test_case_20_two_processes_share_one_download(slow_server: tuple[str, Behavi
 
 
 def test_waiting_for_another_process_ends_with_an_error(pauses: Pauses) -> None:
-    from pybit._lock import FileLock
+    from pybit.hub.lock import FileLock
 
     url = "http://127.0.0.1:9/model.npz"
-    target = _cache.file_for(url, hub.cache_folder())
+    target = cache.file_for(url, hub.cache_folder())
     target.parent.mkdir(parents=True)
     with FileLock(target.with_name(target.name + ".lock"), 1.0), pytest.raises(TimeoutError, match="another process"):
         get(url, pauses, settings={"lock_timeout": 0.1})

@@ -57,7 +57,7 @@ def test_a_wrong_value_would_be_noticed(tmp_path: Path, tensors: Tensors) -> Non
 
 @pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f2", ">f4", ">f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_case_12_other_numbers_byte_orders_and_fortran_arrays_are_exact(
+def test_other_numbers_byte_orders_and_fortran_arrays_are_exact(
     tmp_path: Path, tensors: Tensors, kind: str, order: Any
 ) -> None:
     stored: Tensors = {n: np.asarray(a, dtype=kind, order=order) for n, a in tensors.items()}
@@ -73,7 +73,7 @@ def to_bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
     return (array.view(np.uint32) >> 16).astype(np.uint16)
 
 
-def test_case_12_bfloat16_is_exact_as_numpy_and_safetensors_store_it(tmp_path: Path, tensors: Tensors) -> None:
+def test_bfloat16_is_exact_as_numpy_and_safetensors_store_it(tmp_path: Path, tensors: Tensors) -> None:
     bits = {n: to_bfloat16(a) for n, a in tensors.items()}
     exact = {n: (b.astype(np.uint32) << 16).view(np.float32) for n, b in bits.items()}
     stored: Tensors = {n: b.view("V2") for n, b in bits.items()}
@@ -91,7 +91,7 @@ def test_case_12_bfloat16_is_exact_as_numpy_and_safetensors_store_it(tmp_path: P
     assert_holds(_core.open_checkpoint(tmp_path / "a.safetensors"), exact)
 
 
-def test_case_11_pickled_objects_are_refused_and_never_run(tmp_path: Path, tensors: Tensors) -> None:
+def test_pickled_objects_are_refused_and_never_run(tmp_path: Path, tensors: Tensors) -> None:
     witness = tmp_path / "run"
 
     class Bomb:
@@ -130,7 +130,7 @@ def test_archives_streamed_by_python_are_read(tmp_path: Path, tensors: Tensors) 
         assert_holds(_core.open_checkpoint(tmp_path / "a.npz"), tensors)
 
 
-def test_case_09_zip64_archives_written_by_python_are_read(
+def test_zip64_archives_written_by_python_are_read(
     tmp_path: Path, tensors: Tensors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 1000)  # so that nearly every number is a ZIP64 one
@@ -220,7 +220,7 @@ def test_names_that_contradict_the_content_are_refused_unless_allowed(tmp_path: 
     assert len(checkpoint.problems) == 1
 
 
-def test_case_25_arrays_of_any_strides_are_taken_and_kept_alive(tensors: Tensors) -> None:
+def test_arrays_of_any_strides_are_taken_and_kept_alive(tensors: Tensors) -> None:
     name = "resnet/root_block/standardized_conv2d/kernel"
     expected = tensors[name].copy()
     strided = np.ascontiguousarray(expected[::-1, :, :, ::-1])[::-1, :, :, ::-1]
@@ -295,6 +295,9 @@ def test_configurations_compare_hash_print_and_pickle() -> None:
     assert config != SMALL and config != object()
     assert _core.Config() == _core.Config(units=(3, 4, 6, 3), stem_channels=64)
     assert (_core.Config().architecture, _core.Config().num_features) == ("R50x1", 2048)
+    assert _core.Config.named("R101x3") == _core.Config(units=(3, 4, 23, 3), stem_channels=192)
+    with pytest.raises(_core.ConfigError, match="expected R50x1, R50x3, R101x1, R101x3, R152x2, R152x4"):
+        _core.Config.named("R26x1")
     with pytest.raises(_core.ConfigError, match="multiple of groups = 32, got 48"):
         _core.Config(stem_channels=48)
     with pytest.raises(TypeError):

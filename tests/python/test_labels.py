@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pybit import hub, labels
-from pybit._core import FormatError
+from pybit.errors import FormatError
 
 
 @pytest.fixture(autouse=True)

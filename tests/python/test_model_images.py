@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pybit
 import pytest
+from pybit.inference import run
 from small_models import batch, class_folder, small_model, write_png
 
 SPEC = pybit.PreprocessSpec(32)
@@ -162,18 +165,22 @@ def test_several_plain_folders_are_a_class_each(model: pybit.Model, tmp_path: Pa
 def test_the_batch_is_chosen_for_the_model_and_shared_out_evenly(
     model: pybit.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pybit import _predict
-
-    best = model._network.throughput_batch(32, 48)
-    assert 1 < best <= 32 and model._network.throughput_batch(32, 48, 0) == 1
+    best = model.loaded.network.throughput_batch(32, 48)
+    assert 1 < best <= 32 and model.loaded.network.throughput_batch(32, 48, 0) == 1
     spec = pybit.PreprocessSpec((32, 48))
-    assert _predict.balanced_batch(model, spec, 0) == 1
-    assert _predict.balanced_batch(model, spec, 1) == 1
-    assert _predict.balanced_batch(model, spec, best) == best
-    assert _predict.balanced_batch(model, spec, best + 2) == best // 2 + 1
-    sizes = []
-    original = _predict.as_network_input
-    monkeypatch.setattr(_predict, "as_network_input", lambda m, x: sizes.append(len(x)) or original(m, x))
+    assert run.balanced_batch(model.loaded, spec, 0) == 1
+    assert run.balanced_batch(model.loaded, spec, 1) == 1
+    assert run.balanced_batch(model.loaded, spec, best) == best
+    assert run.balanced_batch(model.loaded, spec, best + 2) == best // 2 + 1
+    sizes: list[int] = []
+    original = run.outputs_of_batches
+
+    def counted(*arguments: Any) -> Iterator[tuple[list[int], np.ndarray]]:
+        for indices, rows in original(*arguments):
+            sizes.append(len(indices))
+            yield indices, rows
+
+    monkeypatch.setattr(run, "outputs_of_batches", counted)
     images = [np.full((9, 9, 3), i, np.uint8) for i in range(best + 2)]
     chosen = model.embed(images, preprocessing=spec)
     assert sizes == [best // 2 + 1] * 2

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pybit
-from pybit import _clash
+from pybit.base import clash
 
 
 def import_with(folder: Path) -> str:
@@ -21,7 +21,7 @@ def import_with(folder: Path) -> str:
 
 
 def test_the_other_project_called_pybit_is_named(tmp_path: Path) -> None:
-    assert _clash.other_version() is None
+    assert clash.other_version() is None
     assert import_with(tmp_path) == ""
     info = tmp_path / "pybit-9.8.7.dist-info"
     info.mkdir()
@@ -42,3 +42,19 @@ def test_errors_are_the_usual_python_kinds() -> None:
     for error in (pybit.ShapeError, pybit.ConfigError, pybit.FormatError):
         assert issubclass(error, ValueError)
     assert issubclass(pybit.DeviceError, RuntimeError)
+
+
+def test_the_import_loads_no_library_for_networks_or_files() -> None:
+    code = """
+import sys
+import numpy
+before = set(sys.modules)
+import pybit
+found = set(sys.modules) - before
+heavy = {"http.client", "ssl", "urllib.request", "zipfile", "tarfile", "tempfile", "json", "html", "logging",
+         "concurrent.futures", "importlib.resources", "h5py", "PIL", "tqdm", "torch", "matplotlib"}
+assert not found & heavy, found & heavy
+assert not found & {"pybit.hub", "pybit.formats", "pybit.cli", "pybit.registry.cards"}
+assert pybit.hub.download and "http.client" in sys.modules  # the check above would see it
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

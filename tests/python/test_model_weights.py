@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pybit
 import pytest
-from pybit import _create
+from pybit.model import released
 from small_models import SMALL, batch, small_model
 
 NAMINGS = ("official", "timm", "transformers")
@@ -43,6 +43,18 @@ def test_random_weights_are_a_function_of_the_seed() -> None:
     assert not np.array_equal(small_model(seed=3)(x), small_model(seed=4)(x))
 
 
+def test_a_model_does_not_change_with_the_arrays_that_it_was_made_of(model: pybit.Model) -> None:
+    state = {name: np.array(values) for name, values in model.state_dict().items()}
+    copied = small_model(seed=99)
+    copied.load_state_dict(state)
+    x = batch(1)
+    np.testing.assert_array_equal(copied(x), model(x))
+    for values in state.values():
+        values *= -1.5
+    larger = np.repeat(np.repeat(x, 3, axis=2), 3, axis=3)  # a new size, for which 3x3 kernels may be read again
+    np.testing.assert_array_equal(copied(larger), model(larger))
+
+
 def test_names_give_the_released_architectures() -> None:
     model = pybit.create_model("R50x1")
     assert model.config.architecture == "R50x1" and model.num_classes == 1000
@@ -52,7 +64,7 @@ def test_names_give_the_released_architectures() -> None:
         ("google/bit-50", 64),
         ("bit-m-r50x1.npz", 64),
     ):
-        card, units, found_stem = _create._architecture(name, None, None)
+        card, units, found_stem = released.architecture_of(name, None, None)
         assert card is not None and units == (3, 4, 6, 3) and found_stem == stem
 
 
@@ -64,7 +76,7 @@ def test_a_card_decides_eps_classes_and_preprocessing() -> None:
     assert model.preprocessing == pybit.PreprocessSpec(224, "center_crop", "bicubic", 0.875)
     card = pybit.model_info("BiT-M-R50x1-ILSVRC2012")
     assert card.weight_eps == 1e-10
-    assert _create._preprocessing(card) == pybit.PreprocessSpec(480, "squash", "bilinear")
+    assert released.preprocessing_of(card) == pybit.PreprocessSpec(480, "squash", "bilinear")
 
 
 def test_width_and_units_may_be_chosen() -> None:

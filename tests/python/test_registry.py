@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from pybit import registry
-from pybit._core import ConfigError
-from pybit.cards import VTAB_TASKS
+from pybit.errors import ConfigError
 from pybit.registry import list_models, model_info
+from pybit.registry.cards import VTAB_TASKS
 
 ARCHITECTURES = ("R50x1", "R101x1", "R50x3", "R101x3", "R152x2", "R152x4")
 

@@ -1,4 +1,4 @@
-"""Cases 22 and 23 of loading and running: threads, affinity, forks, other runtimes, signals. Same bits throughout.
+"""Loading and running in hostile processes: threads, affinity, forks, other runtimes, signals. Same bits throughout.
 
 What a process must be born with, or may die of, runs in a process of its own.
 """
@@ -85,10 +85,10 @@ def test_the_child_process_would_notice_other_bits(child: Child) -> None:
     assert child("y = model(x); y[0, 0] = np.nextafter(y[0, 0], 9); print(same(y), same(model(x)))") == "False True"
 
 
-# --- case 22: the same input over any number of threads -----------------------------------------------------------
+# --- the same input over any number of threads --------------------------------------------------------------------
 
 
-def test_case_22_eight_threads_share_one_model(model: pybit.Model) -> None:
+def test_eight_threads_share_one_model(model: pybit.Model) -> None:
     inputs = [batch(seed=s, size=30 + s) for s in range(8)]
     expected = [model(x, threads=1) for x in inputs]
     wrong: list[int] = []
@@ -106,7 +106,7 @@ def test_case_22_eight_threads_share_one_model(model: pybit.Model) -> None:
     assert wrong == [] and not any(t.is_alive() for t in threads)
 
 
-def test_case_22_two_models_called_at_once(model: pybit.Model) -> None:
+def test_two_models_called_at_once(model: pybit.Model) -> None:
     other = small_model(seed=7)
     x = batch(3)
     expected = {m: m(x, threads=1) for m in (model, other)}
@@ -125,7 +125,7 @@ def test_case_22_two_models_called_at_once(model: pybit.Model) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks on this system")
-def test_case_22_an_affinity_mask_of_one_core(child: Child) -> None:
+def test_an_affinity_mask_of_one_core(child: Child) -> None:
     pin = "import os; os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})"
     script = "print(pybit.get_num_threads(), same(model(x)), same(model(x, threads=3)))"
     assert child(script, first=pin) == "1 True True"
@@ -141,12 +141,12 @@ def test_case_22_an_affinity_mask_of_one_core(child: Child) -> None:
         ({"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "passive", "OMP_PROC_BIND": "true"}, 3),
     ],
 )
-def test_case_22_openmp_variables(child: Child, variables: Mapping[str, str], threads: int) -> None:
+def test_openmp_variables(child: Child, variables: Mapping[str, str], threads: int) -> None:
     script = "print(pybit.get_num_threads(), same(model(x)), same(model(x, threads=2)))"
     assert child(script, **variables) == f"{threads} True True"
 
 
-def test_case_22_set_num_threads(model: pybit.Model) -> None:
+def test_set_num_threads(model: pybit.Model) -> None:
     x = batch()
     expected = model(x, threads=1)
     before = pybit.get_num_threads()
@@ -160,10 +160,10 @@ def test_case_22_set_num_threads(model: pybit.Model) -> None:
     assert pybit.get_num_threads() == before
 
 
-# --- case 23: forks, runtimes, signals, exit ------------------------------------------------------------------------
+# --- forks, runtimes, signals, exit ---------------------------------------------------------------------------------
 
 
-def test_case_23_os_fork_after_use(child: Child) -> None:
+def test_os_fork_after_use(child: Child) -> None:
     script = """
         assert same(model(x, threads=2))
         pid = os.fork()
@@ -178,7 +178,7 @@ def test_case_23_os_fork_after_use(child: Child) -> None:
     assert child(script) == "fine"
 
 
-def test_case_23_fork_while_another_thread_computes(child: Child) -> None:
+def test_fork_while_another_thread_computes(child: Child) -> None:
     script = """
         stop = threading.Event()
         def work():
@@ -199,7 +199,7 @@ def test_case_23_fork_while_another_thread_computes(child: Child) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_case_23_multiprocessing_pools(child: Child, tmp_path: Path, method: str) -> None:
+def test_multiprocessing_pools(child: Child, tmp_path: Path, method: str) -> None:
     """As a data loader's workers do: the parent has used its model, the workers use theirs."""
     (tmp_path / "pool_worker.py").write_text(
         "from small_models import batch, small_model\n"
@@ -223,7 +223,7 @@ def test_case_23_multiprocessing_pools(child: Child, tmp_path: Path, method: str
     assert child(script, first=path) == "fine True"
 
 
-def test_case_23_torch_data_loader_workers(child: Child) -> None:
+def test_torch_data_loader_workers(child: Child) -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("needs torch")
     script = """
@@ -240,7 +240,7 @@ def test_case_23_torch_data_loader_workers(child: Child) -> None:
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_case_23_torch_in_the_same_process(child: Child, order: str) -> None:
+def test_torch_in_the_same_process(child: Child, order: str) -> None:
     """PyTorch's wheel brings an OpenMP runtime of its own; both are used in turn, then from two threads at once."""
     if importlib.util.find_spec("torch") is None:
         pytest.skip("needs torch")
@@ -270,7 +270,7 @@ def libomp() -> str | None:
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_case_23_llvms_openmp_in_the_same_process(child: Child, order: str) -> None:
+def test_llvms_openmp_in_the_same_process(child: Child, order: str) -> None:
     path = libomp()
     if path is None:
         pytest.skip("needs LLVM's libomp")
@@ -287,7 +287,7 @@ def test_case_23_llvms_openmp_in_the_same_process(child: Child, order: str) -> N
     assert out in ("2 True", "1 False")
 
 
-def test_case_23_the_interpreter_ends_while_threads_compute(child: Child) -> None:
+def test_the_interpreter_ends_while_threads_compute(child: Child) -> None:
     script = """
         def work():
             while True: model(x, threads=2)
@@ -298,7 +298,7 @@ def test_case_23_the_interpreter_ends_while_threads_compute(child: Child) -> Non
     assert child(script) == "fine"
 
 
-def test_case_23_control_c_during_a_call(model: pybit.Model) -> None:
+def test_control_c_during_a_call(model: pybit.Model) -> None:
     x = batch()
     expected = model(x)
     large = batch(4, size=640)  # many steps of several milliseconds
@@ -316,7 +316,7 @@ def test_case_23_control_c_during_a_call(model: pybit.Model) -> None:
         np.testing.assert_array_equal(model(x), expected)
 
 
-def test_case_23_control_c_ends_a_program(child: Child) -> None:
+def test_control_c_ends_a_program(child: Child) -> None:
     script = """
         print("ready", flush=True)
         while True: model(batch(4, size=320))

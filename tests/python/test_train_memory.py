@@ -138,7 +138,7 @@ def test_a_step_takes_the_memory_that_was_planned(dtype: str, recompute: str, tr
     if not Path("/proc/self/status").exists():
         pytest.skip("needs Linux's /proc to measure")
     plan = create_model("R50x1", 100, dtype=dtype).memory_plan(
-        128, 8, training=True, recompute=recompute, optimiser="sgd", threads=2, train=[train]
+        128, 8, training=True, recompute=recompute, optimizer="sgd", threads=2, train=[train]
     )
     command = [sys.executable, "-c", PEAK, dtype, recompute, train]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +126,7 @@ def test_recomputation_and_parts_by_memory_take_the_same_step() -> None:
     # A limit between one part and all of them: the step is taken in parts, and differs by rounding alone.
     def needs(parts: int, how: str) -> int:
         rows = model.memory_plan((33, 40), 6, training=True, batch_split=parts, recompute=how).rows
-        return sum(rows[k] for k in ("values", "gradients", "optimiser", "packed", "maps", "scratch"))
+        return sum(rows[k] for k in ("values", "gradients", "optimizer", "packed", "maps", "scratch"))
 
     assert needs(1, "units") < needs(1, "none") and needs(6, "none") < needs(2, "none") < needs(1, "none")
     split = small()
@@ -141,17 +144,17 @@ def test_a_training_memory_plan_prints_what_takes_what() -> None:
     model = small()
     plan = model.memory_plan(64, 8, training=True)
     assert plan.total == sum(plan.rows.values()) == plan.as_dict()["total"]
-    assert list(plan.rows) == ["values", "gradients", "optimiser", "packed", "maps", "scratch", "images"]
+    assert list(plan.rows) == ["values", "gradients", "optimizer", "packed", "maps", "scratch", "images"]
     assert plan.rows["images"] == 8 * 3 * 64 * 64 * 4
     lines = str(plan).splitlines()
     assert lines[0] == "tiny, a step of 8 x 64 x 64 pixels, recompute none"
     assert len(lines) == 1 + 7 + 1 + 1 and lines[-1].startswith("all ")
     assert "in 2 parts" in str(model.memory_plan(64, 8, training=True, batch_split=2))
     assert model.memory_plan(64, 8, training=True, recompute="units").rows["maps"] < plan.rows["maps"]
-    assert model.memory_plan(64, 8, training=True, optimiser="adam").rows["optimiser"] == 2 * plan.rows["optimiser"]
+    assert model.memory_plan(64, 8, training=True, optimizer="adam").rows["optimizer"] == 2 * plan.rows["optimizer"]
     head = model.memory_plan(64, 8, training=True, train=["resnet/head/*"])
     assert head.rows["gradients"] == (1024 * 5 + 5) * 4 and head.rows["maps"] < plan.rows["maps"] / 2
-    for wrong in ({"batch_split": 9}, {"recompute": "auto"}, {"optimiser": "newton"}, {"train": ["x*"]}):
+    for wrong in ({"batch_split": 9}, {"recompute": "auto"}, {"optimizer": "newton"}, {"train": ["x*"]}):
         with pytest.raises(ConfigError):
             model.memory_plan(64, 8, training=True, **wrong)
     with pytest.raises(ConfigError, match="only with training=True"):
@@ -201,6 +204,35 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
         pybit.Trainer(model)
 
 
+def test_control_c_ends_a_step_and_leaves_the_weights_as_they_were() -> None:
+    model, other = small(), small()
+    trainer, again = pybit.Trainer(model), pybit.Trainer(other)
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 3, 320, 320)).astype(np.float32)  # many operations of milliseconds
+    y = np.arange(8) % 5
+    finished = 0
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        while finished < 1000:
+            trainer.step(x, y, lr=1e-3)
+            finished += 1
+    timer.join()
+    # A step that could not be ended would have taken place before the exception came.
+    assert trainer.updates == finished
+    for _ in range(finished):
+        again.step(x, y, lr=1e-3)
+    assert all(np.array_equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    assert trainer.step(x, y, lr=1e-3) == again.step(x, y, lr=1e-3)
+
+
+def test_a_training_memory_plan_counts_the_state_that_the_optimiser_keeps() -> None:
+    model = small()
+    rows = {m: model.memory_plan(64, 8, training=True, momentum=m).rows["optimiser"] for m in (0.0, 0.9)}
+    assert rows[0.0] == 0 and rows[0.9] > 0
+    with pytest.raises(ConfigError, match="got beta"):
+        model.memory_plan(64, 8, training=True, beta=1)
+
+
 def test_a_model_whose_weights_were_replaced_wants_a_new_trainer() -> None:
     model = small()
     trainer = pybit.Trainer(model)
@@ -208,6 +240,24 @@ def test_a_model_whose_weights_were_replaced_wants_a_new_trainer() -> None:
     model.load_state_dict(small(seed=3).state_dict())
     with pytest.raises(ConfigError, match="make a new one"):
         trainer.step(*batch(), lr=0.01)
+
+
+def test_of_two_trainers_the_one_whose_weights_the_model_shows_may_go_on() -> None:
+    model = small()
+    first, early = pybit.Trainer(model), pybit.Trainer(model)
+    first.step(*batch(), lr=0.01)
+    late = pybit.Trainer(model)
+    with pytest.raises(ConfigError, match="make a new one"):
+        early.step(*batch(), lr=0.01)
+    first.step(*batch(), lr=0.01)
+    with pytest.raises(ConfigError, match="make a new one"):  # it has the weights of one step, the model those of two
+        late.step(*batch(), lr=0.01)
+    shown = model.state_dict()
+    second = pybit.Trainer(model)
+    second.step(*batch(), lr=0.0)
+    assert all(np.array_equal(shown[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(ConfigError, match="make a new one"):
+        first.step(*batch(), lr=0.01)
 
 
 @pytest.mark.parametrize("trace", ["trace", "trace_mixup"])

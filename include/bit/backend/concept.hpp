@@ -11,18 +11,19 @@
 
 namespace bit::inline v0 {
 
-/// A backend: the type of numbers, prepared parameters, and programs compiled for one input shape. Distinct threads may
-/// make constants, plans and workspaces, and run plans, at the same time.
-///  - map_bytes: bytes of one value of a feature map in memory.
-///  - largest_batch: images per call beyond which a larger batch brings nothing, a power of two.
-///  - memory_bytes(): all memory that maps could ever lie in; what needs more is refused before a plan is made.
-///  - constants(program, options): reads, standardises and lays out every constant; immutable afterwards. With
+/// A backend gives the type of numbers, prepared weights, and programs compiled for one input shape. Distinct threads
+/// may make weights, plans and workspaces, and run plans, at the same time.
+///  - map_bytes is the size of one value of a feature map in memory.
+///  - largest_batch, a power of two, is the number of images per call beyond which more bring nothing.
+///  - memory_bytes() is all memory that feature maps could ever lie in; what needs more is refused before it is
+///    planned.
+///  - weights(program, options) reads, standardises and lays out every parameter; it is immutable afterwards. With
 ///    options.keep_values no tensor is read after that.
-///  - plan(program, constants): decides buffers and splits for one shape; immutable afterwards.
-///  - constants->predicted_seconds(program): of one run, by a cost model that depends on shapes alone.
-///  - threads(requested): how many threads a run will use; 0 asks for the backend's own choice.
-///  - plan.report(program): algorithm and bytes of each step; `program` is the one it was made of.
-///  - plan.run(image, outputs, workspace, options): runs it; returns false if it was interrupted.
+///  - plan(program, weights) decides buffers and splits for one shape; it is immutable afterwards.
+///  - weights->predicted_seconds(program) is the time of one run by a cost model that depends on shapes alone.
+///  - threads(requested) is the number of threads that a run will use; 0 asks for the backend's own choice.
+///  - plan.report(program) lists the algorithm and bytes of each step; `program` is the one that the plan was made of.
+///  - plan.run(image, outputs, workspace, options) runs the plan, and returns false if it was interrupted.
 template <class B>
 concept backend = requires(const program& p, const freeze_options& choices,
                            std::shared_ptr<const typename B::weights> weights, const typename B::plan& plan,

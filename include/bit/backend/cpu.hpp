@@ -1,41 +1,41 @@
-// cpu<float> and cpu<bfloat16>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen at
-// run time.
+// cpu<float> and cpu<bfloat16>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen
+// at run time.
 #pragma once
 
 #include <bit/backend/concept.hpp>
+#include <bit/backend/cpu/format.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/machine_memory.hpp>
-#include <concepts>
 
 namespace bit::inline v0 {
 
-/// CPU backend. T is what kernels, feature maps and products are made of: float, or bfloat16 with sums, statistics,
-/// normalisation and the first convolution in float, half the memory and, with AVX-512-BF16, twice the rate; other
-/// CPUs compute the same products in float. Images, features and logits at the door are float for both.
-template <class T = float>
-requires std::same_as<T, float> || std::same_as<T, bfloat16>
+/// The CPU backend. F is the number format (backend/cpu/format.hpp): float, or bfloat16 for activations and weights. With
+/// bfloat16, sums, statistics, normalisation and the first convolution stay in float; activations and weights take half the
+/// memory, and CPUs with AVX-512-BF16 multiply at twice the rate, while others multiply the same numbers as floats. The
+/// caller's images, features and logits are float in every format.
+template <number_format F = float>
 struct cpu {
   using value_type = float;
-  using plan = detail::cpu_plan<T>;
+  using plan = detail::cpu_plan<F>;
   using workspace = typename plan::workspace;
 
-  static constexpr std::size_t map_bytes = sizeof(T);
+  static constexpr std::size_t map_bytes = sizeof(detail::feature_map_of<F>);
   static constexpr std::size_t largest_batch = 32;
   /// Main memory and swap space.
   static std::size_t memory_bytes() { return detail::machine_memory(); }
 
-  /// `requested`, or if it is 0 what OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota allow;
-  /// in a forked child always 1.
+  /// The number of threads that a run uses: `requested`, or, if that is 0, what OMP_NUM_THREADS, the affinity mask and
+  /// the cgroup's CPU quota allow. In a forked child it is always 1.
   static std::size_t threads(std::size_t requested) {
     return static_cast<std::size_t>(detail::region_threads(requested > 0 ? requested : detail::usable_threads()));
   }
 
-  /// Packed parameters for the instruction set that BIT_ISA or the CPU decides.
-  struct weights : detail::cpu_weights<T> {
+  /// The packed weights, for the instruction set that BIT_ISA or the CPU decides.
+  struct weights : detail::cpu_weights<F> {
     explicit weights(const program& p, const freeze_options& options = {})
-        : detail::cpu_weights<T>(p, detail::microkernels_of<T>(detail::default_instruction_set()), options) {}
+        : detail::cpu_weights<F>(p, detail::microkernels_of<F>(detail::default_instruction_set()), options) {}
   };
 };
 

@@ -9,8 +9,8 @@
 
 namespace bit::inline v0 {
 
-/// A batch of images, or room for a result, in the memory of a device; not owned. A table (n,c) has h = w = 1. The host
-/// never follows `data`; a run reads images and writes results only.
+/// A view of a batch of images, or of room for a result, in the memory of a device; it does not own it. A matrix (n,c)
+/// has h = w = 1. The host never follows `data`; a run reads images and writes results only.
 struct device_tensor {
   void* data = nullptr;  ///< address of element (0,0,0,0), as the device knows it
   dims4 dims;
@@ -19,7 +19,7 @@ struct device_tensor {
   int device = 0;  ///< the device's number; one that the model does not lie on is refused
 };
 
-/// A row-major batch on a device. Throws shape_error for more than max_elements elements.
+/// Returns the view of a row-major batch on a device. Throws shape_error for more than max_elements elements.
 inline device_tensor device_view_of(void* data, const dims4& d, layout order, dtype type = dtype::float32,
                                     int device = 0) {
   const auto host = view_of<std::byte>(nullptr, d, order);  // the strides alone
@@ -34,7 +34,7 @@ inline device_tensor device_view_of(void* data, const dims4& d, layout order, dt
 ///
 /// The model gives a workspace back as soon as enqueue() has returned, so:
 ///  - enqueue() on a workspace whose last run is still in another queue makes its own queue wait for that run first;
-///  - destroying a workspace, a plan or constants whose work is still in a queue is safe: the destructor waits, or the
+///  - destroying a workspace, a plan or weights whose work is still in a queue is safe: the destructor waits, or the
 ///    memory is freed in the queue's order.
 ///
 /// What fails at once throws device_error from the call. What fails in the queue throws device_error from the caller's

@@ -10,7 +10,7 @@
 
 namespace bit::inline v0 {
 
-/// A caller's batch of images at any strides, counted in elements; not owned.
+/// A view of a caller's batch of images at any strides, which are counted in elements. It does not own them.
 template <class T>
 struct image_view {
   const T* data = nullptr;
@@ -23,7 +23,7 @@ struct image_view {
   }
 };
 
-/// The view of a row-major batch. Throws shape_error for more than max_elements elements.
+/// Returns the view of a row-major batch. Throws shape_error for more than max_elements elements.
 template <class T>
 image_view<T> view_of(const T* data, const dims4& d, layout order) {
   static_cast<void>(d.size());
@@ -33,12 +33,12 @@ image_view<T> view_of(const T* data, const dims4& d, layout order) {
   return {data, d, c * h * w, 1, w * c, c};
 }
 
-/// How to run a plan once on images in the machine's memory.
+/// These options say how to run a plan once on images in the machine's memory.
 struct run_options {
-  /// Threads that share the work; 0 takes what OMP_NUM_THREADS, the affinity mask and the cgroup allow. A device ignores
-  /// it.
+  /// So many threads share the work; 0 stands for what OMP_NUM_THREADS, the affinity mask and the cgroup allow. A
+  /// device ignores it.
   std::size_t threads = 0;
-  /// Order of the feature maps among the outputs; tables are (n,c) in either.
+  /// Feature maps among the outputs get this order; matrices are (n,c) in either.
   layout output_layout = layout::nchw;
   /// The calling thread asks it between steps, and true abandons the run. A device asks before it begins and after it
   /// has finished, since its steps are put into a queue all at once.
@@ -51,14 +51,14 @@ struct run_options {
 
 namespace detail {
 
-/// Writes run_options::step_seconds; shared by the threads of a call.
+/// Writes run_options::step_seconds. The threads of a call share it.
 class step_timer {
  public:
   explicit step_timer(std::span<double> seconds) : seconds_(seconds) {
     if (!seconds_.empty()) last_ = clock::now();
   }
-  /// Step `i` has ended, and the next one begins. Each thread says so, and the first counts: one that the system has
-  /// put aside comes when others have finished further steps, which would then seem to take no time.
+  /// Notes that step `i` has ended and the next one begins. Each thread notes it, and the first counts: one that the
+  /// system has put aside comes when others have finished further steps, which would then seem to take no time.
   void finished(std::size_t i) {
     if (i >= seconds_.size()) return;
     const std::lock_guard lock(mutex_);

@@ -8,3 +8,4 @@
 #include <bit/train/optimizer_choice.ipp>
 #include <bit/train/recipe.ipp>
 #include <bit/train/time_estimate.ipp>
+#include <bit/train/trainable_backends.ipp>

@@ -3,11 +3,12 @@
 
 #include <bit/detail/compiled_mode.hpp>
 
+#include <bit/backend/cpu/parameters.ipp>
 #include <bit/backend/cpu/update.ipp>
+#include <bit/backend/loss.ipp>
 #include <bit/train/adam.ipp>
 #include <bit/train/checkpoint.ipp>
 #include <bit/train/evaluation.ipp>
-#include <bit/train/loss.ipp>
 #include <bit/train/metrics_log.ipp>
 #include <bit/train/optimizer.ipp>
 #include <bit/train/parameter_rules.ipp>
@@ -22,8 +23,20 @@ template void adam_update(std::span<const update_chunk<float>>, const adam_hyper
 template void adam_update(std::span<const update_chunk<double>>, const adam_hyperparameters&, std::size_t);
 template double sum_of_squares(std::span<const update_chunk<float>>, std::size_t);
 template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
+template class host_parameters<float>;
+template class host_parameters<double>;
+template class host_logits<float>;
+template class host_logits<double>;
 
 }  // namespace bit::inline v0::detail
+
+namespace bit::inline v0 {
+
+template double evaluate_loss(const loss&, std::span<const float>, std::span<float>, std::size_t, std::size_t, double);
+template double evaluate_loss(const loss&, std::span<const double>, std::span<double>, std::size_t, std::size_t,
+                              double);
+
+}  // namespace bit::inline v0
 
 namespace bit::inline v0::train {
 
@@ -33,14 +46,5 @@ template class basic_sgd<float>;
 template class basic_sgd<double>;
 template class basic_adam<float>;
 template class basic_adam<double>;
-
-template class cross_entropy<float>;
-template class cross_entropy<double>;
-template class sigmoid_cross_entropy<float>;
-template class sigmoid_cross_entropy<double>;
-template class distillation<float>;
-template class distillation<double>;
-template class squared_error<float>;
-template class squared_error<double>;
 
 }  // namespace bit::inline v0::train

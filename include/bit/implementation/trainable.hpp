@@ -7,8 +7,9 @@
 #include <bit/backend/cpu/backward_weights_pairs.ipp>
 #include <bit/backend/cpu/stem_backward.ipp>
 #include <bit/backend/cpu/training.ipp>
+#include <bit/backend/cpu/training_speed.ipp>
 #include <bit/backend/cpu/training_weights.ipp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/program/backward.ipp>
 
 namespace bit::inline v0 {
@@ -21,6 +22,8 @@ template class cpu_training_weights<float>;
 template class cpu_training_weights<bfloat16>;
 template class cpu_training_plan<float>;
 template class cpu_training_plan<bfloat16>;
+template training_speed cpu_training_speed<float>(const program&, const trainable_parameters<float>&, std::size_t);
+template training_speed cpu_training_speed<bfloat16>(const program&, const trainable_parameters<float>&, std::size_t);
 
 }  // namespace detail
 

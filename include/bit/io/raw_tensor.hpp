@@ -27,7 +27,7 @@ class raw_data {
   virtual void read(std::span<std::byte> out) const = 0;
   /// The bytes in place (a mapped file, an array in memory), verified as by read(), or empty if there is no such place.
   virtual std::span<const std::byte> bytes() const { return {}; }
-  /// Whether the bytes can never change while this object lives, see tensor_data::is_snapshot().
+  /// Returns whether the bytes can never change while this object lives, see tensor_data::is_snapshot().
   virtual bool is_snapshot() const { return false; }
   /// Says that the bytes will not be read again soon, so that mapped pages may leave memory.
   virtual void release() const noexcept {}

@@ -9,14 +9,14 @@
 namespace bit::inline v0 {
 namespace detail {
 
-/// Calls work(), and turns std::bad_alloc into a memory_error with the text that describe() returns.
+/// Calls work(), and turns std::bad_alloc into a memory_error with the text that describe() returns: it says what was
+/// needed and what to do.
 template <class Describe, class Work>
 auto with_memory(Describe describe, Work work) {
   try {
     return work();
   } catch (const std::bad_alloc&) {
-    throw memory_error(describe() +
-                       ", which the system did not give; use fewer images a call, smaller ones or fewer threads");
+    throw memory_error(describe());
   }
 }
 
@@ -42,22 +42,25 @@ inline void require_equal_counts(std::size_t names, std::size_t outputs) {
 }  // namespace detail
 
 template <backend Backend>
-frozen_resnet_v2<Backend>::frozen_resnet_v2(const bit::network& net, const freeze_options& options)
-    : shared_(std::make_shared<state>(net, options)) {
+frozen_resnet_v2<Backend>::frozen_resnet_v2(const bit::network& net, const freeze_options& options) {
   if (!device_backend<Backend> && options.device != 0)
     throw config_error("[freeze] expected device 0, as this backend works in the machine's own memory, got device " +
                        std::to_string(options.device));
-  // Which constants there are, and how they are packed, does not depend on the shape. The type is named because the
-  // parser of nvcc 13.0 loses the closing brace of a nameless list here.
-  const std::string output = default_output();
-  const program p = network().emit(dims4{1, config().in_channels, 32, 32}, {&output, 1});
-  shared_->weights = detail::with_memory(
+  detail::with_memory(
       [&] {
         std::size_t bytes = 0;
-        for (const named_tensor& t : network().parameters()) bytes += t.size() * Backend::map_bytes;
-        return "[freeze] the weights of " + architecture_name(config()) + " need about " + detail::size_text(bytes);
+        for (const named_tensor& t : net.parameters()) bytes += t.size() * Backend::map_bytes;
+        return "[freeze] the weights of " + architecture_name(net.config()) + " need about " +
+               detail::size_text(bytes) + ", which the system did not give; take a smaller network or bfloat16";
       },
-      [&] { return std::make_shared<const typename Backend::weights>(p, shared_->options); });
+      [&] {
+        shared_ = std::make_shared<state>(net, options);
+        // Which weights there are, and how they are packed, does not depend on the shape. The type is named because the
+        // parser of nvcc 13.0 loses the closing brace of a nameless list here.
+        const std::string output = default_output();
+        const program p = network().emit(dims4{1, config().in_channels, 32, 32}, {&output, 1});
+        shared_->weights = std::make_shared<const typename Backend::weights>(p, options);
+      });
 }
 
 template <backend Backend>
@@ -92,8 +95,9 @@ auto frozen_resnet_v2<Backend>::find_plan(const typename cache::key& what, Emit 
                         "; use fewer images a call or smaller ones");
     typename cache::planned made;
     for (const value_id id : p.outputs) made.outputs.push_back(p[id].dims);
-    made.plan = detail::with_memory([&] { return "[run] the plan for images " + to_string(dims) + " needs memory"; },
-                                    [&] { return std::make_shared<const plan_type>(p, shared_->weights); });
+    made.plan = detail::with_memory(
+        [&] { return "[run] the plan for images " + to_string(dims) + " needs memory that the system did not give"; },
+        [&] { return std::make_shared<const plan_type>(p, shared_->weights); });
     return made;
   });
 }
@@ -112,7 +116,8 @@ void frozen_resnet_v2<Backend>::execute(const plan_type& plan, const image_view<
   const bool finished = detail::with_memory(
       [&] {
         return "[run] images " + to_string(images.dims) + " need " + detail::size_text(bytes) + " (" +
-               std::to_string(bytes) + " bytes) of working memory with " + std::to_string(options.threads) + " threads";
+               std::to_string(bytes) + " bytes) of working memory with " + std::to_string(options.threads) +
+               " threads, which the system did not give; use fewer images a call, smaller ones or fewer threads";
       },
       [&] {
         const auto memory = shared_->workspaces.take(bytes);
@@ -160,7 +165,8 @@ void frozen_resnet_v2<Backend>::run(const device_tensor& images, std::span<const
   const std::size_t bytes = plan->workspace_bytes(Backend::threads(0));
   detail::with_memory(
       [&] {
-        return "[run] images " + to_string(images.dims) + " need " + detail::size_text(bytes) + " of device memory";
+        return "[run] images " + to_string(images.dims) + " need " + detail::size_text(bytes) +
+               " of device memory, which the device did not give; use fewer images a call or smaller ones";
       },
       [&] { plan->enqueue(images, outputs, *shared_->workspaces.take(bytes), queue); });
 }

@@ -24,19 +24,20 @@ class network {
 
   const resnet_config& config() const { return config_; }
 
-  /// The parameters in the order of execution, official names and layout.
+  /// Returns the parameters in the order of execution, with official names and layouts.
   std::vector<named_tensor> parameters() const;
 
-  /// Names that `emit` and the models' taps accept: "logits", "pooled", "features" (after the last norm and ReLU),
-  /// "stem" (before the pool), "root" (after it), "block1".."block4", "block1/unit01", ...
+  /// Returns the names of all values that `emit` and the models can give: "logits", "pooled", "features" (after the
+  /// last norm and ReLU), "stem" (before the pool), "root" (after it), "block1".."block4", "block1/unit01", ...
   std::vector<std::string> output_names() const;
 
-  /// The program for a batch of `image` size whose results are `outputs`, in that order; steps that no output needs
-  /// are left out. Throws shape_error if the channels differ from the configuration's, an image side is 0 or a feature
-  /// map has more than max_elements elements, and config_error for an unknown output, listing the known ones.
+  /// Returns the program for a batch of `image` size whose results are `outputs`, in that order; steps that no output
+  /// needs are left out. Throws shape_error if the channels differ from the configuration's, an image side is 0 or a
+  /// feature map has more than max_elements elements, and config_error for an unknown output, listing the known ones.
   program emit(const dims4& image, std::span<const std::string> outputs) const;
 
-  /// The program of the classifier alone on the caller's feature maps or pooled features (h = w = 1), (n,c,h,w).
+  /// Returns the program of the classifier alone on the caller's feature maps or pooled features (h = w = 1),
+  /// (n,c,h,w). Throws shape_error if the channels differ from the network's or a side is 0.
   program emit_head(const dims4& features, bool pre_logits) const;
 
  private:
@@ -47,8 +48,8 @@ class network {
   std::optional<nn::linear> head_;
 };
 
-/// A network that nothing outside can change: `net` itself, or one with copies in T, which is float or double, of the
-/// tensors whose data is no snapshot. Throws what reading them throws.
+/// Returns a network that nothing outside can change: `net` itself, or one with copies in T, which is float or double,
+/// of the tensors whose data is no snapshot. Throws what reading them throws.
 template <class T>
 network snapshot_of(const network& net) {
   std::vector<named_tensor> tensors = net.parameters();

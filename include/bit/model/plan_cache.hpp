@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit/tensor.hpp>
-#include <condition_variable>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -20,61 +20,69 @@ namespace bit::inline v0::detail {
 template <class Plan>
 class plan_cache {
  public:
-  /// What a plan computes; the names are not owned.
+  /// It says what a plan computes. It does not own the names.
   struct key {
     dims4 dims;  ///< of the images, or of the features that the classifier alone starts from
     std::span<const std::string> names;
     bool classifier_alone = false;
   };
-  /// A plan and the sizes of its outputs.
+  /// It holds a plan and the sizes of its outputs.
   struct planned {
     std::shared_ptr<const Plan> plan;
     std::vector<dims4> outputs;
   };
 
-  /// The plan for `what`; one that is not there is made by build(), which returns a `planned`. It runs without a lock: other threads find and make other plans meanwhile, and those that want the same one wait
-  /// for it. An exception of build() reaches all of them and is forgotten, so that the next call tries again.
+  /// Returns the plan for `what`; one that is not there is made by build(), which returns a `planned`. build() runs
+  /// without a lock: other threads find and make other plans meanwhile, and those that want the same one wait for it. An
+  /// exception of build() reaches all of them and is forgotten, so that the next call tries again.
   template <class Build>
   std::shared_ptr<const Plan> find(const key& what, Build build) {
+    std::shared_ptr<slot> oldest;  // destroyed without the lock: a device may have to be waited for
     std::unique_lock lock(mutex_);
     drop_orphans();
     const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const auto& s) { return s->is_for(what); });
     if (found != slots_.end()) {
       const std::shared_ptr<slot> wanted = *found;
       std::rotate(found, found + 1, slots_.end());
-      ++waiting_;
-      finished_.wait(lock, [&] { return wanted->is_finished(); });
-      --waiting_;
+      lock.unlock();
+      if (!wanted->finished) {
+        ++waiting_;
+        wanted->finished.wait(false);
+        --waiting_;
+      }
       if (wanted->failure) std::rethrow_exception(wanted->failure);
       return wanted->made.plan;
     }
-    const auto own = std::make_shared<slot>(slot(what));
-    if (slots_.size() == max_plans) slots_.erase(slots_.begin());
+    const auto own = std::make_shared<slot>(what);
+    if (slots_.size() == max_plans) {
+      oldest = std::move(slots_.front());
+      slots_.erase(slots_.begin());
+    }
     slots_.push_back(own);
     lock.unlock();
-    planned made;
-    std::exception_ptr failure;
+    std::exception_ptr& failure = own->failure;
     try {
-      made = build();
+      own->made = build();
     } catch (...) {
       failure = std::current_exception();
     }
-    lock.lock();
-    own->made = std::move(made);
-    own->failure = failure;
-    if (failure) std::erase(slots_, own);
-    lock.unlock();
-    finished_.notify_all();
+    if (failure) {
+      lock.lock();
+      std::erase(slots_, own);
+      lock.unlock();
+    }
+    own->finished = true;
+    own->finished.notify_all();
     if (failure) std::rethrow_exception(failure);
     return own->made.plan;
   }
 
-  /// The size of output `name` for images of this size, if a plan that has been made tells it.
+  /// Returns the size of output `name` for images of this size, if a plan that has been made tells it.
   std::optional<dims4> output_dims(const std::string& name, const dims4& images) const {
     const std::lock_guard lock(mutex_);
     for (const auto& s : slots_) {
       const auto at = std::find(s->names.begin(), s->names.end(), name);
-      if (s->dims == images && !s->classifier_alone && s->made.plan && at != s->names.end())
+      if (s->dims == images && !s->classifier_alone && at != s->names.end() && s->finished && !s->failure)
         return s->made.outputs[static_cast<std::size_t>(at - s->names.begin())];
     }
     return std::nullopt;
@@ -87,12 +95,9 @@ class plan_cache {
     old.swap(slots_);
   }
 
-  /// Number of calls that wait for a plan which another thread is making.
-  std::size_t waiting() const {
-    const std::lock_guard lock(mutex_);
-    return waiting_;
-  }
-  /// Number of plans that are kept or in the making.
+  /// Returns the number of calls that wait for a plan which another thread is making.
+  std::size_t waiting() const { return waiting_; }
+  /// Returns the number of plans that are kept or in the making.
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
     return slots_.size();
@@ -108,26 +113,25 @@ class plan_cache {
     dims4 dims;
     std::vector<std::string> names;
     bool classifier_alone;
-    planned made;
-    std::exception_ptr failure;
+    planned made;                ///< written by the maker before `finished`, and never after
+    std::exception_ptr failure;  ///< likewise
+    std::atomic<bool> finished{false};
     pid_t maker = ::getpid();  ///< the process whose thread makes the plan
 
     bool is_for(const key& k) const {
       return dims == k.dims && classifier_alone == k.classifier_alone &&
              std::equal(names.begin(), names.end(), k.names.begin(), k.names.end());
     }
-    bool is_finished() const { return made.plan || failure; }
   };
 
-  /// In a forked child nobody finishes what threads of the parent were making: forgets such plans.
+  /// Forgets plans that threads of the parent were making when this process was forked: no thread finishes them here.
   void drop_orphans() {
-    std::erase_if(slots_, [](const auto& s) { return !s->is_finished() && s->maker != ::getpid(); });
+    std::erase_if(slots_, [](const auto& s) { return !s->finished && s->maker != ::getpid(); });
   }
 
   mutable std::mutex mutex_;
-  std::condition_variable finished_;
   std::vector<std::shared_ptr<slot>> slots_;  ///< most recently used last
-  std::size_t waiting_ = 0;
+  std::atomic<std::size_t> waiting_{0};
 };
 
 }  // namespace bit::inline v0::detail

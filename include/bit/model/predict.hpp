@@ -13,7 +13,7 @@
 
 namespace bit::inline v0 {
 
-/// A class index and its probability.
+/// This is a class, by its index in the head, and its probability.
 struct prediction {
   std::size_t index;
   double probability;
@@ -21,15 +21,15 @@ struct prediction {
 
 namespace detail {
 
-/// Whether `value` is NaN, by its bits: with -ffast-math compilers take std::isnan for false.
+/// Returns whether `value` is NaN, by its bits: with -ffast-math compilers take std::isnan for false.
 inline bool is_nan(double value) {
   return (std::bit_cast<std::uint64_t>(value) & 0x7fffffffffffffffu) > 0x7ff0000000000000u;
 }
 
 }  // namespace detail
 
-/// Probabilities (n,classes) of logits (n,classes); rows sum to 1. Logits may be large: the row's maximum is taken off.
-/// A row with a NaN or an infinite maximum has no probabilities and becomes NaN.
+/// Returns the probabilities (n,classes) of logits (n,classes); rows sum to 1. Logits may be large: the row's maximum
+/// is taken off. A row with a NaN or an infinite maximum has no probabilities and becomes NaN.
 template <class T>
 matrix<T> softmax(const matrix<T>& logits) {
   matrix<T> result = logits;
@@ -44,9 +44,9 @@ matrix<T> softmax(const matrix<T>& logits) {
   return result;
 }
 
-/// The k most probable classes (at most as many as there are) of one row of logits (n,classes), best first; equal ones
-/// in the order of their indices. Throws shape_error for a row that is not there, and diverged_error for logits that
-/// have no order because one is NaN or the largest is infinite: the image or the weights hold such numbers.
+/// Returns the k most probable classes (at most as many as there are) of one row of logits (n,classes), best first;
+/// equal ones in the order of their indices. Throws shape_error for a row that is not there, and diverged_error for
+/// logits that have no order because one is NaN or the largest is infinite: the image or the weights hold such numbers.
 template <class T>
 std::vector<prediction> top_k(const matrix<T>& logits, std::size_t k, std::size_t row = 0) {
   const std::size_t columns = logits.shape()[1];

@@ -7,13 +7,13 @@
 
 namespace bit::inline v0 {
 
-/// Parameters of a fresh network: kernels He-normal over fan-out (arXiv:1502.01852; timm's start for this network),
-/// gamma 1, beta 0, head N(0, 0.01²) with bias 0. Values depend only on (seed, name, shape), on every machine; they
-/// are made when they are read, so the result takes no memory.
+/// Returns parameters of a fresh network: kernels He-normal over fan-out (arXiv:1502.01852; timm's start for this
+/// network), gamma 1, beta 0, head N(0, 0.01²) with bias 0. Values depend only on (seed, name, shape), on every
+/// machine; they are made when they are read, so the result takes no memory.
 BIT_FUNC std::vector<named_tensor> random_tensors(const resnet_config& config, std::uint64_t seed);
 
-/// The head's tensors for `classes` classes over `features` channels: N(0, 0.01²) from the seed, or all zeros as the
-/// release starts fine-tuning (bit_pytorch/models.py, zero_head).
+/// These return the head's tensors for `classes` classes over `features` channels: N(0, 0.01²) from the seed, or all
+/// zeros as the release starts fine-tuning (bit_pytorch/models.py, zero_head).
 BIT_FUNC std::vector<named_tensor> random_head(std::size_t features, std::size_t classes, std::uint64_t seed);
 BIT_FUNC std::vector<named_tensor> zero_head(std::size_t features, std::size_t classes);
 

@@ -21,7 +21,8 @@ class resnet_v2 {
   /// what reading values that have to be copied throws.
   resnet_v2(const resnet_config& config, const std::vector<named_tensor>& tensors)
       : net_(std::make_shared<const bit::network>(snapshot_of<value_type>(bit::network(config, tensors)))) {}
-  /// Random parameters, a function of config and seed alone: the values that training starts from (random_tensors).
+  /// Takes random parameters, a function of config and seed alone: the values that training starts from
+  /// (random_tensors).
   explicit resnet_v2(const resnet_config& config, std::uint64_t seed = 0)
       : resnet_v2(config, random_tensors(config, seed)) {}
   resnet_v2(const resnet_v2&) noexcept = default;

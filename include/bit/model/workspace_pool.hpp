@@ -22,7 +22,7 @@ class workspace_pool {
   using list = std::list<sized>;  // nodes move between lists, so that giving back allocates nothing and cannot fail
 
  public:
-  /// A workspace on loan; its destructor gives it back.
+  /// It holds a workspace on loan, and its destructor gives it back.
   class lease {
    public:
     lease(workspace_pool& pool, list&& own) : pool_(pool), own_(std::move(own)) {}
@@ -36,7 +36,7 @@ class workspace_pool {
     list own_;
   };
 
-  /// A workspace of at least `bytes` bytes; throws what making one throws, std::bad_alloc for instance.
+  /// Returns a workspace of at least `bytes` bytes. Throws what making one throws, std::bad_alloc for instance.
   lease take(std::size_t bytes) {
     list own = begin_call(bytes);
     if (own.empty()) {
@@ -58,7 +58,7 @@ class workspace_pool {
     old.swap(idle_);
   }
 
-  /// Bytes of the idle workspaces.
+  /// Returns the bytes of the idle workspaces.
   std::size_t idle_bytes() const {
     const std::lock_guard lock(mutex_);
     std::size_t total = 0;
@@ -67,7 +67,7 @@ class workspace_pool {
   }
 
  private:
-  /// Calls of which the peaks are taken together.
+  /// The peaks of so many calls are taken together.
   static constexpr std::size_t window = 64;
 
   struct peaks {

@@ -10,7 +10,7 @@
 
 namespace bit::inline v0::train {
 
-/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation may fill `targets`.
+/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation `teacher`.
 /// T is float, or double for the reference backend.
 template <class T>
 struct basic_micro_batch {
@@ -20,6 +20,9 @@ struct basic_micro_batch {
   std::vector<std::int64_t> partners;  ///< (n), or empty
   double weight = 1;                   ///< of `labels`, if there are partners
   std::vector<double> targets;         ///< (n,classes) probabilities instead of labels, or empty
+  std::vector<double> teacher;         ///< (n,classes) logits of a teacher instead of labels, or empty
+  double temperature = 1;              ///< of the distillation, if there is a teacher
+  double loss_weight = 1;              ///< what the part's loss and its gradient are multiplied by
 
   std::size_t size() const { return images.shape(0); }
   image_view<T> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }

@@ -1,11 +1,10 @@
 // Bodies of train/evaluation.hpp.
 #pragma once
 
+#include <bit/backend/loss.hpp>
+#include <bit/train/evaluation.hpp>
 #include <cmath>
 #include <vector>
-
-#include <bit/train/evaluation.hpp>
-#include <bit/train/loss.hpp>
 
 namespace bit::inline v0::train {
 
@@ -14,7 +13,7 @@ BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<c
   if (labels.empty() && logits.empty()) return;
   std::vector<float> unused(logits.size());
   const auto n = static_cast<double>(labels.size());
-  loss_ += n * cross_entropy<float>(labels)(logits, unused, labels.size(), classes);
+  loss_ += n * evaluate_loss<float>(cross_entropy{.labels = labels}, logits, unused, labels.size(), classes);
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const auto x = logits.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);

@@ -13,14 +13,6 @@
 
 namespace bit::inline v0::train {
 
-/// The loss of one part of a step, for logs as bit_pytorch writes them.
-struct part_report {
-  std::size_t step = 0;  ///< number of the update, from 0 on
-  std::size_t part = 0, parts = 1;
-  double loss = 0;  ///< mean over the part's images
-  double rate = 0;
-};
-
 /// What a caller wants to hear. All are called by the thread that calls fine_tune(), and any may be empty.
 struct fine_tune_callbacks {
   std::function<void(const part_report&)> on_part = nullptr;

@@ -49,13 +49,15 @@ class feature_source final : public batch_source {
 class head_of {
  public:
   explicit head_of(tunable_model& model) : model_(model) {}
-  std::span<const trainable_parameter<float>> parameters() const { return model_.parameters(); }
-  void zero_gradients() { model_.zero_gradients(); }
-  double accumulate(const image_view<float>& features, const loss_function<float>& loss, double scale, std::span<float>,
-                    const run_options& run) {
-    return model_.accumulate_head(features, loss, scale, run);
+  trainable_parameters<float>& parameters() { return model_.parameters(); }
+  double accumulate(const image_view<float>& features, const loss& what, double scale, std::span<float>,
+                    const run_options& run, double weight) {
+    return model_.accumulate_head(features, what, scale, run, weight);
   }
-  void parameters_changed() { model_.parameters_changed(); }
+  double accumulate(const image_view<float>& features, const loss_function<float>& own, double scale, std::span<float>,
+                    const run_options& run, double weight) {
+    return model_.accumulate_head(features, own, scale, run, weight);
+  }
 
  private:
   tunable_model& model_;

@@ -8,8 +8,9 @@
 #include <string>
 #include <vector>
 
+#include <bit/backend/hyperparameters.hpp>
 #include <bit/config.hpp>
-#include <bit/model/config.hpp>
+#include <bit/program/tensor_spec.hpp>
 
 namespace bit::inline v0::train {
 
@@ -29,13 +30,6 @@ struct parameter_options {
   double weight_decay = 0;
   bool decay_vectors = true;  ///< false: norms and biases, which have one dimension, are not decayed (as timm has it)
   double layer_decay = 1;     ///< rate × layer_decay^(layers above); timm's param_groups_layer_decay
-};
-
-/// What the options say about one parameter.
-struct parameter_rule {
-  bool frozen = false;
-  double rate_scale = 1, weight_decay = 0;
-  friend bool operator==(const parameter_rule&, const parameter_rule&) = default;
 };
 
 /// One rule per parameter. Throws config_error for a pattern that fits no parameter, for numbers below zero, a

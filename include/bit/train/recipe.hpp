@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -65,6 +66,11 @@ struct fine_tune_options {
   std::optional<adam_options> adam = {};  ///< instead of sgd; its rules for parameters and its clip_norm count then
   training_loss loss = training_loss::softmax;
   double label_smoothing = 0;
+  /// Distillation (arXiv:2106.05237): writes a teacher's logits (n,classes), row-major, of a part's images, which are
+  /// augmented and mixed already, so that teacher and student see the same. They take the place of labels. A continued
+  /// run must be given the same teacher; name it in `flags`.
+  std::function<void(const image_view<float>& images, float* logits)> teacher = nullptr;
+  double temperature = 1;  ///< of the distillation
 
   std::size_t eval_every = 0;                     ///< steps; 0: at the end only
   std::size_t eval_batch = 32;                    ///< bit_common.py's --batch_eval

@@ -15,7 +15,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
-from pybit._version import __version__
+from pybit.base.version import __version__
+from pybit.cli._common import reason
 from pybit.errors import BitError, ConfigError, DivergedError
 
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
@@ -53,14 +54,6 @@ def colour(text: str, code: str, stream: TextIO) -> str:
 
 def _say(kind: str, text: str, code: str) -> None:
     print(f"pybit: {colour(kind, code, sys.stderr)}: {text}", file=sys.stderr)
-
-
-def reason(error: Exception) -> str:
-    """One line on what went wrong, without the system's error number."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{os.fspath(error.filename)!r}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(text.split()) or type(error).__name__
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -11,13 +11,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pybit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pybit._predict import Embeddings
-    from pybit.model import Model
+from pybit.data.options import PreprocessSpec
+from pybit.data.sources import collect
+from pybit.errors import ConfigError, FormatError
+from pybit.inference.results import Embeddings
+from pybit.model import Model, create_model, load
+from pybit.model.released import config_of
+from pybit.network.options import ALGORITHMS, DTYPES
+from pybit.registry import model_info
+from pybit.report.describe import unknown_preprocessing
 
 DEFAULT_MODEL = "BiT-M-R50x1-ILSVRC2012"
 _SUFFIXES = (".npz", ".safetensors", ".h5", ".pth", ".pt", ".bin", ".tar")
@@ -82,8 +86,6 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def add_compute_options(group: Any) -> None:
     """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
-    from pybit._build import ALGORITHMS, DTYPES
-
     group.add_argument("--dtype", default="float32", choices=DTYPES, help="number format to compute in")
     group.add_argument(
         "--algorithm",
@@ -138,33 +140,27 @@ def looks_like_file(source: str) -> bool:
 
 def open_model(args: argparse.Namespace) -> Model:
     """The model that the options ask for. Raises OSError or ValueError."""
-    import pybit
-
     options = {"dtype": args.dtype, "algorithm": args.algorithm}
     if args.untrained:
         print("pybit: the weights are random: what follows shows the mechanics, it means nothing", file=sys.stderr)
-        return pybit.create_model(args.model, **options)
+        return create_model(args.model, **options)
     if looks_like_file(args.model):
-        return pybit.load(run_checkpoint(args.model), **options)
-    return pybit.create_model(args.model, pretrained=True, **options)
+        return load(run_checkpoint(args.model), **options)
+    return create_model(args.model, pretrained=True, **options)
 
 
-def preprocessing_of(model: Model, args: argparse.Namespace) -> Any:
+def preprocessing_of(model: Model, args: argparse.Namespace) -> PreprocessSpec:
     """The model's preprocessing with what the options change; a note says so if it is a guess."""
     given = {name: getattr(args, name) for name in ("size", "mode", "interpolation", "crop_pct")}
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes and not args.untrained and not model.preprocessing_is_known:
-        from pybit._describe import unknown_preprocessing
-
-        note = unknown_preprocessing(model, "give --size and --mode (--interpolation, --crop-pct)")
+        note = unknown_preprocessing(model.loaded, "give --size and --mode (--interpolation, --crop-pct)")
         print(f"pybit: note: {note}", file=sys.stderr)
     return dataclasses.replace(model.preprocessing, **changes)
 
 
 def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddings:
     """Features of a folder or of image files as the options ask for."""
-    from pybit import Embeddings
-
     found = model.embed(
         inputs,
         args.batch_size,
@@ -187,9 +183,7 @@ def check_inputs(args: argparse.Namespace) -> None:
         except (OSError, ValueError) as e:
             problems.append(e)
     if len(problems) == 2:
-        from pybit.cli import reason
-
-        kind = OSError if isinstance(problems[0], OSError) else ValueError
+        kind = OSError if isinstance(problems[0], OSError) else FormatError
         raise kind(f"{reason(problems[0])}; and {reason(problems[1])}")
     if problems:
         raise problems[0]
@@ -197,9 +191,6 @@ def check_inputs(args: argparse.Namespace) -> None:
 
 def check_model(args: argparse.Namespace) -> None:
     """Raise for a checkpoint file that is not there and for an unknown name; reads and fetches nothing."""
-    from pybit._create import config_of
-    from pybit.registry import model_info
-
     if args.untrained:
         config_of(args.model)
     elif looks_like_file(args.model):
@@ -210,8 +201,6 @@ def check_model(args: argparse.Namespace) -> None:
 
 def check_images(paths: Sequence[str]) -> None:
     """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
-    from pybit._images import collect
-
     for path in paths:
         os.stat(path)
     collect(paths)
@@ -244,3 +233,11 @@ def require(holds: bool, message: str) -> None:
     """Raise a mistake in the command unless `holds`."""
     if not holds:
         raise ConfigError(message)
+
+
+def reason(error: Exception) -> str:
+    """One line on what went wrong, without the system's error number."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{os.fspath(error.filename)!r}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from pybit import _core, formats
-from pybit._download_bar import human_bytes
+from pybit.base.sizes import byte_text
+from pybit.errors import ConfigError
 
 NAME = "convert"
 HELP = "write a checkpoint of any format as .npz or .safetensors under another framework's names"
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert; prints the path of the new file."""
     target = Path(args.target)
     if target.suffix not in (".npz", ".safetensors"):
-        raise _core.ConfigError(f"{target}: expected a file that ends in .npz or .safetensors")
+        raise ConfigError(f"{target}: expected a file that ends in .npz or .safetensors")
     if target.exists() and not args.force:
         raise FileExistsError(f"{target} is there already; --force replaces it")
     checkpoint = formats.open_any(args.source, allow_name_mismatch=args.allow_name_mismatch)
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             metadata.setdefault("format", "pt")  # transformers refuses safetensors files without it
         _core.write_safetensors(target, checkpoint, args.names, metadata)
     print(
-        f"pybit: {len(checkpoint.tensors)} tensors, {human_bytes(target.stat().st_size)}, {args.names} names",
+        f"pybit: {len(checkpoint.tensors)} tensors, {byte_text(target.stat().st_size)}, {args.names} names",
         file=sys.stderr,
     )
     print(target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pybit import hub
-from pybit._core import ConfigError
+from pybit.errors import ConfigError
 
 NAME = "download"
 HELP = "fetch released models into the cache and print where they are"

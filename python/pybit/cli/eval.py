@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pybit.cli import _common
+from pybit.data import PreprocessSpec, datasets
 from pybit.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pybit import Evaluation, Model, PerClass, PreprocessSpec
+from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
+from pybit.formats import open_any
+from pybit.model import Model, load
 
 NAME = "eval"
 HELP = "loss, top-1 and top-5 of a checkpoint on labelled images"
@@ -53,9 +54,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print loss, top-1 and top-5."""
-    import pybit
-    from pybit import datasets
-
     checkpoint = _common.run_checkpoint(args.checkpoint)
     split = {} if args.split == "all" else _held_out(checkpoint)
     parts = datasets.open(args.data, **({"order": args.order, "validation_fraction": 0.0} | split))
@@ -67,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     data = parts.validation if held_out else parts.train
     if held_out and split:
         print(f"pybit: note: measured on the {len(data)} images that training left out", file=sys.stderr)
-    model = pybit.load(checkpoint)
-    found = pybit.evaluate(
+    model = load(checkpoint)
+    found = evaluate(
         model,
         data,
         preprocessing=_preprocessing(model, args),
@@ -101,8 +99,7 @@ def _preprocessing(model: Model, args: argparse.Namespace) -> PreprocessSpec:
             args.mode, args.crop_pct = "center_crop", min(1.0, args.crop / (args.resize + 0.5))
             if args.resize == args.crop:
                 args.crop_pct = 1.0
-    spec: PreprocessSpec = _common.preprocessing_of(model, args)
-    return spec
+    return _common.preprocessing_of(model, args)
 
 
 def _as_dict(found: Evaluation) -> dict[str, Any]:
@@ -144,8 +141,6 @@ def _show_classes(classes: PerClass) -> None:
 
 def _held_out(checkpoint: str) -> dict[str, Any]:
     """How the run that wrote a checkpoint split its data, if it did."""
-    from pybit.formats import open_any
-
     flags = json.loads(open_any(checkpoint).metadata.get("bit.training.flags", "{}"))
     if "validation_fraction" not in flags:
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pybit.base.threads import build_info
 from pybit.cli import _common
 
 NAME = "info"
@@ -30,9 +31,7 @@ def _words(value: Any) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print one fact per line."""
-    import pybit
-
-    info = pybit.build_info()
+    info = build_info()
     if args.json:
         _common.print_json(info)
     else:

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pybit import _core, formats, registry
-from pybit._download_bar import human_bytes
+from pybit import formats, registry
+from pybit.base.architectures import architecture_name
+from pybit.base.sizes import byte_text
+from pybit.errors import FormatError
 
 NAME = "inspect"
 HELP = "tell what a checkpoint holds and what is wrong with it"
@@ -40,7 +42,7 @@ def describe(path: str, values: bool = False, tensors: bool = False) -> dict[str
     about: dict[str, Any] = {"file": path, "size": formats.byte_count(place)}
     try:
         checkpoint = formats.open_any(place, allow_extra_tensors=True, allow_name_mismatch=True)
-    except _core.FormatError as error:
+    except FormatError as error:
         return about | {"format": None, "problems": [str(error)]}
     config = checkpoint.config
     shapes = checkpoint.tensors
@@ -72,14 +74,13 @@ def describe(path: str, values: bool = False, tensors: bool = False) -> dict[str
 
 
 def _architecture(config: Any) -> str:
-    depth = {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}.get(tuple(config.units))
-    if depth and config.stem_channels % 64 == 0:
-        return f"R{depth}x{config.stem_channels // 64}"
+    if name := architecture_name(config.units, config.stem_channels):
+        return name
     return f"units {', '.join(map(str, config.units))}, stem of {config.stem_channels} channels"
 
 
 def _lines(about: dict[str, Any]) -> list[tuple[str, str]]:
-    lines = [("file", about["file"]), ("size", human_bytes(about["size"]))]
+    lines = [("file", about["file"]), ("size", byte_text(about["size"]))]
     if about["format"] is not None:
         lines += [
             ("format", f"{about['format']}, {about['names']} names"),

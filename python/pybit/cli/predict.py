@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
+from pybit import registry
 from pybit.cli import _common
+from pybit.data.batches import Skipped
+from pybit.data.options import ImageOptions
+from pybit.inference import run as inference
 
 NAME = "predict"
 HELP = "classify images"
@@ -33,8 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the likeliest classes of each image."""
-    from pybit import _predict, labels, registry
-    from pybit.data import Skipped
+    from pybit.hub import labels  # which pulls in the network libraries
 
     _common.check_inputs(args)
     model = _common.open_model(args)
@@ -47,17 +50,20 @@ def run(args: argparse.Namespace) -> int:
         )
         print(f"pybit: note: class names are not known, numbers follow; {fetch}give --labels FILE", file=sys.stderr)
     skipped: list[Skipped] = []
-    predictions = _predict.predict(
-        model,
-        args.images,
-        args.topk,
+    options = ImageOptions(
+        _common.preprocessing_of(model, args),
         args.batch_size,
         args.threads,
         args.skip_corrupt,
         False if args.quiet else None,
-        "sigmoid" if args.sigmoid else "softmax",
-        _common.preprocessing_of(model, args),
-        skipped,
+    )
+    predictions = inference.predict(
+        model.loaded,
+        args.images,
+        options,
+        topk=args.topk,
+        activation="sigmoid" if args.sigmoid else "softmax",
+        skipped=skipped,
     )
     if args.json:
         _common.print_json([p.as_dict() for p in predictions])

@@ -7,6 +7,9 @@ import os
 import sys
 
 from pybit.cli import _common
+from pybit.errors import FormatError
+from pybit.evaluation import probe
+from pybit.inference.results import load_embeddings
 
 NAME = "probe"
 HELP = "few-shot evaluation of features by linear probe and nearest neighbours"
@@ -57,9 +60,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracy against examples per class."""
-    from pybit import _predict, probe
-    from pybit.errors import FormatError
-
     sources = [s for s in (args.features, args.test) if s is not None]
     _common.check_images([s for s in sources if os.path.isdir(s)])
     model = _common.open_model(args) if any(os.path.isdir(s) for s in sources) else None
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if os.path.isdir(source) and model is not None:
             found = _common.embed_files(model, source, args)
         else:
-            found = _predict.load_embeddings(source)
+            found = load_embeddings(source)
         if found.classes is None:
             raise FormatError(
                 f"{source}: expected labels: a folder with one folder per class, or `classes` in the file"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
 from pybit.cli import _common
-
-if TYPE_CHECKING:
-    from pybit._plan import Plan
+from pybit.model import create_model, load
+from pybit.report import chart
+from pybit.report.plan import Plan
 
 NAME = "profile"
 HELP = "time every step of a network and hold it against what this machine can do"
@@ -34,16 +33,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; write the chart."""
-    import pybit
-
     if args.png:
         _common.require(not args.plan, "--png draws times: leave out --plan")
         _common.check_output(args.png)
     options = {"dtype": args.dtype, "algorithm": args.algorithm}
-    if _common.looks_like_file(args.model):
-        model = pybit.load(args.model, **options)
-    else:
-        model = pybit.create_model(args.model, **options)
+    make = load if _common.looks_like_file(args.model) else create_model
+    model = make(args.model, **options)
     height, width = args.size
     found: Plan
     if args.plan:
@@ -51,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         found = profile = model.profile(height, width, args.batch_size, args.runs, threads=args.threads)
         if args.png:
-            from pybit import _chart
-
-            _chart.save(profile, args.png)
+            chart.save(profile, args.png)
             print(f"pybit: wrote {args.png}", file=sys.stderr)
     if args.json:
         _common.print_json(found.as_dict())

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pybit import _core
+from pybit.base.sizes import byte_text
 from pybit.cli import _common
+from pybit.formats import open_any
+from pybit.model.released import config_of
+from pybit.report.describe import parameter_count
 
 NAME = "summary"
 HELP = "list a network's steps with shapes, parameters, multiply-adds and float32 memory"
@@ -36,11 +41,6 @@ def _cell(value: Any) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print the steps and the totals."""
-    from pybit import _core
-    from pybit._create import config_of
-    from pybit._describe import byte_count, parameter_count
-    from pybit.formats import open_any
-
     config = open_any(args.model).config if _common.looks_like_file(args.model) else config_of(args.model)
     plan = _core.estimate(config, args.batch_size, *args.size)
     steps, name = plan["steps"], config.architecture
@@ -58,6 +58,6 @@ def run(args: argparse.Namespace) -> int:
         f"\n{args.model}: {name}, {config.num_classes} classes, {parameter_count(config):,} parameters\n"
         f"{args.batch_size} x {height} x {width} pixels: "
         f"{sum(s['macs'] for s in steps) / 1e9:.2f} G multiply-adds, "
-        f"working memory {byte_count(plan['arena_bytes'])}, weights {byte_count(plan['weights_bytes'])}"
+        f"working memory {byte_text(plan['arena_bytes'])}, weights {byte_text(plan['weights_bytes'])}"
     )
     return 0

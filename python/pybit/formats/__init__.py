@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from pybit import _core
-from pybit.formats.bundle import find_prefix
+from pybit.formats.keras.bundle import find_prefix
 from pybit.formats.raw import HDF5_SIGNATURE, RawCheckpoint, fail
 
 __all__ = ["RawCheckpoint", "byte_count", "detect", "is_bundle", "open_any", "read_tensors"]
@@ -29,7 +29,7 @@ def is_bundle(path: str | os.PathLike[str]) -> bool:
 def detect(path: str | os.PathLike[str]) -> str:
     """The format by content: "h5", "tfhub", "torch", or "native" for what the C++ library reads or explains.
 
-    Throws OSError if the path cannot be read, FormatError for pickles that are no torch files and for folders
+    Raises OSError if the path cannot be read, FormatError for pickles that are no torch files and for folders
     without a bundle.
     """
     place = Path(path)
@@ -91,20 +91,20 @@ def _has_pickle(path: Path) -> bool:
 def read_tensors(path: str | os.PathLike[str]) -> RawCheckpoint:
     """Tensors of an h5, TFHub or torch checkpoint: the first two under the release's names, torch's under its own.
 
-    Throws FormatError for damaged files, for content of another kind and for torch files that ask to execute something;
+    Raises FormatError for damaged files, for content of another kind and for torch files that ask to execute something;
     OSError if the path cannot be read; ImportError if h5py is needed and missing.
     """
     kind = detect(path)
     if kind == "h5":
-        from pybit.formats.h5 import read_h5
+        from pybit.formats.keras.h5 import read_h5
 
         return read_h5(path)
     if kind == "tfhub":
-        from pybit.formats.tfhub import read_tfhub
+        from pybit.formats.keras.tfhub import read_tfhub
 
         return read_tfhub(path)
     if kind == "torch":
-        from pybit.formats.torch_pickle import read_torch
+        from pybit.formats.torch.state import read_torch
 
         return read_torch(path)
     fail(path, "not an h5, TFHub or torch checkpoint; npz and safetensors are read by pybit.formats.open_any")
@@ -125,7 +125,7 @@ def open_any(
     and torch files are read into memory at once, npz and safetensors when their values are used. `allow_extra_tensors`
     and `allow_name_mismatch` turn an error into an entry of the checkpoint's `problems`: tensors that are no BiT
     parameter, a file name that contradicts the content. `check_values` reads everything and refuses NaN and infinite
-    values. Throws as `read_tensors` does, and FormatError if the tensors are not those of one BiT network.
+    values. Raises as `read_tensors` does, and FormatError if the tensors are not those of one BiT network.
     """
     place = Path(path)
     if place.is_dir() and find_prefix(place) is None:

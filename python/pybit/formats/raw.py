@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from pybit._core import FormatError
+from pybit.errors import FormatError
 
 Array = npt.NDArray[Any]
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -101,14 +101,18 @@ TEST_CASE_TEMPLATE("a profile adds seconds to the report's rows", Backend, bit::
   const bit::dims4 dims{1, 3, 32, 32};
   const std::vector<T> images(dims.size(), T(0.5));
   const auto view = bit::view_of(images.data(), dims, bit::layout::nchw);
+  const auto begin = std::chrono::steady_clock::now();
   const auto rows = model.profile(view, 3, {.threads = 2});
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
   REQUIRE(rows.size() == model.report(dims).size());
+  double least = 0;
   for (const auto& row : rows) {
     CAPTURE(row.step.name);
     CHECK(row.min_seconds > 0);
     CHECK(row.median_seconds >= row.min_seconds);
-    CHECK(row.median_seconds < 60);
+    least += row.min_seconds;
   }
+  CHECK(3 * least <= taken.count());  // three runs, each at least the sum of its steps
   CHECK_THROWS_AS(model.profile(view, 0), bit::config_error);
 }
 

@@ -131,12 +131,12 @@ TEST_CASE("control groups: files that make no sense set no limit") {
   CHECK(limit_of({{"self", "no colons\n::\n0::/../../..\n"}, {"cgroup/cpu.max", "100000 100000"}}) == 1);
 }
 
-TEST_CASE("case 22: one processor in the affinity mask makes one thread, and the same bits") {
+TEST_CASE("one processor in the affinity mask makes one thread, and the same bits") {
   CHECK(child_passes("threads", {{"BIT_TEST_THREADS", "1"}}, true));
   CHECK_FALSE(child_passes("threads", {{"BIT_TEST_THREADS", "7"}}, true, true));  // negative control
 }
 
-TEST_CASE("case 22: OpenMP's environment is honoured, and the bits do not depend on it") {
+TEST_CASE("OpenMP's environment is honoured, and the bits do not depend on it") {
   using variables = std::map<std::string, std::string>;
   const variables cases[] = {
       {{"OMP_NUM_THREADS", "1"}, {"BIT_TEST_THREADS", "1"}},
@@ -154,7 +154,7 @@ TEST_CASE("case 22: OpenMP's environment is honoured, and the bits do not depend
   }
 }
 
-TEST_CASE("case 23: a process that forks before its first use may use threads in the child, too") {
+TEST_CASE("a process that forks before its first use may use threads in the child, too") {
   CHECK(child_passes("forked before use", {{"OMP_NUM_THREADS", "2"}}));
 }
 

@@ -32,7 +32,7 @@ TEST_CASE("two models called by four threads at once give what one thread gives"
   CHECK(wrong == std::vector<int>(4, 0));
 }
 
-TEST_CASE("case 22: eight threads with one model, each in its own number of threads, get one thread's bits") {
+TEST_CASE("eight threads with one model, each in its own number of threads, get one thread's bits") {
   const auto model = bit::resnet_v2<>(small, 3).freeze();
   const auto x = test::random_images({3, 3, 47, 61}, 3);
   bit::run_options one;
@@ -51,7 +51,7 @@ TEST_CASE("case 22: eight threads with one model, each in its own number of thre
   CHECK_FALSE(other == expected);  // negative control: other images give other logits
 }
 
-TEST_CASE("case 22: any number of threads gives the same bits, for odd batches and sizes") {
+TEST_CASE("any number of threads gives the same bits, for odd batches and sizes") {
   const auto model = bit::resnet_v2<>(small, 4).freeze();
   for (const bit::dims4 d : {bit::dims4{1, 3, 1, 1}, {1, 3, 33, 65}, {5, 3, 17, 40}, {2, 3, 96, 64}}) {
     const auto x = test::random_images(d, 5);
@@ -68,7 +68,7 @@ TEST_CASE("case 22: any number of threads gives the same bits, for odd batches a
   }
 }
 
-TEST_CASE("case 23: a model made, used and dropped in one thread is used in another") {
+TEST_CASE("a model made, used and dropped in one thread is used in another") {
   const auto x = test::random_images({1, 3, 40, 40}, 1);
   const auto expected = bit::resnet_v2<>(small, 1).freeze()(x);
   std::optional<bit::frozen_resnet_v2<bit::cpu<float>>> model;
@@ -77,7 +77,7 @@ TEST_CASE("case 23: a model made, used and dropped in one thread is used in anot
   std::thread([&] { model.reset(); }).join();
 }
 
-TEST_CASE("case 23: nested regions, two levels active, are right") {
+TEST_CASE("nested regions, two levels active, are right") {
   const auto model = bit::resnet_v2<>(small, 1).freeze();
   const auto x = test::random_images({1, 3, 40, 40}, 1);
   const auto expected = model(x);
@@ -96,7 +96,7 @@ TEST_CASE("case 23: nested regions, two levels active, are right") {
   omp_set_max_active_levels(levels);
 }
 
-TEST_CASE("case 23: threads that OpenMP itself takes back or adds change no bit") {
+TEST_CASE("threads that OpenMP itself takes back or adds change no bit") {
   const auto model = bit::resnet_v2<>(small, 1).freeze();
   const auto x = test::random_images({2, 3, 40, 40}, 1);
   const auto expected = model(x);
@@ -112,7 +112,7 @@ TEST_CASE("case 23: threads that OpenMP itself takes back or adds change no bit"
   omp_set_num_threads(before);
 }
 
-TEST_CASE("case 23: signals that interrupt system calls disturb nothing") {
+TEST_CASE("signals that interrupt system calls disturb nothing") {
   static std::atomic<int> signals{0};
   signals = 0;
   struct sigaction count {

@@ -118,7 +118,7 @@ TEST_CASE("a step lasts until its last item is done") {
           ++others;
           return;
         }
-        while (others < 9) std::this_thread::yield();  // somebody else does all the rest
+        while (others < 9) std::this_thread::yield();  // another thread does all the rest
         last_is_done = true;
       });
       spin_policy waits(spins);

@@ -43,23 +43,26 @@ TEST_CASE("what a task throws is handed over in its turn, the others go on") {
 }
 
 TEST_CASE("waiting is counted, and what is ready costs none") {
-  ordered_tasks tasks(1, 1);
+  ordered_tasks tasks(1, 2);
   float out = 0;
-  tasks.push([](std::vector<float>& o) {
+  std::atomic<bool> taking = false, next_begun = false;
+  tasks.push([&](std::vector<float>& o) {
+    while (!taking) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(30));
     o.assign(1, 1.0f);
   });
+  taking = true;
   tasks.take(&out);
-  CHECK(tasks.waited_seconds() > 0);
   const double before = tasks.waited_seconds();
-  std::atomic<bool> done = false;
+  CHECK(before > 0);
+  tasks.push([](std::vector<float>& o) { o.assign(1, 2.0f); });
   tasks.push([&](std::vector<float>& o) {
-    o.assign(1, 2.0f);
-    done = true;
+    next_begun = true;
+    o.assign(1, 3.0f);
   });
-  while (!done) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the thread has long marked it as ready
+  while (!next_begun) std::this_thread::yield();  // the one thread marks a task as ready before it begins the next
   tasks.take(&out);
+  CHECK(out == 2);
   CHECK(tasks.waited_seconds() == before);
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("wrapper prefixes and numbered convolutions are seen through") {
                  "1 unexpected: module/resnet/root_block"));
 }
 
-TEST_CASE("case 14: missing, unexpected and mis-shaped tensors are all listed at once") {
+TEST_CASE("missing, unexpected and mis-shaped tensors are all listed at once") {
   auto raw = raw_tensors(fixture::small_config());
   std::erase_if(raw, [](const auto& t) { return t.name == "resnet/head/conv2d/bias"; });
   named(raw, "resnet/group_norm/beta").shape = {7};
@@ -107,7 +107,7 @@ TEST_CASE("case 14: missing, unexpected and mis-shaped tensors are all listed at
   CHECK(contains(message, "\n  1 not of floating numbers: resnet/block1/unit01/a/group_norm/beta int32"));
 }
 
-TEST_CASE("case 14: a wrong network lists what it lacks under its own names, sorted and capped") {
+TEST_CASE("a wrong network lists what it lacks under its own names, sorted and capped") {
   auto raw = raw_tensors({.units = {1, 1, 3, 1}, .stem_channels = 32});
   for (auto& t : raw) {
     t.shape = shape_in(naming::timm, t.name, t.shape);
@@ -167,7 +167,7 @@ TEST_CASE("a file name that contradicts the tensors is refused, or noted on requ
                  "known to hold another network; take BiT-S-R50x3.npz"));
 }
 
-TEST_CASE("case 15: NaN and infinite weights and constant filters are found, and refused in strict mode") {
+TEST_CASE("NaN and infinite weights and constant filters are found, and refused in strict mode") {
   auto raw = raw_tensors(fixture::small_config());
   const auto clean = bit::io::recognise(raw, "x", {.check_values = true});
   CHECK(clean.problems.empty());

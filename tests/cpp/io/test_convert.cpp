@@ -47,7 +47,7 @@ std::vector<T> convert(bit::io::dtype type, const std::vector<Bits>& bits, const
 
 }  // namespace
 
-TEST_CASE("case 12: every half-precision number is converted exactly, in both byte orders") {
+TEST_CASE("every half-precision number is converted exactly, in both byte orders") {
   std::vector<std::uint16_t> bits(65536);
   for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint16_t>(i);
   for (const bool big_endian : {false, true}) {
@@ -66,7 +66,7 @@ TEST_CASE("case 12: every half-precision number is converted exactly, in both by
   }
 }
 
-TEST_CASE("case 12: bfloat16, float32 and float64 are converted exactly, in both byte orders") {
+TEST_CASE("bfloat16, float32 and float64 are converted exactly, in both byte orders") {
   for (const bool big_endian : {false, true}) {
     CHECK(convert<float>(bit::io::dtype::bfloat16, std::vector<std::uint16_t>{0x3f80, 0xc049, 0x0001}, {3}, {0},
                          big_endian) == std::vector<float>{1.0f, -3.140625f, std::bit_cast<float>(0x00010000u)});
@@ -81,7 +81,7 @@ TEST_CASE("case 12: bfloat16, float32 and float64 are converted exactly, in both
   }
 }
 
-TEST_CASE("case 12: Fortran order and torch's layout become HWIO, on sizes around the blocks of the transposition") {
+TEST_CASE("Fortran order and torch's layout become HWIO, on sizes around the blocks of the transposition") {
   for (const auto& [h, w, i, o] :
        {std::array<std::size_t, 4>{1, 1, 31, 33}, {3, 3, 1, 65}, {2, 5, 32, 7}, {1, 1, 1, 1}}) {
     // Value at (h,w,i,o) tells its place.

@@ -53,7 +53,7 @@ TEST_CASE("a written header is read back and aligns its data to 64 bytes") {
   }
 }
 
-TEST_CASE("case 11: npy headers that are too long, no literal, of another version or pickled are refused") {
+TEST_CASE("npy headers that are too long, no literal, of another version or pickled are refused") {
   CHECK(format_message_of([] {
           parse(with_header(std::string(10'001, ' ')));
         }).find("at most 10000 bytes, got 10001") != std::string::npos);
@@ -88,7 +88,7 @@ TEST_CASE("case 11: npy headers that are too long, no literal, of another versio
   }
 }
 
-TEST_CASE("case 03: npy shapes whose product overflows are refused") {
+TEST_CASE("npy shapes whose product overflows are refused") {
   for (const char* shape : {"(4194305, 4194305, 211106198978564)", "(18446744073709551615,)", "(4611686018427387904,)",
                             "(18446744073709551616,)", "(99999999999999999999999999,)"}) {
     INFO(shape);
@@ -96,7 +96,7 @@ TEST_CASE("case 03: npy shapes whose product overflows are refused") {
   }
 }
 
-TEST_CASE("case 01: an npy header cut at every byte is refused") {
+TEST_CASE("an npy header cut at every byte is refused") {
   const std::string whole = bit::detail::make_npy_header({3, 4});
   for (std::size_t size = 0; size < whole.size(); ++size) {
     INFO(size);

@@ -9,7 +9,7 @@ using fixture::format_message_of;
 
 namespace {}  // namespace
 
-TEST_CASE("case 13: what people save as .npz by mistake is called by its name") {
+TEST_CASE("what people save as .npz by mistake is called by its name") {
   const fixture::folder folder;
   const auto refusal = [&](const std::string& bytes, const std::string& name = "BiT-M-R50x1.npz") {
     fixture::save(folder / name, bytes);
@@ -48,7 +48,7 @@ TEST_CASE("what cannot be opened is an io_error with the system's code") {
   CHECK(code_of(folder / "pipe") == EINVAL);  // and does not wait for a writer
 }
 
-TEST_CASE("case 17: a file that shrinks while it is mapped is an error, not SIGBUS") {
+TEST_CASE("a file that shrinks while it is mapped is an error, not SIGBUS") {
   const fixture::folder folder;
   for (const std::string format : {"x.npz", "x.safetensors"})
     for (const auto mode : {bit::io::read_mode::map, bit::io::read_mode::copy}) {

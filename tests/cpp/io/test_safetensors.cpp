@@ -47,7 +47,7 @@ TEST_CASE("tensors and metadata are read, empty and rank-0 tensors among them") 
   CHECK(read(file_of("{}", "")).tensors.empty());
 }
 
-TEST_CASE("case 02: header lengths of 0, beyond the file, above the cap and 2^64-1 are refused") {
+TEST_CASE("header lengths of 0, beyond the file, above the cap and 2^64-1 are refused") {
   std::string bytes = file_of(brace + tensor("a", "[]", "[0,4]") + "}", "1234");
   for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{bytes.size() - 7},
                                      std::uint64_t{100'000'000}, std::uint64_t{100'000'001}, ~std::uint64_t{0}}) {
@@ -58,7 +58,7 @@ TEST_CASE("case 02: header lengths of 0, beyond the file, above the cap and 2^64
   CHECK(contains(refusal(bytes), "at most 100000000 bytes, got 18446744073709551615"));
 }
 
-TEST_CASE("case 03: safetensors shapes that overflow or exceed the file are refused") {
+TEST_CASE("safetensors shapes that overflow or exceed the file are refused") {
   // The triple that a C++ re-implementation took for four elements.
   CHECK(contains(
       refusal(file_of(brace + tensor("a", "[4194305,4194305,211106198978564]", "[0,16]") + "}", std::string(16, 'x'))),
@@ -68,7 +68,7 @@ TEST_CASE("case 03: safetensors shapes that overflow or exceed the file are refu
   CHECK_FALSE(refusal(file_of(brace + tensor("a", "[18446744073709551616]", "[0,4]") + "}", "1234")).empty());
 }
 
-TEST_CASE("case 04: offsets that are negative, swapped, overlapping, with a hole, not from 0 or short of the end") {
+TEST_CASE("offsets that are negative, swapped, overlapping, with a hole, not from 0 or short of the end") {
   const std::string data(16, 'x');
   for (const char* offsets : {"[-4,0]", "[4,0]", "[0]", "[0,4,8]", "[0,4.0]", "[4,8]", "[0,18446744073709551615]"}) {
     INFO(offsets);
@@ -82,7 +82,7 @@ TEST_CASE("case 04: offsets that are negative, swapped, overlapping, with a hole
   CHECK(refusal(file_of(first + tensor("b", "[2]", "[8,16]") + "}", data)).empty());
 }
 
-TEST_CASE("case 05: duplicate names in a safetensors header are refused") {
+TEST_CASE("duplicate names in a safetensors header are refused") {
   CHECK(contains(refusal(file_of(brace + tensor("a", "[1]", "[0,4]") + "," + tensor("a", "[1]", "[4,8]") + "}",
                                  std::string(8, 'x'))),
                  "the name a occurs twice"));
@@ -126,7 +126,7 @@ TEST_CASE("whatever is not the header's fixed form is refused") {
   }
 }
 
-TEST_CASE("case 01: a safetensors checkpoint cut at every byte is refused, never partly opened") {
+TEST_CASE("a safetensors checkpoint cut at every byte is refused, never partly opened") {
   const fixture::folder folder;
   const auto path = folder / "tiny.safetensors";
   const auto config = fixture::tiny_config();

@@ -151,7 +151,7 @@ TEST_CASE("what is no parameter, or given twice, is not written") {
   CHECK(folder.entries() == 0);
 }
 
-TEST_CASE("case 09: ZIP64 records in a small archive are read") {
+TEST_CASE("ZIP64 records in a small archive are read") {
   const fixture::folder folder;
   bit::io::write_npz(folder / "a.npz", fixture::make_tensors(fixture::small_config()));
   // Give the archive ZIP64 end records, as writers that always use them do.
@@ -186,7 +186,7 @@ TEST_CASE("case 09: ZIP64 records in a small archive are read") {
 }
 
 // Needs 4.1 GiB of disk and a minute.
-TEST_CASE("slow: case 09: an archive beyond 4 GiB is written and read") {
+TEST_CASE("slow: an archive beyond 4 GiB is written and read") {
   const fixture::folder folder;
   const bit::resnet_config config{.units = {1, 1, 1, 1}, .stem_channels = 256, .num_classes = 131'072};
   std::vector<bit::named_tensor> tensors;

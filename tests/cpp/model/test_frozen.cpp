@@ -1,6 +1,6 @@
 // Frozen models: they depend on nothing outside them, refuse what cannot be run, and give memory back.
 #include <doctest/doctest.h>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
 #include <limits>
@@ -17,9 +17,10 @@ const bit::resnet_config small{.units = {1, 1, 1, 1}, .stem_channels = 32, .num_
 /// A model whose parameters change by what looks like training.
 template <class Backend>
 void disturb(bit::trainable_resnet_v2<Backend>& model) {
-  for (const auto& p : model.parameters())
-    for (auto& v : p.value) v *= -1.5f;
-  model.parameters_changed();
+  for (std::size_t i = 0; i < model.parameters().size(); ++i)
+    model.parameters().change_values(i, [](auto values) {
+      for (auto& v : values) v *= -1.5f;
+    });
 }
 
 template <class T>
@@ -88,9 +89,9 @@ TEST_CASE("a snapshot is evaluated while training goes on in another thread") {
     for (int step = 0; step < 4; ++step) {
       trained.zero_gradients();
       trained.accumulate(bit::view_of(x.data(), {1, 3, 40, 40}, bit::layout::nchw), loss, 1, {}, one);
-      for (const auto& p : trained.parameters())
-        for (std::size_t i = 0; i < p.value.size(); ++i) p.value[i] -= 0.1f * p.gradient[i];
-      trained.parameters_changed();
+      const std::vector<bit::parameter_rule> rules(trained.parameters().size());
+      const auto state = trained.parameters().make_state(0, rules);
+      trained.parameters().update(bit::sgd_hyperparameters{.rate = 0.1}, rules, *state, 1);
     }
   });
   for (const std::size_t side : {32, 64, 96, 70}) {

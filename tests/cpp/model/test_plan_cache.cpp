@@ -19,8 +19,8 @@ TEST_CASE("threads that want the same plan make it once, and its maker holds no 
   cache plans;
   std::atomic<int> made{0}, right{0};
   const auto make = [&] {
-    while (plans.waiting() < 3) std::this_thread::yield();  // takes the lock, so the maker cannot hold it
-    // Another shape is made and found to the end while this one is in the making.
+    while (plans.waiting() < 3) std::this_thread::yield();
+    // Other plans are made to the end while this one is in the making: its maker holds no lock.
     CHECK(*plans.find({{2, 3, 32, 32}, logits}, [] { return plan_number(2); }) == 2);
     CHECK(*plans.find({{1, 3, 32, 32}, pooled}, [] { return plan_number(3); }) == 3);
     ++made;

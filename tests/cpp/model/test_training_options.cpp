@@ -1,7 +1,7 @@
 // Recomputation and frozen parameters: fewer bytes, fewer steps, the same gradients to the bit.
 #include <doctest/doctest.h>
 #include <bit/model/random.hpp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <map>
 
@@ -97,7 +97,7 @@ TEST_CASE("the comparison to the bit notices a map that was made again from anot
   CHECK(gradients_of<bit::cpu<float>>(other, {}, 1) != gradients_of<bit::cpu<float>>(s, {}, 1));
 }
 
-TEST_CASE("with recomputation the way back reads units' inputs and nothing else of the forward half's maps") {
+TEST_CASE("with recomputation the backward pass reads units' inputs and no other feature map of the forward pass") {
   const test::sample s = small();
   const auto p = program_of(s, {.recompute = bit::recomputation::units});
   const auto flow = bit::flow_of(p);

@@ -1,5 +1,6 @@
 // The rule that makes a step fit the memory, and what the machine is asked.
 #include <doctest/doctest.h>
+#include <unistd.h>
 #include <bit/error.hpp>
 #include <bit/train/memory.hpp>
 #include <fstream>
@@ -80,6 +81,8 @@ TEST_CASE("usable memory is what the machine has available, or the tightest cont
   write(one / "memory.usage_in_bytes", std::to_string(1024 * 301));
   CHECK(usable_memory(root) == 1024 * 500);
   CHECK(usable_memory() > 0);
+  CHECK(usable_memory() <=
+        static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)));
 }
 
 TEST_CASE("sizes as people read them") {

@@ -28,7 +28,7 @@ TEST_CASE("what a killed run left of a file in work is removed, other files stay
   CHECK(load(scratch / "last.safetensors") == "x");
 }
 
-TEST_CASE("case 19: a folder that cannot be made or written is refused by name before any work") {
+TEST_CASE("a folder that cannot be made or written is refused by name before any work") {
   const scratch_folder scratch;
   save(scratch / "file", "x");
   CHECK(contains(message_of<bit::io_error>([&] { run_folder(scratch / "file"); }), (scratch / "file").string()));

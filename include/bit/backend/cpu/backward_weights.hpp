@@ -1,7 +1,9 @@
-// Gradient of a convolution's kernel: for each tap, channels of relu(norm(x)) times channels of dy, summed over pixels
-// and images. An item owns some blocks of input channels and some panels of output channels and goes through all pixels
-// in chunks that stay in the cache, so sums need no sharing and do not depend on the number of threads. Products and sums
-// are of floats whatever the maps are made of; backward_weights_pairs.hpp is for instructions that multiply bfloat16 faster.
+// Backward weights: the gradient of a convolution's kernel. For each tap it is the product of the channels of
+// relu(norm(x)) and the channels of dy, summed over pixels and images. A work item owns some blocks of input channels
+// and some panels of output channels and goes through all pixels, one spatial tile after the other, each of which stays
+// in the cache. No two threads add to the same sum, so gradients do not depend on the number of threads. Products and
+// sums are floats whatever the type of the maps; backward_weights_pairs.hpp is for instructions that multiply bfloat16
+// faster.
 #pragma once
 
 #include <bit/backend/cpu/conv.hpp>
@@ -10,10 +12,10 @@
 
 namespace bit::inline v0::detail {
 
-/// Gradient of a standardised kernel, [panel][taps][padded rows per tap][tile_columns].
+/// The gradient of a standardised kernel, an array [panel][taps][padded rows per tap][tile_columns] in the arena.
 struct kernel_gradient_ref : array_ref {
   packing how;
-  std::size_t columns = 0;  ///< of a panel
+  std::size_t columns = 0;  ///< output channels of a panel
 
   std::size_t panels() const { return (how.columns + columns - 1) / columns; }
   std::size_t panel_size() const { return how.taps * how.padded_rows_per_tap * columns; }
@@ -23,8 +25,9 @@ struct kernel_gradient_ref : array_ref {
   }
 };
 
-/// How the gradient of a kernel is cut into items: a group of blocks of x by a group of panels of dy. Every group of panels
-/// packs all blocks of x, and every group of blocks `packed_blocks` blocks of dy per panel: the cut that packs least.
+/// How the gradient of a kernel is divided into work items: a group of blocks of x times a group of panels of dy. Every
+/// group of panels packs all blocks of x again, and every group of blocks packs `packed_blocks` blocks of dy per panel
+/// again; the division with the least packing is chosen.
 class kernel_gradient_items {
  public:
   kernel_gradient_items(std::size_t blocks, std::size_t panels, std::size_t packed_blocks);
@@ -32,7 +35,7 @@ class kernel_gradient_items {
   std::size_t count() const { return block_groups_ * panel_groups_; }
   work_range blocks(std::size_t item) const { return part(blocks_, block_groups_, item / panel_groups_); }
   work_range panels(std::size_t item) const { return part(panels_, panel_groups_, item % panel_groups_); }
-  /// Blocks of the largest item.
+  /// The number of blocks in the largest item.
   std::size_t most_blocks() const { return (blocks_ + block_groups_ - 1) / block_groups_; }
 
  private:
@@ -43,22 +46,26 @@ class kernel_gradient_items {
   std::size_t blocks_, panels_, block_groups_ = 1, panel_groups_ = 1;
 };
 
-/// The contraction of a backward_weights_step, compiled for one shape: maps are of type T. `in.kernel` is not used.
-template <class T>
+/// The contraction of a backward_weights_step over pixels and images, compiled for one shape, in the number format
+/// F; `in.kernel` is not used.
+template <class F>
 class backward_weights_operation {
  public:
-  backward_weights_operation(const microkernel_table<T>& microkernels, const backward_microkernel_table& backward,
+  using map = feature_map_of<F>;
+
+  backward_weights_operation(const microkernel_table<F>& microkernels, const backward_microkernel_table& backward,
                              std::size_t images, conv_input in, feature_map_ref dy, kernel_gradient_ref gradient);
 
   std::size_t scratch_bytes() const;
   void run(const training_context& run) const noexcept;
 
  private:
-  /// Some rows of some images.
+  /// A range of output rows in a range of images.
   struct spatial_tile {
     work_range images, rows;
   };
-  /// Floats of a chunk of dy, where the first of a panel's blocks begins and how far the others are.
+  /// Where the floats of a spatial tile of dy lie for one panel: the first block, and the distances to the next block
+  /// and to the next image.
   struct dy_panel {
     const float* at;
     std::size_t block_stride, image_stride;
@@ -73,7 +80,7 @@ class backward_weights_operation {
   void multiply(const training_context& run, const spatial_tile& c, work_range blocks, std::size_t panel,
                 bool add) const;
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   const backward_microkernel_table* backward_;
   std::size_t images_;
   conv_input in_;
@@ -81,11 +88,12 @@ class backward_weights_operation {
   kernel_gradient_ref gradient_;
   kernel_gradient_items items_;
   std::size_t image_groups_, row_tiles_;
-  std::size_t phase_columns_, row_size_, image_stride_, block_stride_, scale_size_;  ///< floats of the packed chunk
+  std::size_t phase_columns_, row_size_, image_stride_, block_stride_, scale_size_;  ///< of packed x, in floats
   std::size_t dy_image_stride_, dy_block_stride_;                                    ///< of a widened panel of dy
 };
 
-/// From the gradient of the standardised kernel to that of the stored one, added to the parameter's gradient.
+/// Takes the gradient of the standardised kernel through weight standardisation and adds it to the parameter's
+/// gradient.
 struct standardise_backward_operation {
   const backward_microkernel_table* microkernels;
   kernel_gradient_ref gradient;

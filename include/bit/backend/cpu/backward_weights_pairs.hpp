@@ -1,14 +1,14 @@
-// Gradient of a convolution's kernel in bfloat16 where an instruction multiplies pairs faster than floats, otherwise as
-// backward_weights.hpp computes it: what is summed goes in pairs, the same pixel of two images, which both sides are packed
-// into (isa/backward_pairs_table.hpp). A last odd image is paired with zeros.
+// Backward weights in bfloat16, for CPUs with an instruction that multiplies pairs of bfloat16 faster than floats. It
+// works as backward_weights.hpp does, but both operands are packed into pairs: the same pixel of two images
+// (isa/backward_pairs_table.hpp says why). If the number of images is odd, the last one is paired with zeros.
 #pragma once
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
 namespace bit::inline v0::detail {
 
-/// The contraction of a backward_weights_step, compiled for one shape: maps are of bfloat16, sums of float. `in.kernel` is
-/// not used.
+/// The contraction of a backward_weights_step over pixels and images, compiled for one shape. Feature maps are
+/// bfloat16, sums are float; `in.kernel` is not used.
 class backward_weights_pairs_operation {
  public:
   backward_weights_pairs_operation(const microkernel_table<bfloat16>& microkernels,
@@ -19,15 +19,15 @@ class backward_weights_pairs_operation {
   void run(const training_context& run) const noexcept;
 
  private:
-  /// Some rows of some pairs of images.
+  /// A range of output rows in a range of pairs of images.
   struct spatial_tile {
     work_range pairs, rows;
   };
-  /// A thread's scratch.
+  /// The addresses of one thread's scratch.
   struct buffers {
-    float *scale[2], *shift[2];  ///< of the two images of a pair
+    float *scale[2], *shift[2];  ///< the folded norms of the two images of a pair
     bfloat16* row[2];            ///< a packed row of each
-    bfloat16 *a, *b;             ///< the chunk's blocks of x; a panel of its dy
+    bfloat16 *a, *b;             ///< the spatial tile's blocks of x, and one panel of its dy, in pairs
   };
 
   std::size_t pairs() const { return (images_ + 1) / 2; }
@@ -50,8 +50,8 @@ class backward_weights_pairs_operation {
   kernel_gradient_ref gradient_;
   kernel_gradient_items items_;
   std::size_t pair_groups_, row_tiles_;
-  std::size_t phase_columns_, row_pixels_;                 ///< of a packed row of x: of one phase, of all
-  std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< numbers
+  std::size_t phase_columns_, row_pixels_;                 ///< pixels of a packed row of x: of one phase, of all phases
+  std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< in numbers
 };
 
 }  // namespace bit::inline v0::detail

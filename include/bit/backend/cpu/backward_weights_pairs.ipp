@@ -6,7 +6,8 @@
 
 namespace bit::inline v0::detail {
 
-/// Pairs of pixels of a chunk: 8 KB of a block of x and 16 KB of a panel of dy, both in L1.
+/// How many pairs of pixels a spatial tile has: 8 KB of a block of x and 16 KB of a panel of dy, which L1 holds
+/// together.
 inline constexpr std::size_t contracted_pairs = 128;
 
 BIT_FUNC backward_weights_pairs_operation::backward_weights_pairs_operation(
@@ -25,7 +26,8 @@ BIT_FUNC backward_weights_pairs_operation::backward_weights_pairs_operation(
   const std::size_t together = row_tiles_ > 1 ? 1 : std::max<std::size_t>(contracted_pairs / dy.pixels(), 1);
   pair_groups_ = (pairs() + together - 1) / together;
 
-  // A point kernel packs the pixels that it reads, row by row; others all rows under the window, as conv.hpp does.
+  // A 1x1 kernel packs just the pixels that it reads, row by row; others pack all rows under the window, as conv.hpp
+  // does.
   phase_columns_ = w.size == 1 ? dy.width : (in.x.width + 2 * w.padding + w.stride - 1) / w.stride;
   row_pixels_ = (w.size == 1 ? 1 : w.stride) * phase_columns_;
   pair_stride_ = row_pixels_ * pair_block * (w.size == 1 ? rows : (rows - 1) * w.stride + w.reach());
@@ -88,13 +90,13 @@ BIT_FUNC void backward_weights_pairs_operation::pack_x(const training_context& r
   }
 }
 
-/// The rows of x that `rows` of dy meet.
+/// Packs into `to` the pairs of one block of x that the output rows `rows` read.
 BIT_FUNC void backward_weights_pairs_operation::pack_block(const training_context& run, const buffers& at,
                                                            std::size_t pair, work_range rows, std::size_t b,
                                                            bfloat16* to) const {
   const auto& w = in_.window;
   const feature_map_ref& x = in_.x;
-  const pixel_reader<bfloat16, bfloat16> read(*microkernels_, false);
+  const pixel_reader<bfloat16> read(*microkernels_, pixel_reader<bfloat16>::to::packed, false);
   const std::size_t images = std::min<std::size_t>(images_ - 2 * pair, 2);
   const std::size_t first = rows.begin * w.stride;
   const std::size_t end = w.size == 1 ? 0 : (rows.end - 1) * w.stride + w.reach();
@@ -104,13 +106,15 @@ BIT_FUNC void backward_weights_pairs_operation::pack_block(const training_contex
       const bfloat16* plane = x.at<bfloat16>(run, 2 * pair + i) + b * x.pixels() * block;
       const float *scale = at.scale[i] + b * block, *shift = at.shift[i] + b * block;
       if (w.size == 1) {
-        read(at.row[i], plane + (rows.begin + r) * w.stride * x.width * block, dy_.width, w.stride, scale, shift);
+        read(reinterpret_cast<std::byte*>(at.row[i]), plane + (rows.begin + r) * w.stride * x.width * block, dy_.width,
+             w.stride, scale, shift);
         continue;
       }
       const std::size_t row = first + r;  // in the padded image
       const bool inside = row >= w.padding && row < w.padding + x.height;
-      pack_row(read, at.row[i], inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w,
-               phase_columns_, scale, shift);
+      pack_row(read, reinterpret_cast<std::byte*>(at.row[i]),
+               inside ? plane + (row - w.padding) * x.width * block : nullptr, x.width, w, phase_columns_, scale,
+               shift);
     }
     backward_->interleave(to, at.row[0], images > 1 ? at.row[1] : nullptr, row_pixels_);
   }
@@ -137,14 +141,14 @@ BIT_FUNC void backward_weights_pairs_operation::multiply(const training_context&
   p.a_row = (w.size == 1 ? 1 : w.stride) * row_pixels_ * pair_block;
   p.a_image = pair_stride_;
   p.b = at.b;
-  // Columns beyond the last are not looked at.
+  // What is computed for columns beyond the last is never read.
   p.b_block = (panel + 1) * panel_blocks() <= dy_.blocks ? block_stride_ / pair_stride_ * dy_pair_size_ : 0;
   p.b_row = dy_.width * pair_block;
   p.b_image = dy_pair_size_;
   p.columns = dy_.width;
   p.rows = c.rows.end - c.rows.begin;
   p.images = c.pairs.end - c.pairs.begin;
-  if (w.size == 1) {  // rows follow each other on both sides
+  if (w.size == 1) {  // rows are contiguous in x and in dy
     p.columns *= p.rows;
     p.rows = 1;
   }

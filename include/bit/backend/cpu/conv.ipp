@@ -8,34 +8,36 @@
 
 namespace bit::inline v0::detail {
 
-template <class T>
-conv_operation<T>::conv_operation(const microkernel_table<T>& microkernels, std::size_t images, feature_map_ref y,
+template <class F>
+conv_operation<F>::conv_operation(const microkernel_table<F>& microkernels, std::size_t images, feature_map_ref y,
                                   conv_input main)
     : microkernels_(&microkernels), images_(images), y_(y) {
   sources_.push_back({main});
   choose_spatial_tiles();
 }
 
-template <class T>
-void conv_operation<T>::add_projection(conv_input projection) {
+template <class F>
+void conv_operation<F>::add_projection(conv_input projection) {
   sources_.push_back({projection});
   choose_spatial_tiles();
 }
 
-template <class T>
-void conv_operation<T>::choose_spatial_tiles() {
+template <class F>
+void conv_operation<F>::choose_spatial_tiles() {
   choose_spatial_tiles(false);
   if (!by_rows() || !gains_by_merging()) return;
   const std::size_t separate = spatial_tiles_;
   choose_spatial_tiles(true);
-  if (spatial_tiles_ > separate) choose_spatial_tiles(false);  // each chunk reads all weights
+  if (spatial_tiles_ > separate) choose_spatial_tiles(false);  // each spatial tile reads all weights
 }
 
-/// A unit (pixel or row of output) of all sources takes `bytes`; as many chunks as keep one below the limit, and at
-/// least four for large maps so that threads can share an image. Joined rows may take half as much again: a strided
-/// kernel of 512 channels on 7x7 pixels (645 KB) takes 764 µs so and 779 with its rows apart (Emerald Rapids).
-template <class T>
-void conv_operation<T>::choose_spatial_tiles(bool merged) {
+/// Chooses the number of spatial tiles of an image. The packed input of one row (or pixel) of output takes `bytes` in
+/// all sources together; there are as many spatial tiles as keep each below the limit, and at least four for large
+/// maps, so that threads can share an image. Merged rows may take half as much again: a strided convolution of 512
+/// channels on 7x7 pixels, 645 KB when packed so, takes 764 µs with merged rows and 779 µs with separate ones (Emerald
+/// Rapids).
+template <class F>
+void conv_operation<F>::choose_spatial_tiles(bool merged) {
   merged_rows_ = merged;
   std::size_t bytes = 0, halo = 0;
   for (const source& s : sources_) {
@@ -55,21 +57,21 @@ void conv_operation<T>::choose_spatial_tiles(bool merged) {
   spatial_tile_extent_ = 0;
   for (std::size_t c = 0; c < spatial_tiles_; ++c)
     spatial_tile_extent_ = std::max(spatial_tile_extent_, rows_or_pixels_of(c).end - rows_or_pixels_of(c).begin);
-  // Small images share one pass over the weights of a 1x1 convolution, in twice the room of a chunk. A 3x3 one reads a
-  // panel (590 KB at 512 channels) once per row: more images beside it would push it out of L2.
+  // Several small images share one pass over the weights of a 1x1 convolution, in twice the bytes of a spatial tile. A
+  // 3x3 convolution reads a panel (590 KB at 512 channels) once per row: more images beside it would push it out of L2.
   images_per_item_ = std::max<std::size_t>(2 * spatial_tile_bytes / (bytes * (spatial_tile_extent_ + halo)), 1);
   images_per_item_ =
       spatial_tiles_ > 1 || by_rows() ? 1 : std::max<std::size_t>(std::min(images_per_item_, images_), 1);
   for (source& s : sources_) s = make_source(s.in);
   const std::size_t panel_bytes = weight_bytes() / std::max<std::size_t>(panels(), 1);
   const bool many_tiles = by_rows() ? spatial_tile_extent_ > 1 : spatial_tile_extent_ > microkernels_->tile_rows;
-  k_blocks_ = std::is_same_v<T, float> && many_tiles
+  k_blocks_ = std::is_same_v<map, accumulator_of<F>> && many_tiles
                   ? std::max<std::size_t>((panel_bytes + k_block_bytes - 1) / k_block_bytes, 1)
                   : 1;
 }
 
-template <class T>
-std::size_t conv_operation<T>::scratch_bytes() const {
+template <class F>
+std::size_t conv_operation<F>::scratch_bytes() const {
   std::size_t bytes = 0;
   for (const source& s : sources_)
     bytes +=
@@ -77,22 +79,22 @@ std::size_t conv_operation<T>::scratch_bytes() const {
   return bytes;
 }
 
-template <class T>
-std::size_t conv_operation<T>::weight_bytes() const {
+template <class F>
+std::size_t conv_operation<F>::weight_bytes() const {
   std::size_t bytes = 0;
-  for (const source& s : sources_) bytes += s.in.kernel.template bytes<T>();
+  for (const source& s : sources_) bytes += s.in.kernel.template bytes<weight>();
   return bytes;
 }
 
-template <class T>
-std::size_t conv_operation<T>::sum_blocks() const {
+template <class F>
+std::size_t conv_operation<F>::sum_blocks() const {
   std::size_t blocks = 0;
   for (const source& s : sources_) blocks += taps() * s.in.x.blocks;
   return blocks;
 }
 
-template <class T>
-typename conv_operation<T>::buffers conv_operation<T>::divide(std::byte* scratch) const {
+template <class F>
+typename conv_operation<F>::buffers conv_operation<F>::divide(std::byte* scratch) const {
   buffers at{};
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     const std::size_t channels = sources_[i].in.x.blocks * block;
@@ -105,10 +107,10 @@ typename conv_operation<T>::buffers conv_operation<T>::divide(std::byte* scratch
   return at;
 }
 
-/// Pixels are shared while there are enough chunks; otherwise the panels are, too: a thread packs a chunk once for all
-/// its groups of panels.
-template <class T>
-typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threads) const {
+/// Divides the work for `threads` threads. If there are enough spatial tiles, an item takes all panels. If not, the
+/// panels are divided, too; a thread packs a spatial tile once for all its groups of panels.
+template <class F>
+typename conv_operation<F>::split conv_operation<F>::split_for(std::size_t threads) const {
   const std::size_t most = std::max<std::size_t>(images_ * spatial_tiles_ / threads, 1);
   const std::size_t images = std::min(images_per_item_, most), batches = (images_ + images - 1) / images;
   const std::size_t pieces = std::max<std::size_t>(batches * spatial_tiles_, 1);
@@ -116,23 +118,24 @@ typename conv_operation<T>::split conv_operation<T>::split_for(std::size_t threa
   return {images, batches, std::min(wanted, panels())};
 }
 
-template <class T>
-typename conv_operation<T>::item conv_operation<T>::item_at(const split& s, std::size_t i) const {
+template <class F>
+typename conv_operation<F>::item conv_operation<F>::item_at(const split& s, std::size_t i) const {
   const std::size_t group = i % s.groups, piece = i / s.groups, batch = piece / spatial_tiles_;
   return {{split_begin(images_, s.batches, batch), split_begin(images_, s.batches, batch + 1)},
           {split_begin(panels(), s.groups, group), split_begin(panels(), s.groups, group + 1)},
           piece % spatial_tiles_};
 }
 
-template <class T>
-work_range conv_operation<T>::k_block_range(std::size_t k_block) const {
+template <class F>
+work_range conv_operation<F>::k_block_range(std::size_t k_block) const {
   return {split_begin(sum_blocks(), k_blocks_, k_block), split_begin(sum_blocks(), k_blocks_, k_block + 1)};
 }
 
-template <class T>
-next_weights conv_operation<T>::weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const {
+template <class F>
+next_weights conv_operation<F>::weights_of(const run_context& run, std::size_t panel, std::size_t k_block) const {
   const auto memory = [&](const weights_ref& kernel) {
-    return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<T>(run, panel)), kernel.panel_size * sizeof(T)};
+    return memory_range{reinterpret_cast<const std::byte*>(kernel.panel<weight>(run, panel)),
+                        kernel.panel_size * sizeof(weight)};
   };
   const work_range blocks = k_block_range(k_block);
   return next_weights{memory(sources_.front().in.kernel),
@@ -140,20 +143,20 @@ next_weights conv_operation<T>::weights_of(const run_context& run, std::size_t p
       .part(blocks.begin, blocks.end, sum_blocks());
 }
 
-template <class T>
-next_weights conv_operation<T>::first_read(const run_context& run) const {
+template <class F>
+next_weights conv_operation<F>::first_read(const run_context& run) const {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * spatial_tiles_ * s.groups;
   return items == 0 ? next_weights{} : weights_of(run, item_at(s, run.first_item(items)).panels.begin, 0);
 }
 
-template <class T>
-void conv_operation<T>::run(const run_context& run) const noexcept {
+template <class F>
+void conv_operation<F>::run(const run_context& run) const noexcept {
   const split s = split_for(run.threads);
   const std::size_t items = s.batches * spatial_tiles_ * s.groups;
   const buffers at = divide(run.scratch);
-  std::size_t packed = items;    // the piece in scratch; items: none
-  std::size_t folded = images_;  // the image whose norms are in scratch; images_: none
+  std::size_t packed = items;    // which spatial tile and images the scratch holds; items: none yet
+  std::size_t folded = images_;  // the image whose folded norms the scratch holds; images_: none yet
   run.work(items, [&](std::size_t i) {
     const item what = item_at(s, i);
     if (i / s.groups != packed) pack(run, what, at, folded);
@@ -162,9 +165,10 @@ void conv_operation<T>::run(const run_context& run) const noexcept {
   });
 }
 
-/// What this thread reads after item `i`, as far as it is known and laid out for it: pixels of single images.
-template <class T>
-typename conv_operation<T>::next_reads conv_operation<T>::after(const run_context& run, const split& s,
+/// What this thread reads after item `i`. Its next item is known unless other threads steal it; pixels are prefetched
+/// only where an item has one image, because then they are a few contiguous ranges.
+template <class F>
+typename conv_operation<F>::next_reads conv_operation<F>::after(const run_context& run, const split& s,
                                                                 std::size_t i) const {
   const std::size_t items = s.batches * spatial_tiles_ * s.groups, following = run.following(items, i);
   next_reads next{following < items ? weights_of(run, item_at(s, following).panels.begin, 0) : run.next, {}};
@@ -175,25 +179,8 @@ typename conv_operation<T>::next_reads conv_operation<T>::after(const run_contex
   return next;
 }
 
-/// What packing an item of one image reads of a source. A strided 1x1 convolution skips most lines: nothing for it.
-template <class T>
-plane_lines conv_operation<T>::read_by(const run_context& run, const source& s, const item& what) const {
-  const auto& w = s.in.window;
-  if (!by_rows() && w.stride > 1) return {};
-  work_range pixels = rows_or_pixels_of(what.spatial_tile);
-  if (by_rows()) {
-    const std::size_t begin = pixels.begin * w.stride, end = (pixels.end - 1) * w.stride + w.reach();
-    pixels = {(std::max(begin, w.padding) - w.padding) * s.in.x.width,
-              std::min(end - std::min(end, w.padding), s.in.x.height) * s.in.x.width};
-  }
-  if (pixels.begin >= pixels.end) return {};
-  const T* x = s.in.x.template at<T>(run, what.images.begin) + pixels.begin * block;
-  return {reinterpret_cast<const std::byte*>(x), s.in.x.pixels() * block * sizeof(T),
-          (pixels.end - pixels.begin) * block * sizeof(T) / 64};
-}
-
-template <class T>
-void conv_operation<T>::multiply(const run_context& run, const item& what, const buffers& at,
+template <class F>
+void conv_operation<F>::multiply(const run_context& run, const item& what, const buffers& at,
                                  const next_reads& next) const {
   for (std::size_t panel = what.panels.begin; panel < what.panels.end; ++panel) {
     for (std::size_t k_block = 0; k_block < k_blocks_; ++k_block) {
@@ -207,17 +194,18 @@ void conv_operation<T>::multiply(const run_context& run, const item& what, const
   }
 }
 
-template <class T>
-typename conv_operation<T>::tiling conv_operation<T>::tiling_of(const item& what) const {
+template <class F>
+typename conv_operation<F>::tiling conv_operation<F>::tiling_of(const item& what) const {
   const work_range range = rows_or_pixels_of(what.spatial_tile);
   const std::size_t extent = range.end - range.begin, lines = by_rows() && !merged_rows_ ? extent : 1;
   const std::size_t line = by_rows() ? extent * y_.width / lines : extent;
   return {line, lines, (line + microkernels_->tile_rows - 1) / microkernels_->tile_rows};
 }
 
-/// The taps (k x k) or sources (1x1) of a K block, cut at its ends; each prefetches the same part of `next`.
-template <class T>
-typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const run_context& run, const item& what,
+/// The K segments of a K block: its taps (k x k) or sources (1x1), cut at the block's ends. A segment that is a given
+/// fraction of the block prefetches the same fraction of `next`.
+template <class F>
+typename conv_operation<F>::k_segments conv_operation<F>::k_segments_of(const run_context& run, const item& what,
                                                                         std::size_t panel, std::size_t k_block,
                                                                         const next_weights& next) const {
   const auto [begin, end] = k_block_range(k_block);
@@ -227,7 +215,7 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
       weight_prefetches((t.line + t.tiles - 1) / t.tiles, microkernels_->tile_rows, microkernels_->tile_columns);
   const auto& w = sources_.front().in.window;
   k_segments found{};
-  std::size_t at = 0;  // blocks of k before this tap or source
+  std::size_t at = 0;  // blocks of 16 channels in the taps or sources before this one
   for (std::size_t i = 0; i < (by_rows() ? taps() : sources_.size()); ++i) {
     const std::size_t which = by_rows() ? 0 : i, tap = by_rows() ? i : 0;
     const source& s = sources_[which];
@@ -241,7 +229,7 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
           offset + skipped * s.block_stride,
           skipped,
           last - first,
-          s.in.kernel.template panel<T>(run, panel) + row * microkernels_->tile_columns,
+          s.in.kernel.template panel<weight>(run, panel) + row * microkernels_->tile_columns,
           prefetcher(next.part(first - begin, last - begin, end - begin).begin(), calls, last - first, prefetches)};
     }
     at += s.in.x.blocks;
@@ -249,16 +237,17 @@ typename conv_operation<T>::k_segments conv_operation<T>::k_segments_of(const ru
   return found;
 }
 
-/// What stretch `part` of tile `call` of all `calls` over a chunk asks for; of a k x k kernel's taps the first.
-template <class T>
-prefetch_stream conv_operation<T>::share_of(const plane_lines& all, const k_segment& part, std::size_t call,
+/// What K segment `part` prefetches in register tile `call` of the `calls` tiles that go over a spatial tile: an equal
+/// share of the lines `all`. In a k x k kernel only the first tap prefetches pixels.
+template <class F>
+prefetch_stream conv_operation<F>::share_of(const plane_lines& all, const k_segment& part, std::size_t call,
                                             std::size_t calls) {
   if (part.tap > 0) return {};
   return all.stream(part.first_block, split_begin(all.lines, calls, call), split_begin(all.lines, calls, call + 1));
 }
 
-template <class T>
-void conv_operation<T>::multiply_k_block(const run_context& run, const item& what, const buffers& at, sum_position in,
+template <class F>
+void conv_operation<F>::multiply_k_block(const run_context& run, const item& what, const buffers& at, sum_position in,
                                          k_segments& sum, const next_reads& next) const {
   const std::size_t panel_blocks = microkernels_->tile_columns / block, first_block = in.panel * panel_blocks;
   const work_range range = rows_or_pixels_of(what.spatial_tile);
@@ -266,8 +255,8 @@ void conv_operation<T>::multiply_k_block(const run_context& run, const item& wha
   const auto [line, lines, tiles] = tiling_of(what);
   const std::size_t held = in.image - what.images.begin;
 
-  std::array<segment<T>, 9> segments{};
-  tile_output<T> out{};
+  std::array<segment<weight>, 9> segments{};
+  tile_output<map> out{};
   out.y_stride = y_.pixels() * block;
   out.blocks = std::min(panel_blocks, y_.blocks - first_block);
   if (has_statistics_ && last) {
@@ -291,8 +280,8 @@ void conv_operation<T>::multiply_k_block(const run_context& run, const item& wha
       }
       const std::size_t pixel = (rows ? (range.begin + l) * y_.width : range.begin) + begin;
       const std::size_t to = (first_block * y_.pixels() + pixel) * block;
-      out.y = y_.at<T>(run, in.image) + to;
-      out.residual = in.k_block > 0 ? out.y : has_residual_ ? residual_.at<T>(run, in.image) + to : nullptr;
+      out.y = y_.at<map>(run, in.image) + to;
+      out.residual = in.k_block > 0 ? out.y : has_residual_ ? residual_.at<map>(run, in.image) + to : nullptr;
       microkernels_->tile[size - 1](segments.data(), sum.count, out);
     }
 }

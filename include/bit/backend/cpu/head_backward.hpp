@@ -1,4 +1,4 @@
-// Back through the classifier and the mean over rows and columns.
+// The backward pass of the classifier and of the mean over rows and columns.
 #pragma once
 
 #include <bit/backend/cpu/training_context.hpp>
@@ -6,9 +6,9 @@
 
 namespace bit::inline v0::detail {
 
-/// A head_backward_step compiled for one shape; tables are [c/16][images][16] of float, dy the caller's. An item is one
-/// block of features: their rows of the kernel are read once, for both gradients. Without dx, or with empty spans for
-/// parameters that are frozen, only the rest is made.
+/// A head_backward_step compiled for one shape. x and dx are matrices [c/16][images][16] of floats; dy is the caller's.
+/// A work item is one block of features, whose rows of the kernel are read once for both gradients. If dx has no
+/// blocks, or the span of a frozen parameter is empty, that gradient is not computed.
 struct head_backward_operation {
   std::size_t images, features, classes;
   feature_map_ref x, dx;
@@ -31,7 +31,7 @@ struct head_backward_operation {
 
  private:
   float product(const float* dy, const float* w) const noexcept {
-    float sums[block] = {};  // independent, so that the compiler may keep them in vectors
+    float sums[block] = {};  // independent sums, so that the compiler may keep them in vectors
     std::size_t k = 0;
     for (; k + block <= classes; k += block)
       for (std::size_t i = 0; i < block; ++i) sums[i] += dy[k + i] * w[k + i];
@@ -52,7 +52,7 @@ struct head_backward_operation {
   }
 };
 
-/// A mean_backward_step compiled for one shape; dx is of type T, dy a table of float.
+/// A mean_backward_step compiled for one shape. dx is a feature map of type T, dy a matrix of floats.
 template <class T>
 struct mean_backward_operation {
   std::size_t images;

@@ -1,5 +1,5 @@
-// Back through norm and ReLU: a span of whole groups and whole blocks of one image is read twice, for the sums and for
-// the gradient, which the cache holds in between.
+// The backward pass of group norm and ReLU. A work item is a span of whole groups and whole blocks of one image. It is
+// read twice, first for the sums over each group and then for the gradient, and stays in the cache in between.
 #pragma once
 
 #include <bit/backend/cpu/training_context.hpp>
@@ -7,7 +7,8 @@
 
 namespace bit::inline v0::detail {
 
-/// Sums of an image's channels, [n][c/16][2][16] doubles: of m = dy where the ReLU was open, and of m·x̂.
+/// Sums over the pixels of each channel of each image, an array [n][c/16][2][16] of doubles in the arena: the sum of m,
+/// which is dy where the ReLU was open and 0 elsewhere, and the sum of m·x̂.
 struct channel_sums : array_ref {
   std::size_t blocks = 0;
 
@@ -16,11 +17,11 @@ struct channel_sums : array_ref {
   }
 };
 
-/// A norm_backward_step compiled for one shape, but for the gradients of gamma and beta. Maps are of type T.
+/// A norm_backward_step compiled for one shape, without the gradients of gamma and beta. Feature maps are of type T.
 template <class T>
 class norm_backward_operation {
  public:
-  /// Without a place for dx only the sums are made.
+  /// If `dx` has no blocks, only the sums are computed.
   norm_backward_operation(const backward_map_microkernel_table<T>& microkernels, std::size_t images, feature_map_ref x,
                           norm_ref norm, feature_map_ref dy, feature_map_ref dx, channel_sums sums)
       : microkernels_(&microkernels), images_(images), x_(x), dy_(dy), dx_(dx), norm_(norm), sums_(sums) {
@@ -37,7 +38,7 @@ class norm_backward_operation {
   }
 
  private:
-  /// Coefficients of the blocks of a span, per channel.
+  /// The coefficients of a span's channels; backward_table.hpp says how they are used.
   struct coefficients {
     float *scale, *shift, *rstd, *offset, *a, *b;
     norm_block at(std::size_t channel) const {
@@ -69,7 +70,7 @@ class norm_backward_operation {
                                 pixels, of.at(b * block), of.a + b * block, of.b + b * block);
   }
 
-  /// The forward pass's scale and shift, and what normalises.
+  /// Computes the scale and shift that the forward pass used, and rstd and offset, which normalise.
   void fold(const training_context& run, std::size_t n, work_range channels, const coefficients& of) const {
     const std::size_t per_group = norm_.statistics.per_group();
     for (std::size_t group = channels.begin; group < channels.end; group += per_group) {
@@ -84,7 +85,8 @@ class norm_backward_operation {
     }
   }
 
-  /// What a group's sums subtract from its gradient: mean(gamma·m)·r + x̂·mean(gamma·m·x̂)·r as -(a·x + b).
+  /// Computes a and b, with which the part of the gradient that is common to a group is linear in x:
+  /// -(r·mean(gamma·m) + r·x̂·mean(gamma·m·x̂)) = a·x + b.
   void find_slopes(const training_context& run, std::size_t n, work_range channels, const coefficients& of) const {
     const std::size_t per_group = norm_.statistics.per_group();
     const double count = static_cast<double>(per_group * x_.pixels());
@@ -111,7 +113,8 @@ class norm_backward_operation {
   channel_sums sums_;
 };
 
-/// Gradients of gamma and beta: the channels' sums over the images, in their order. A frozen one's span is empty.
+/// The gradients of gamma and beta: the channels' sums, added up over the images in order. The span of a frozen
+/// parameter is empty, and nothing is written to it.
 struct norm_parameters_operation {
   std::size_t images, channels;
   channel_sums sums;

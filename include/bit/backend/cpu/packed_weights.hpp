@@ -1,4 +1,5 @@
-// Parameters as the CPU kernels want them: standardised, packed into panels, shared by every plan of a frozen model.
+// The packed weights of a frozen model: its parameters, standardised and laid out in the order in which the
+// microkernels read them, and shared by all plans of the model.
 #pragma once
 
 #include <array>
@@ -15,60 +16,67 @@
 
 namespace bit::inline v0::detail {
 
-/// Blocks of 16 that hold `channels`.
+/// The number of blocks of 16 channels that hold `channels` channels.
 constexpr std::size_t blocks_of(std::size_t channels) { return (channels + block - 1) / block; }
 
-/// A kernel (k,cout) in panels of tile_columns output channels, [panel][k][tile_columns]; or a vector (c) in one row.
-/// k runs over taps, then over input channels padded to blocks of 16, in the order of segment::b (the stem: over all of
-/// (h,w,i), always in float, as vectors are). In a Winograd form the t·t products take the place of the taps.
+/// A packed parameter. A kernel is cut into panels of tile_columns output channels, [panel][K][tile_columns]; K runs
+/// over taps, then over input channels padded to blocks of 16, in the order of segment::b. In a Winograd layout the t·t
+/// matrices take the place of the taps. The stem's kernel is in float, and its K runs over all of (h,w,i) without
+/// padding. A vector (c) is in float, one row of it per panel.
 struct packed_weights {
   aligned_buffer<std::byte> data;
-  std::size_t panel_size = 0;  ///< numbers of a panel
-  std::size_t panels = 0;
+  std::size_t panel_size = 0;  ///< numbers in a panel
+  std::size_t panels = 0;      ///< number of panels
 
-  /// Panel i; T is what it was packed as.
+  /// The first number of panel i. T must be the type that the parameter was packed as.
   template <class T>
   const T* panel(std::size_t i) const {
     return reinterpret_cast<const T*>(data.data()) + i * panel_size;
   }
 };
 
-/// How rows of the stored kernel (rows, cout) become rows of the packed one.
+/// How a stored kernel (rows, cout) is packed: its rows, taps · input channels, become `taps` times
+/// `padded_rows_per_tap` rows of `columns` output channels.
 struct packing {
   std::size_t taps, rows_per_tap, padded_rows_per_tap;
   std::size_t columns;
-  double eps;  ///< of weight standardisation; 0: pack the values as they are
+  double eps;  ///< the eps of weight standardisation; 0: the values are packed as they are
 };
 
-/// A kernel and the form that a plan reads.
+/// A kernel, and the layout in which a plan wants it.
 struct wanted_layout {
   const named_tensor* tensor;
   weight_layout layout;
 };
 
-/// Kernels are packed as T. Any number of threads may use it.
+/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at once.
 ///
-/// Kernels that have several forms are stored only in the forms that living plans need: the plans own them together.
-/// Until the first plan asks, such a kernel waits, verified, in its file if its values can be read there part by part or
-/// lie in memory, and standardised, in float, if not.
-template <class T>
+/// Most kernels have one layout and are packed by the constructor. A 3x3 kernel of stride 1 has several
+/// (weight_layout), and which of them is needed depends on the shape that a plan is made for. Such a kernel is stored
+/// only in the layouts that existing plans use; the plans own them together, and a layout is freed with its last plan.
+/// Until the first plan asks for it, the kernel is kept in one of two ways. If its values lie in memory, or can be read
+/// from the file in parts, nothing is stored: the constructor verifies the file's checksums, and the values are read
+/// again when they are packed. Otherwise (a deflated entry, for instance, which would have to be inflated twice) the
+/// standardised kernel is stored in float.
+template <class F>
 class cpu_weights {
  public:
-  /// Reads, standardises and packs every constant of `p` with all threads, a few tensors at a time (read_weights.hpp).
-  /// Throws what reading a tensor throws.
-  cpu_weights(const program& p, const microkernel_table<T>& microkernels, const freeze_options& options = {});
+  /// Reads, standardises and packs every parameter of `p` with all threads, a few tensors at a time (read_weights.hpp).
+  /// Throws format_error or io_error if a tensor cannot be read.
+  cpu_weights(const program& p, const microkernel_table<F>& microkernels, const freeze_options& options = {});
 
-  const microkernel_table<T>& microkernels() const { return *microkernels_; }
+  const microkernel_table<F>& microkernels() const { return *microkernels_; }
   const freeze_options& options() const { return options_; }
-  /// Packed constants of a program of the same model, kept alive by the caller; throws config_error if there is none of
-  /// that name. Forms that nobody holds are packed now, all in one reading of the tensors, which throws what that throws.
+  /// Returns the wanted kernels in the wanted layouts; the caller keeps them alive. Layouts that no plan holds are
+  /// packed now, reading each tensor once. Throws config_error for a tensor that this model does not have, and
+  /// format_error or io_error if a tensor cannot be read.
   std::vector<std::shared_ptr<const packed_weights>> prepare(std::span<const wanted_layout> wanted) const;
-  /// One of them.
+  /// The same for one parameter.
   std::shared_ptr<const packed_weights> at(const named_tensor& tensor,
                                            weight_layout layout = weight_layout::direct) const;
-  /// Bytes held, by this and by plans.
+  /// The bytes of all packed weights, held here or by plans.
   std::size_t bytes() const;
-  /// Of one run of a program of the same model; see program_cost.hpp.
+  /// The predicted seconds of one run of a program of the same model; see program_cost.hpp.
   double predicted_seconds(const program& p) const { return detail::predicted_seconds(p, options_, microkernels()); }
 
  private:
@@ -77,13 +85,13 @@ class cpu_weights {
   struct entry {
     packing how;
     bool several_layouts = false;
-    std::shared_ptr<const packed_weights> held;  ///< the only form; or what waits for the first plan; or null
-    std::array<std::weak_ptr<const packed_weights>, 3> layouts;  ///< of a kernel with several, owned by plans
+    std::shared_ptr<const packed_weights> held;  ///< the only layout; or the kernel in float until a plan asks; or null
+    std::array<std::weak_ptr<const packed_weights>, 3> layouts;  ///< of a kernel with several; plans own them
   };
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   freeze_options options_;
-  mutable std::mutex mutex_;  ///< guards the entries of kernels with several forms
+  mutable std::mutex mutex_;  ///< guards the entries of kernels with several layouts
   mutable std::unordered_map<std::string, entry> entries_;
 };
 

@@ -1,4 +1,5 @@
-// What this machine can do at best, measured now: the ceilings that a profile is read against.
+// Measures what this machine can do at best at this moment: the ceilings (of a roofline) that a profile is read
+// against.
 #pragma once
 
 #include <bit/backend/cpu/isa/dispatch.hpp>
@@ -6,19 +7,19 @@
 
 namespace bit::inline v0::detail {
 
-/// Rates of all threads together.
+/// The rates of all threads together.
 struct cpu_peak {
-  double fma_gflops;       ///< 1e9 operations a second of the register tile on floats in L1, a multiply-add is two
+  double fma_gflops;       ///< 1e9 operations per second of the register tile on floats in L1; a multiply-add is two
   double bfloat16_gflops;  ///< the same for products of bfloat16, by instruction or in float
-  double read_gbytes;      ///< 1e9 bytes a second read from main memory, each thread its own stretch
+  double read_gbytes;      ///< 1e9 bytes per second read from main memory, each thread from a range of its own
 };
 
-/// Bytes that measure_peak allocates and reads: several times the last-level caches of common machines.
+/// The bytes that measure_peak allocates and reads: several times the last-level caches of common machines.
 inline constexpr std::size_t peak_read_bytes = 256 * 1024 * 1024;
 
-/// Measures them with `threads` threads for about a quarter of a second: the best of several repetitions, so that a
-/// neighbour's work counts little. Clocks move with heat and load: compare only what was measured in the same minute.
-/// Throws std::bad_alloc.
+/// Measures these rates with `threads` threads, in about a quarter of a second. It takes the best of several
+/// repetitions, so that other processes count little. Clock rates change with heat and load: compare only what was
+/// measured in the same minute. Throws std::bad_alloc.
 BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa);
 
 }  // namespace bit::inline v0::detail

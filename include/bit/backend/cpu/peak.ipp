@@ -12,7 +12,8 @@
 
 namespace bit::inline v0::detail {
 
-/// Least seconds that `work(thread, threads)` takes all threads, from a common start, out of `repetitions`.
+/// The least time in seconds, of `repetitions`, in which all threads finish `work(thread, threads)` after a common
+/// start.
 template <class Work>
 double least_seconds(std::size_t threads, int repetitions, const Work& work) {
   using clock = std::chrono::steady_clock;
@@ -32,7 +33,7 @@ double least_seconds(std::size_t threads, int repetitions, const Work& work) {
   return least;
 }
 
-/// Operations a second of all threads together, in 1e9.
+/// The operations per second of all threads together, in 1e9.
 template <class T>
 double fma_gflops(std::size_t threads, const microkernel_table<T>& microkernels) {
   constexpr std::size_t iterations = 500'000;  // of 12 to 28 multiply-adds: 1 to 2 ms at 4 GHz and two a cycle

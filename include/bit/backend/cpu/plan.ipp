@@ -38,7 +38,8 @@ struct cpu_plan_builder {
     std::vector<std::size_t> bytes(p.values.size(), 0);
     for (std::size_t v = 0; v < p.values.size(); ++v) {
       const value& value = p.values[v];
-      if (value.kind == value_kind::feature_map) bytes[v] = value.dims.n * maps[v].image_size() * sizeof(T);
+      if (value.kind == value_kind::feature_map)
+        bytes[v] = value.dims.n * maps[v].image_size() * sizeof(feature_map_of<T>);
       if (value.kind == value_kind::matrix) bytes[v] = maps[v].image_size() * sizeof(float);
       if (value.kind == value_kind::statistics) bytes[v] = value.dims.n * sums[v].image_size() * sizeof(double);
     }
@@ -217,7 +218,7 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
       if (exports_[i].table)
         copy_out<float>(context, exports_[i], to, layout::nhwc);
       else
-        copy_out<T>(context, exports_[i], to, options.output_layout);
+        copy_out<feature_map_of<T>>(context, exports_[i], to, options.output_layout);
       queue.wait(context.step, waits);
     }
   }

@@ -1,5 +1,6 @@
-// Final norm, ReLU and mean over rows and columns, in one pass over the map; and the classifier, a product of the
-// pooled features whose "pixels" are the images of the batch.
+// The network's last operations: norm, ReLU and the mean over rows and columns in one pass over the map, and the
+// classifier, which multiplies the pooled features as a 1x1 convolution would, the images of the batch being its
+// pixels.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +8,14 @@
 
 namespace bit::inline v0::detail {
 
-/// A pool_step compiled for one shape. Maps are of type T; `pooled` is a table [c/16][images][16] of float.
-template <class T>
+/// A pool_step compiled for one shape, in the number format F. `pooled` is a matrix [c/16][images][16] of floats.
+template <class F>
 struct pool_operation {
-  const microkernel_table<T>* microkernels;
+  using map = feature_map_of<F>;
+
+  const microkernel_table<F>* microkernels;
   std::size_t images;
-  feature_map_ref x, features, pooled;  ///< features without blocks: not asked for
+  feature_map_ref x, features, pooled;  ///< `features` has no blocks if it is not an output
   norm_ref norm;
 
   std::size_t scratch_bytes() const { return 2 * x.blocks * block * sizeof(float); }
@@ -25,19 +28,20 @@ struct pool_operation {
       const std::size_t n = item / x.blocks, b = item % x.blocks;
       if (n != folded) norm.fold(run, n, scale, shift);
       folded = n;
-      const T* plane = x.at<T>(run, n) + b * x.pixels() * block;
+      const map* plane = x.at<map>(run, n) + b * x.pixels() * block;
       double sum[block] = {};
       microkernels->normalised_sum(sum, plane, x.pixels(), scale + b * block, shift + b * block);
       float* mean = pooled.at<float>(run, 0) + (b * images + n) * block;
       for (std::size_t c = 0; c < block; ++c) mean[c] = static_cast<float>(sum[c] / static_cast<double>(x.pixels()));
       if (features.blocks > 0)
-        microkernels->normalise(features.at<T>(run, n) + b * x.pixels() * block, plane, x.pixels(), 1,
+        microkernels->normalise(features.at<map>(run, n) + b * x.pixels() * block, plane, x.pixels(), 1,
                                 scale + b * block, shift + b * block);
     });
   }
 };
 
-/// A mean_step compiled for one shape: the caller's map -> table [c/16][images][16].
+/// A mean_step compiled for one shape: it averages the caller's map over rows and columns into a matrix
+/// [c/16][images][16] of floats.
 struct mean_operation {
   dims4 dims;
   feature_map_ref y;
@@ -56,24 +60,26 @@ struct mean_operation {
   }
 };
 
-/// A head_step compiled for one shape: y = x·kernel + bias, both tables [c/16][images][16] of float. The weights stream
-/// through once; they are all of the time (8 MB of float for 1000 classes of R50x1, 0.2 ms).
-template <class T>
+/// A head_step compiled for one shape: y = x·kernel + bias, where x and y are matrices [c/16][images][16] of floats.
+/// The weights are read once, which takes all of the time (8 MB of floats for 1000 classes of R50x1, 0.2 ms).
+template <class F>
 struct head_operation {
-  const microkernel_table<T>* microkernels;
+  using weight = weight_of<F>;
+
+  const microkernel_table<F>* microkernels;
   std::size_t images;
   feature_map_ref x, y;
   const packed_weights* kernel;
   const float* bias;
 
-  /// Of the pooled values as packed numbers; floats are read where they are.
+  /// The bytes of the pooled values as packed numbers; none if these are floats, which are read in place.
   std::size_t scratch_bytes() const {
     return microkernels->packed_bytes == sizeof(float) ? 0 : x.image_size() * microkernels->packed_bytes;
   }
   std::size_t weight_bytes() const { return kernel->data.size(); }
   next_weights first_read(const run_context& run) const {
-    return {{reinterpret_cast<const std::byte*>(kernel->panel<T>(run.first_item(kernel->panels))),
-             kernel->panel_size * sizeof(T)}};
+    return {{reinterpret_cast<const std::byte*>(kernel->panel<weight>(run.first_item(kernel->panels))),
+             kernel->panel_size * sizeof(weight)}};
   }
 
   void run(const run_context& run) const noexcept {
@@ -81,18 +87,18 @@ struct head_operation {
     const std::size_t tiles = (images + microkernels->tile_rows - 1) / microkernels->tile_rows;
     const std::byte* packed = reinterpret_cast<const std::byte*>(x.at<float>(run, 0));
     if (microkernels->packed_bytes != sizeof(float)) {
-      microkernels->narrow(reinterpret_cast<T*>(run.scratch), x.at<float>(run, 0), x.blocks * images);
+      microkernels->pack_floats(run.scratch, x.at<float>(run, 0), x.blocks * images);
       packed = run.scratch;
     }
     run.work(kernel->panels, [&](std::size_t panel) {
       const std::size_t first_block = panel * panel_blocks;
-      tile_output<float> out{};
+      tile_output<accumulator_of<F>> out{};
       out.y_stride = images * block;
       out.blocks = std::min(panel_blocks, y.blocks - first_block);
       for (std::size_t t = 0; t < tiles; ++t) {
         const std::size_t begin = split_begin(images, tiles, t), size = split_begin(images, tiles, t + 1) - begin;
-        const segment<T> s{packed + begin * block * microkernels->packed_bytes, images * block, x.blocks,
-                           kernel->panel<T>(panel)};
+        const segment<weight> s{packed + begin * block * microkernels->packed_bytes, images * block, x.blocks,
+                                kernel->panel<weight>(panel)};
         out.y = y.at<float>(run, 0) + (first_block * images + begin) * block;
         microkernels->product[size - 1](&s, 1, out);
         for (std::size_t b = 0; b < out.blocks; ++b)

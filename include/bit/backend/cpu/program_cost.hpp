@@ -1,4 +1,4 @@
-// How long a whole program takes by the cost model: what chooses the batch where throughput counts.
+// Predicts by the cost model how long a whole program takes. frozen_resnet_v2::throughput_batch chooses a batch by it.
 #pragma once
 
 #include <bit/backend/cpu/cost.hpp>
@@ -6,11 +6,11 @@
 
 namespace bit::inline v0::detail {
 
-/// Predicted seconds of one run on two cores of the measured machine: for each step the time of its products, or that of
-/// streaming its weights from memory if it is longer, and a fixed cost. Neither plan nor weights are needed, and the
-/// machine that runs does not enter: the same batch is chosen, and the same bits come out, at every call.
-template <class T>
-double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<T>& microkernels);
+/// The predicted seconds of one run on two cores of the measured machine. Each step takes the time of its products, or
+/// that of reading its weights from memory if this is longer, and a fixed cost. Neither a plan nor weights are needed.
+/// The machine that runs does not enter, so the same batch is chosen, and the same bits come out, at every call.
+template <class F>
+double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<F>& microkernels);
 
 }  // namespace bit::inline v0::detail
 

@@ -1,4 +1,4 @@
-// Reading a model's tensors with all threads and handing their values on, a few megabytes at a time.
+// Reads a model's tensors with all threads and passes their values to jobs that use them, a few megabytes at a time.
 #pragma once
 
 #include <bit/config.hpp>
@@ -9,17 +9,17 @@
 
 namespace bit::inline v0::detail {
 
-/// Something to make of one tensor, in `pieces` that are independent of each other.
+/// A job that uses the values of one tensor, in `pieces` calls that are independent of each other.
 struct weight_job {
   const named_tensor* tensor;
   std::size_t pieces;
-  std::function<void(std::size_t piece, const float* values)> make;  ///< called by any thread; must not throw
+  std::function<void(std::size_t piece, const float* values)> make;  ///< called from any thread; must not throw
 };
 
-/// Does all jobs. One after the other, groups of tensors of 8 MB (or one larger tensor) are copied into one buffer,
-/// which stays in the cache until their pieces are made: a copy costs less than mapping pages and letting them go, as
-/// page faults of a mapped file are 11 us each, for 64 KB. Beside the results a group is all that is in memory.
-/// Throws what reading a tensor throws; other jobs may then be undone.
+/// Runs all jobs. The tensors are copied in groups of 8 MB, or one larger tensor, into one buffer, which stays in the
+/// cache until the jobs of the group are done. Copying costs less than reading a mapped file in place, whose page
+/// faults take 11 us each, for 64 KB. The memory needed is one group beside the jobs' results. Throws format_error or
+/// io_error if a tensor cannot be read; some jobs are then not done.
 BIT_FUNC void read_weights(std::span<const weight_job> jobs);
 
 }  // namespace bit::inline v0::detail

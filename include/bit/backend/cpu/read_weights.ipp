@@ -13,18 +13,19 @@
 
 namespace bit::inline v0::detail {
 
-/// Values of a group, unless one tensor has more.
+/// The number of values in a group, unless a single tensor has more.
 inline constexpr std::size_t group_values = std::size_t{2} << 20;
-/// Values that a thread reads at a time: 256 KB, which the checksum then finds in L2.
+/// The number of values that a thread reads at a time: 256 KB, which are still in L2 when their checksum is computed.
 inline constexpr std::size_t part_values = std::size_t{64} << 10;
 
-/// Jobs whose tensors lie in the buffer together, with their tasks numbered through.
+/// The jobs whose tensors are in the buffer at the same time. Reading a part of a tensor and making a piece of a job
+/// are tasks, numbered from 0 on through the whole group.
 struct weight_group {
   struct member {
     const weight_job* job;
-    std::size_t offset, size;                     ///< values in the buffer
-    std::vector<std::uint32_t> checksums;         ///< of parts; empty: read in one go
-    std::size_t first_read = 0, first_piece = 0;  ///< numbers of its tasks; piece 0 verifies
+    std::size_t offset, size;                     ///< where its values are in the buffer, and how many
+    std::vector<std::uint32_t> checksums;         ///< of its parts; empty: it is read as a whole
+    std::size_t first_read = 0, first_piece = 0;  ///< its first tasks' numbers; piece 0 verifies the checksums
   };
   std::vector<member> members;
   std::size_t values = 0, reads = 0, pieces = 0;
@@ -37,7 +38,7 @@ struct weight_group {
     reads += parts ? count : 1;
     pieces += job.pieces + 1;
   }
-  /// The member that task `task` belongs to, by the number of its first task.
+  /// The member that task `task` belongs to. `first` says which kind of task is meant.
   member& owner(std::size_t task, std::size_t member::*first) {
     const auto after = std::upper_bound(members.begin(), members.end(), task,
                                         [first](std::size_t t, const member& m) { return t < m.*first; });
@@ -77,7 +78,8 @@ inline std::vector<weight_group> group_weights(std::span<const weight_job> jobs)
   return groups;
 }
 
-/// Keeps the first exception of several threads; the others stop when they see that there is one.
+/// Keeps the first exception that any of several threads throws. Once there is one, guard() does nothing in every
+/// thread.
 class first_exception {
  public:
   template <class Work>

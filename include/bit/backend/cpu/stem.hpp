@@ -1,31 +1,38 @@
-// Root block: the image in the caller's layout -> 7x7/2 standardised convolution -> zero-padded 3x3/2 max-pool ->
-// statistics, row by row, so that the convolution's output never leaves the cache.
+// The root block: it reads the image in the caller's layout, applies the standardised 7x7 convolution of stride 2, the
+// zero-padded 3x3 max-pool of stride 2, and sums the statistics. All of it is done row by row, so that the
+// convolution's output never leaves the cache.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
 
 namespace bit::inline v0::detail {
 
-/// A stem_step compiled for one shape. The convolution is in float whatever T is: pixels have 8 significant bits, which
-/// bfloat16 keeps only around zero, and it is 3 % of the work. Maps are of type T.
-template <class T>
+/// A stem_step compiled for one shape, in the number format F. The convolution is computed in float whatever F is,
+/// because pixels have 8 significant bits, which bfloat16 keeps only around zero, and because it is only 3 % of the
+/// work.
+template <class F>
 class stem_operation {
  public:
-  /// `y` is the pooled map; `unpooled` the convolution's output, kept only if it has blocks.
-  stem_operation(const microkernel_table<T>& microkernels, const packed_weights& kernel, bit::window window,
+  using map = feature_map_of<F>;
+
+  /// `y` is the pooled map. `unpooled` receives the convolution's output if it has blocks.
+  stem_operation(const microkernel_table<F>& microkernels, const packed_weights& kernel, bit::window window,
                  dims4 image, feature_map_ref y, feature_map_ref unpooled);
 
-  /// Keeps the convolution's output in float: what the pool's adjoint compares.
+  /// Makes `unpooled` a map of floats, because the backward pass of the pool compares its pixels.
   void keep_float() { kept_in_float_ = true; }
   void add_statistics(statistics_ref place) { statistics_ = place, has_statistics_ = true; }
+  /// The number of spatial tiles (ranges of pooled rows) that an image is cut into. It depends on the shape alone.
   std::size_t spatial_tiles() const { return spatial_tiles_; }
+  /// The scratch bytes that each thread needs.
   std::size_t scratch_bytes() const;
   std::size_t weight_bytes() const { return kernel_->data.size(); }
   void run(const run_context& run) const noexcept;
 
  private:
-  /// A thread's scratch: image rows with zeros around them, and the rows of the convolution that a window of the pool
-  /// covers, row r at r modulo their number. `image` and `end`: whose rows they are, and the one after the last.
+  /// One thread's scratch. `staged` holds image rows with zeros around them. `ring` holds the last three rows of the
+  /// convolution's output, row r at slot r % 3: as many as a window of the pool covers. `image` says which image they
+  /// belong to, `end` is the row after the last.
   struct row_buffers {
     float *staged, *ring;
     std::size_t image, end;
@@ -35,7 +42,7 @@ class stem_operation {
     return {split_begin(y_.height, spatial_tiles_, spatial_tile),
             split_begin(y_.height, spatial_tiles_, spatial_tile + 1)};
   }
-  /// Rows of the convolution under the pool's windows.
+  /// The rows of the convolution's output that are under the pool's windows for these pooled rows.
   work_range conv_rows(work_range pooled) const;
   std::size_t image_rows(std::size_t conv_rows) const { return (conv_rows - 1) * window_.stride + window_.reach(); }
   std::size_t staged_size() const;
@@ -50,7 +57,7 @@ class stem_operation {
   void pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
                 const row_buffers& rows) const;
 
-  const microkernel_table<T>* microkernels_;
+  const microkernel_table<F>* microkernels_;
   const packed_weights* kernel_;
   bit::window window_;
   dims4 image_;

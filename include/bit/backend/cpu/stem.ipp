@@ -7,8 +7,8 @@
 
 namespace bit::inline v0::detail {
 
-template <class T>
-stem_operation<T>::stem_operation(const microkernel_table<T>& microkernels, const packed_weights& kernel,
+template <class F>
+stem_operation<F>::stem_operation(const microkernel_table<F>& microkernels, const packed_weights& kernel,
                                   bit::window window, dims4 image, feature_map_ref y, feature_map_ref unpooled)
     : microkernels_(&microkernels),
       kernel_(&kernel),
@@ -19,7 +19,8 @@ stem_operation<T>::stem_operation(const microkernel_table<T>& microkernels, cons
       conv_height_(window.out(image.h)),
       conv_width_(window.out(image.w)),
       staged_columns_((image.w + 2 * window.padding) * image.c) {
-  // Image rows of a chunk in about 96 KB; at least four chunks so that threads share an image.
+  // The image rows of a spatial tile take about 96 KB; there are at least four spatial tiles, so that threads can share
+  // an image.
   const std::size_t fit = std::max<std::size_t>(96 * 1024 / (staged_columns_ * sizeof(float)), window_.reach());
   spatial_tile_rows_ = std::max<std::size_t>((fit - window_.reach()) / (window_.stride * stem_pool.stride), 1);
   spatial_tiles_ =
@@ -28,36 +29,37 @@ stem_operation<T>::stem_operation(const microkernel_table<T>& microkernels, cons
   spatial_tile_rows_ = (y_.height + spatial_tiles_ - 1) / spatial_tiles_;
 }
 
-template <class T>
-work_range stem_operation<T>::conv_rows(work_range pooled) const {
+template <class F>
+work_range stem_operation<F>::conv_rows(work_range pooled) const {
   const std::size_t begin = pooled.begin * stem_pool.stride, end = (pooled.end - 1) * stem_pool.stride;
   return {begin - std::min(begin, stem_pool.padding),
           std::min(end + stem_pool.reach() - stem_pool.padding, conv_height_)};
 }
 
-template <class T>
-std::size_t stem_operation<T>::staged_size() const {
-  // A chunk touches at most this many convolution rows: three for the first pooled row, two for each further one.
+template <class F>
+std::size_t stem_operation<F>::staged_size() const {
+  // A spatial tile reads at most so many rows of the convolution: three for its first pooled row, two for each other
+  // one.
   return blocks_of(image_rows(spatial_tile_rows_ * stem_pool.stride + 1) * staged_columns_) * block;
 }
 
-template <class T>
-std::size_t stem_operation<T>::scratch_bytes() const {
+template <class F>
+std::size_t stem_operation<F>::scratch_bytes() const {
   return (staged_size() + stem_pool.size * row_size()) * sizeof(float);
 }
 
-template <class T>
-void stem_operation<T>::run(const run_context& run) const noexcept {
+template <class F>
+void stem_operation<F>::run(const run_context& run) const noexcept {
   float* scratch = reinterpret_cast<float*>(run.scratch);
   row_buffers rows{scratch, scratch + staged_size(), image_.n, 0};
   run.work(image_.n * spatial_tiles_,
            [&](std::size_t item) { run_spatial_tile(run, item / spatial_tiles_, item % spatial_tiles_, rows); });
 }
 
-/// Convolves and pools in turns. The row above the chunk's first pooled one belongs to the chunk before: it is in the
-/// ring if this thread has just made that.
-template <class T>
-void stem_operation<T>::run_spatial_tile(const run_context& run, std::size_t n, std::size_t spatial_tile,
+/// Computes rows of the convolution and pooled rows in turns. The convolution's row above the first own one belongs to
+/// the spatial tile before; if this thread has just computed that one, the row is still in the ring.
+template <class F>
+void stem_operation<F>::run_spatial_tile(const run_context& run, std::size_t n, std::size_t spatial_tile,
                                          row_buffers& rows) const {
   const work_range pooled = pooled_rows(spatial_tile);
   work_range conv = conv_rows(pooled);
@@ -79,21 +81,21 @@ void stem_operation<T>::run_spatial_tile(const run_context& run, std::size_t n, 
   rows.end = row;
 }
 
-template <class T>
-void stem_operation<T>::keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const {
+template <class F>
+void stem_operation<F>::keep_row(const run_context& run, const float* from, std::size_t n, std::size_t row) const {
   const std::size_t size = conv_width_ * block;
   for (std::size_t b = 0; b < y_.blocks; ++b) {
     const std::size_t to = (b * conv_height_ + row) * size;
     if (kept_in_float_)
       std::copy_n(from + b * size, size, unpooled_.at<float>(run, n) + to);
     else
-      microkernels_->narrow(unpooled_.at<T>(run, n) + to, from + b * size, conv_width_);
+      microkernels_->narrow(unpooled_.at<map>(run, n) + to, from + b * size, conv_width_);
   }
 }
 
-/// Rows (w + 2·padding, c) of the image under rows `conv` of the convolution, zeros around them.
-template <class T>
-void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
+/// Copies the image rows under the rows `conv` of the convolution, (w + 2·padding, c) each, with zeros around them.
+template <class F>
+void stem_operation<F>::stage_image_rows(float* to, const image_view<float>& image, std::size_t n,
                                          work_range conv) const {
   const std::size_t first = conv.begin * window_.stride, count = image_rows(conv.end - conv.begin);
   for (std::size_t r = 0; r < count; ++r, to += staged_columns_) {
@@ -110,9 +112,9 @@ void stem_operation<T>::stage_image_rows(float* to, const image_view<float>& ima
   }
 }
 
-/// One row of the convolution, [blocks][width][16]; `staged`: the first image row under it.
-template <class T>
-void stem_operation<T>::convolve_row(float* out, const float* staged) const {
+/// Computes one row of the convolution, [blocks][width][16]. `staged` is the first image row under it.
+template <class F>
+void stem_operation<F>::convolve_row(float* out, const float* staged) const {
   const std::size_t rows = microkernels_->tile_rows, tiles = (conv_width_ + rows - 1) / rows;
   stem_window window{nullptr,      window_.stride * image_.c, staged_columns_,
                      window_.size, window_.size * image_.c,   nullptr};
@@ -130,8 +132,8 @@ void stem_operation<T>::convolve_row(float* out, const float* staged) const {
   }
 }
 
-template <class T>
-void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
+template <class F>
+void stem_operation<F>::pool_row(const run_context& run, std::size_t n, std::size_t spatial_tile, std::size_t row,
                                  const row_buffers& rows) const {
   const float* window[3];
   for (std::size_t i = 0; i < 3; ++i) {
@@ -140,7 +142,7 @@ void stem_operation<T>::pool_row(const run_context& run, std::size_t n, std::siz
                                                                                : nullptr;
   }
   for (std::size_t b = 0; b < y_.blocks; ++b) {
-    T* out = y_.at<T>(run, n) + (b * y_.height + row) * y_.width * block;
+    map* out = y_.at<map>(run, n) + (b * y_.height + row) * y_.width * block;
     microkernels_->max_pool_row(out, y_.width, window, conv_width_);
     if (has_statistics_)
       microkernels_->accumulate_statistics(statistics_.at(run, n) + (spatial_tile * y_.blocks + b) * 2 * block, out,

@@ -1,11 +1,11 @@
-// Back through the root block: the pool, then the 7x7 kernel, and the image if the caller asks for its gradient.
+// The backward pass of the root block: the pool, then the 7x7 kernel, and the image if the caller wants its gradient.
 #pragma once
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
 namespace bit::inline v0::detail {
 
-/// Gradient of the map before stem_pool; x and dx are in float whatever T, the type of dy, is.
+/// The gradient of the map before stem_pool. dy is of type T; x and dx are float whatever T is.
 template <class T>
 struct max_pool_backward_operation {
   const backward_map_microkernel_table<T>* microkernels;
@@ -23,8 +23,9 @@ struct max_pool_backward_operation {
   }
 };
 
-/// Gradient of the stem's standardised kernel, rows (ky,kx,c): for each ky the image's rows are staged channels last, so
-/// that the kernel's (kx,c) are neighbours at every pixel. An item is one ky and one panel.
+/// The gradient of the stem's standardised kernel, whose rows are (ky,kx,c). For each ky, image rows are copied to
+/// scratch with channels last, so that the values under the kernel's (kx,c) are contiguous for every output pixel. A
+/// work item is one ky and one panel.
 class stem_backward_weights_operation {
  public:
   stem_backward_weights_operation(const backward_microkernel_table& backward, dims4 image, bit::window window,
@@ -41,15 +42,16 @@ class stem_backward_weights_operation {
   bit::window window_;
   feature_map_ref dy_;
   kernel_gradient_ref gradient_;
-  std::size_t columns_, spatial_tile_rows_;  ///< floats of a staged row; rows of dy at a time
+  std::size_t columns_, spatial_tile_rows_;  ///< floats of a staged row; rows of dy in a spatial tile
 };
 
-/// Gradient of the image, (n,c,h,w) in the caller's memory: one item per row. Plain loops: it is asked for rarely.
+/// The gradient of the image, (n,c,h,w) in the caller's memory; a work item is one row. It is plain loops, since it is
+/// rarely wanted.
 struct image_backward_operation {
   dims4 image;
   bit::window window;
   feature_map_ref dy;
-  const packed_weights* kernel;  ///< of kernel_use::stem
+  const packed_weights* kernel;  ///< packed for kernel_use::stem
   std::size_t panel_columns;
 
   void run(const training_context& run) const noexcept;

@@ -52,7 +52,8 @@ BIT_FUNC void stem_backward_weights_operation::run(const training_context& run) 
   });
 }
 
-/// The image rows that row ky of the window meets for some rows of dy: (w + 2·padding, c) each, zeros around them.
+/// Copies the image rows under row ky of the window for some rows of dy, (w + 2·padding, c) each, with zeros around
+/// them.
 BIT_FUNC void stem_backward_weights_operation::stage(const training_context& run, float* to, std::size_t n,
                                                      std::size_t ky, work_range rows) const {
   const image_view<float>& image = run.image;

@@ -7,21 +7,23 @@
 
 namespace bit::inline v0::detail {
 
-/// Where the system tells the control group of this process and its limits; tests give other places.
+/// The files in which the system describes the control group of this process and its limits. Tests name other files.
 struct cgroup_files {
   std::filesystem::path membership = "/proc/self/cgroup", root = "/sys/fs/cgroup";
 };
 
-/// Processors' worth of time, rounded up, that the control group and those above it grant; 0 if none sets a limit.
-/// cpu.max of version 2 ("quota period" or "max period"), cpu.cfs_quota_us and cpu.cfs_period_us of version 1.
+/// The number of processors, rounded up, whose time the control group and those above it grant; 0 if none sets a limit.
+/// It is read from cpu.max in version 2 ("quota period" or "max period"), from cpu.cfs_quota_us and cpu.cfs_period_us
+/// in version 1.
 BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files = {});
 
-/// OMP_NUM_THREADS if it is set; otherwise the processors of the affinity mask, but no more than the cgroup's CPU
-/// quota rounded up. Never more than OMP_THREAD_LIMIT; at least 1.
+/// How many threads a call uses by default: OMP_NUM_THREADS if it is set, else the processors in the affinity mask, but
+/// no more than the control group's CPU quota rounded up. Never more than OMP_THREAD_LIMIT, at least 1. Thread-safe.
 BIT_FUNC std::size_t usable_threads();
 
-/// `wanted`, or 1 in a child forked from a process that has asked this before: there libgomp still believes in the
-/// parent's threads and waits for them for ever (gcc bug 52303). Every parallel region asks.
+/// The number of threads for a parallel region: `wanted`, or 1 in a child forked from a process that has called this
+/// before. There libgomp would wait for ever for the parent's threads, which do not exist in the child (gcc bug 52303).
+/// Every parallel region takes its number of threads from here.
 BIT_FUNC int region_threads(std::size_t wanted);
 
 }  // namespace bit::inline v0::detail

@@ -13,7 +13,7 @@
 
 namespace bit::inline v0::detail {
 
-/// The limit that one control group's folder states; 0 for none.
+/// The limit that the folder of one control group states, in processors; 0 if it states none.
 inline std::size_t folder_processors(const std::filesystem::path& folder) {
   double quota = 0, period = 0;
   std::string first;
@@ -27,8 +27,8 @@ inline std::size_t folder_processors(const std::filesystem::path& folder) {
   return processors > 0 && processors < 1e6 ? static_cast<std::size_t>(processors) : 0;
 }
 
-/// The tightest limit of `group` and all above it, where `controller` is mounted. In a container the group is often
-/// named as the host sees it and not there at all: then the mount's own folder is what counts.
+/// The smallest limit of `group` and of all groups above it, where `controller` is mounted. In a container the group
+/// often has the name that the host knows, and no folder of that name; the mount's own folder counts then.
 inline std::size_t tightest_limit(const std::filesystem::path& controller, std::filesystem::path group) {
   std::size_t tightest = 0;
   for (group = group.relative_path();; group = group.parent_path()) {

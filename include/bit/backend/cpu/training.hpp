@@ -5,6 +5,7 @@
 #include <bit/backend/cpu/backward_weights_pairs.hpp>
 #include <bit/backend/cpu/head_backward.hpp>
 #include <bit/backend/cpu/norm_backward.hpp>
+#include <bit/backend/cpu/parameters.hpp>
 #include <bit/backend/cpu/stem_backward.hpp>
 #include <bit/backend/training.hpp>
 #include <concepts>
@@ -16,6 +17,11 @@ namespace detail {
 
 template <class T>
 struct cpu_training_builder;
+
+/// See training_of<cpu<T>>::speed.
+template <class T>
+training_speed cpu_training_speed(const program& forward, const trainable_parameters<float>& parameters,
+                                  std::size_t threads);
 
 /// The forward and the backward pass of a training program; maps and products of convolutions are of type T. Immutable
 /// but for the constants that it shares; one run at a time.
@@ -64,6 +70,10 @@ class cpu_training_plan {
 #if !BIT_HEADER_ONLY
 extern template class cpu_training_plan<float>;
 extern template class cpu_training_plan<bfloat16>;
+extern template training_speed cpu_training_speed<float>(const program&, const trainable_parameters<float>&,
+                                                         std::size_t);
+extern template training_speed cpu_training_speed<bfloat16>(const program&, const trainable_parameters<float>&,
+                                                            std::size_t);
 #endif
 
 }  // namespace detail
@@ -74,11 +84,20 @@ template <class T>
 struct training_of<cpu<T>> {
   /// For the instruction set that BIT_ISA or the CPU decides.
   struct weights : detail::cpu_training_weights<T> {
-    explicit weights(std::span<const trainable_parameter<float>> parameters)
-        : detail::cpu_training_weights<T>(parameters, detail::default_instruction_set()) {}
+    explicit weights(const std::shared_ptr<detail::host_parameters<float>>& parameters)
+        : detail::cpu_training_weights<T>(parameters->views(), parameters, detail::default_instruction_set()) {}
   };
+  using parameters = detail::host_parameters<float>;
+  using logits = detail::host_logits<float>;
   using plan = detail::cpu_training_plan<T>;
   using workspace = typename plan::workspace;
+
+  /// By the network's multiply-adds and the bytes of its maps and parameters, divided by ceilings that are measured at
+  /// each call (a quarter of a second, 256 MB) on a machine that should be idle.
+  static training_speed speed(const program& forward, const trainable_parameters<float>& parameters,
+                              std::size_t threads) {
+    return detail::cpu_training_speed<T>(forward, parameters, threads);
+  }
 };
 
 static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>);
@@ -87,4 +106,5 @@ static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>)
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training.ipp>
+#include <bit/backend/cpu/training_speed.ipp>
 #endif

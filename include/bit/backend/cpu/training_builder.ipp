@@ -227,8 +227,7 @@ struct cpu_training_builder {
     emit_standardise_backward(s.source.kernel, id, place);
   }
 
-  /// The convolution that takes dy back: the same window turned round, of stride 1. Emits what makes its kernel, which
-  /// `values` then read.
+  /// The convolution of dy by the kernel turned round, of stride 1. Emits what packs that kernel, which `values` read.
   conv_input back(const backward_source& s, const feature_map_ref& dy, step_values& values,
                   weight_layout layout = weight_layout::direct) {
     const packed_layout kernel = weights.layout_of(p[s.kernel], s.weight_eps, kernel_use::transposed, layout);

@@ -1,4 +1,5 @@
-// What the operations of the backward pass share.
+// What the operations of the backward pass share: the state of a run, arrays in the arena, and the three small
+// operations that prepare or follow a backward-data convolution.
 #pragma once
 
 #include <bit/backend/cpu/context.hpp>
@@ -7,14 +8,14 @@
 
 namespace bit::inline v0::detail {
 
-/// State of one run of a training plan; the last three only in the backward pass.
+/// The state of one run of a training plan. The three members added here are used in the backward pass only.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
-  double scale = 1;                ///< what parameters' gradients are multiplied by
+  double scale = 1;                ///< factor of all parameters' gradients
   float* dimage = nullptr;         ///< (n,c,h,w), or null
 };
 
-/// Numbers of the arena that are neither a map nor statistics.
+/// An array in the arena that is neither a feature map nor statistics, for instance a packed kernel or its gradient.
 struct array_ref {
   std::size_t offset = 0;
 
@@ -24,9 +25,9 @@ struct array_ref {
   }
 };
 
-/// Makes a kernel's form in the arena, panel by panel. What the way back reads is made right before it is read and
-/// dropped after: kept from one step to the next it was 187 of R50x1's 1017 MB. A part of two images takes 6 % more
-/// processor time for it, a step in one part none.
+/// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
+/// are read and dropped afterwards: kept from one step to the next they took 187 of R50x1's 1017 MB. Packing again
+/// costs a micro-batch of two images 6 % more processor time; a step in a single micro-batch has to pack in any case.
 template <class T>
 struct pack_operation {
   const cpu_training_weights<T>* weights;
@@ -41,7 +42,9 @@ struct pack_operation {
   }
 };
 
-/// A pixel of a map of numbers of type T with (stride - 1) rows and columns of zeros after each: what goes back through a stride.
+/// Zero insertion, the transpose of a stride: each pixel of `from` is followed by stride - 1 columns and rows of zeros
+/// in `to`. A convolution of stride 1 over the result is the backward-data convolution of the strided one. Maps are of
+/// type T.
 template <class T>
 struct zero_insertion_operation {
   std::size_t images, stride;
@@ -60,7 +63,8 @@ struct zero_insertion_operation {
   }
 };
 
-/// Adds every pixel of a map to the pixel `stride` times as far in a larger one.
+/// Adds each pixel (r, c) of `from` to pixel (r·stride, c·stride) of the larger map `to`: the transpose of reading
+/// every stride-th pixel, as a strided 1x1 projection does.
 template <class T>
 struct scatter_operation {
   std::size_t images, stride;

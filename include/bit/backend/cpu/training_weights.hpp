@@ -4,9 +4,11 @@
 
 #include <bit/backend/cpu/isa/backward_dispatch.hpp>
 #include <bit/backend/cpu/packed_weights.hpp>
+#include <bit/backend/trainable_parameters.hpp>
 #include <bit/program/trainable_parameter.hpp>
 #include <concepts>
 #include <map>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -47,7 +49,10 @@ struct packed_layout {
 template <class T>
 class cpu_training_weights {
  public:
-  cpu_training_weights(std::span<const trainable_parameter<float>> parameters, instruction_set isa);
+  /// `views` are of the CPU's memory and belong to `owner`, whose version says when their values have changed; operations
+  /// keep the addresses of views.
+  cpu_training_weights(std::span<const trainable_parameter<float>> views,
+                       std::shared_ptr<const trainable_parameters<float>> owner, instruction_set isa);
 
   const microkernel_table<T>& microkernels() const { return *table_; }
   /// As wide as microkernels().
@@ -71,9 +76,7 @@ class cpu_training_weights {
   /// Of a kernel that has been asked for. Valid after the next refresh().
   const standardisation& standardised(const named_tensor& tensor) const { return kernels_.at(tensor.name).standard; }
 
-  /// The values have changed.
-  void changed() { fresh_ = false; }
-  /// Packs everything that is not fresh, with all threads.
+  /// Packs everything with all threads if the values have changed, or something was asked for, since the last time.
   void refresh(std::size_t threads);
   /// Of all that has been asked for, and of what refresh() works in.
   std::size_t bytes(std::size_t threads) const;
@@ -93,6 +96,7 @@ class cpu_training_weights {
   void pack_taps(const packed_layout& layout, std::size_t panel, float* to) const;
   std::size_t scratch_size() const;  ///< floats of a thread
 
+  std::shared_ptr<const trainable_parameters<float>> owner_;
   instruction_set isa_;
   const microkernel_table<T>* table_;
   const microkernel_table<float>* float_table_;
@@ -103,7 +107,8 @@ class cpu_training_weights {
   std::map<std::tuple<std::string, kernel_use, weight_layout>, kept_layout> kept_;
   std::unordered_map<std::string, packed_weights> vectors_;
   aligned_buffer<float> scratch_;
-  bool fresh_ = false;
+  bool fresh_ = false;                ///< but for changes of values
+  std::uint64_t packed_version_ = 0;  ///< the owner's when all was packed
 };
 
 #if !BIT_HEADER_ONLY

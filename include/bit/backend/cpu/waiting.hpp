@@ -1,5 +1,6 @@
-// Waiting for other threads of one call: spins for a bounded while, because a step ends within microseconds on an idle
-// machine, then sleeps, because on a busy one the thread that is waited for may need this very processor.
+// How a thread waits for the other threads of its call. It spins for a bounded time, because on an idle machine a step
+// ends within microseconds, and then sleeps, because on a busy machine the thread that it waits for may need this
+// processor.
 #pragma once
 
 #include <algorithm>
@@ -18,12 +19,13 @@ inline void cpu_pause() {
 #endif
 }
 
-/// How long one thread spins in the waits of one call. A wait that sleeps long is for a thread that the system has put
-/// aside: there is a neighbour, and it will happen again, so the next wait is short. One that sleeps for a moment should
-/// have spun on, so the next is longer. R50x1 at batch 1 on two cores, median of the direct path (Emerald Rapids, 45 ns a
-/// pause): 27.9 ms with 1000 pauses, where a wait of 45 µs ended in sleep and 10 µs of waking, 27.2 with 3000; 27.5 where
-/// waits stayed short to the end of a call that was disturbed once. Beside one busy process 58 ms with 3000 throughout;
-/// 56 where waits stayed short and, in turns with it, 54 with this rule.
+/// Decides how long one thread spins before it sleeps, in the waits of one call. A wait that slept for long was for a
+/// thread that the system had suspended: another process uses the processors, and it will happen again, so the next
+/// wait spins for a shorter time. A wait that slept for a moment only should have spun on, so the next one spins for
+/// longer. Measured on R50x1 at batch 1 on two cores (median of the direct algorithm, Emerald Rapids, 45 ns per pause):
+/// 27.9 ms with 1000 pauses, where a wait of 45 µs ended in sleep and 10 µs of waking up; 27.2 ms with 3000; 27.5 ms if
+/// waits stayed short to the end of a call that had been disturbed once. Beside one busy process: 58 ms with 3000
+/// throughout, 56 ms if waits stayed short, 54 ms with this rule (measured in turns).
 class spin_policy {
  public:
   static constexpr int at_first = 3000, after_long_sleep = 300;
@@ -31,10 +33,10 @@ class spin_policy {
 
   explicit spin_policy(int spins = at_first) : spins_(spins) {}
 
-  /// Pauses before the next wait sleeps.
+  /// How many pauses the next wait makes before it sleeps.
   int spins() const { return spins_; }
 
-  /// Waits until `word` is no longer `value`; returns what it is then. Whoever changes the word calls change().
+  /// Waits until `word` is no longer `value` and returns its new value. The word must be changed by change().
   std::uint32_t wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t value) {
     for (int i = 0; i < spins_; ++i) {
       if (const std::uint32_t now = word.load(std::memory_order_acquire); now != value) return now;
@@ -46,7 +48,7 @@ class spin_policy {
     return word.load(std::memory_order_acquire);
   }
 
-  /// Learns from a wait that slept.
+  /// Adapts the time to a wait that slept for `time`.
   void slept(std::chrono::nanoseconds time) {
     spins_ = time < long_sleep ? std::min(2 * spins_, at_first) : after_long_sleep;
   }
@@ -55,8 +57,8 @@ class spin_policy {
   int spins_;
 };
 
-/// Sets `word` and wakes all that sleep on it. Sequentially consistent: the store may not pass the look for sleepers,
-/// or the last one to fall asleep is missed.
+/// Sets `word` and wakes all threads that sleep on it. The store is sequentially consistent: if it could be reordered
+/// after the check for sleeping threads, the last thread to fall asleep would be missed.
 inline void change(std::atomic<std::uint32_t>& word, std::uint32_t value) {
   word.store(value, std::memory_order_seq_cst);
   word.notify_all();

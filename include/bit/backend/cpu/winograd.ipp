@@ -8,8 +8,8 @@
 
 namespace bit::inline v0::detail {
 
-template <class T>
-winograd_operation<T>::winograd_operation(const microkernel_table<T>& microkernels, std::size_t images,
+template <class F>
+winograd_operation<F>::winograd_operation(const microkernel_table<F>& microkernels, std::size_t images,
                                           feature_map_ref y, conv_input input, std::size_t tile)
     : microkernels_(&microkernels),
       transforms_(tile == 2 ? &microkernels.winograd_2x2 : &microkernels.winograd_4x4),
@@ -30,37 +30,38 @@ winograd_operation<T>::winograd_operation(const microkernel_table<T>& microkerne
     longest = std::max(longest, spatial_tile_begin(c + 1) - spatial_tile_begin(c));
   group_size_ = longest * images_per_group_;
   strip_size_ = t_ * (std::min(tile_columns_, longest) * m_ + 2) * block;
-  // One cache line more than the data, so that the t·t streams of a transform meet in different sets of L1.
+  // One cache line more than the data, so that the t·t matrices that a transform writes at once fall into different
+  // sets of L1.
   v_stride_ = in_.x.blocks * group_size_ * block + 64 / microkernels_->packed_bytes;
   product_stride_ = group_size_ * microkernels_->tile_columns + block;
 }
 
-template <class T>
-std::size_t winograd_operation<T>::spatial_tile_begin(std::size_t spatial_tile) const {
+template <class F>
+std::size_t winograd_operation<F>::spatial_tile_begin(std::size_t spatial_tile) const {
   return by_rows() ? split_begin(tile_rows_, spatial_tiles_, spatial_tile) * tile_columns_
                    : split_begin(image_tiles(), spatial_tiles_, spatial_tile);
 }
 
-template <class T>
-std::size_t winograd_operation<T>::groups() const {
+template <class F>
+std::size_t winograd_operation<F>::groups() const {
   return spatial_tiles_ > 1 ? images_ * spatial_tiles_ : (images_ + images_per_group_ - 1) / images_per_group_;
 }
 
-template <class T>
-std::size_t winograd_operation<T>::tiles_of(std::size_t group) const {
+template <class F>
+std::size_t winograd_operation<F>::tiles_of(std::size_t group) const {
   if (spatial_tiles_ == 1) return std::min(images_per_group_, images_ - group * images_per_group_) * image_tiles();
   const std::size_t spatial_tile = group % spatial_tiles_;
   return spatial_tile_begin(spatial_tile + 1) - spatial_tile_begin(spatial_tile);
 }
 
-template <class T>
-std::size_t winograd_operation<T>::scratch_bytes() const {
+template <class F>
+std::size_t winograd_operation<F>::scratch_bytes() const {
   return (2 * images_per_group_ * in_.x.blocks * block + strip_size_ + t_ * t_ * product_stride_) * sizeof(float) +
          t_ * t_ * v_stride_ * microkernels_->packed_bytes;
 }
 
-template <class T>
-typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte* scratch) const {
+template <class F>
+typename winograd_operation<F>::buffers winograd_operation<F>::divide(std::byte* scratch) const {
   buffers b{};
   b.scale = reinterpret_cast<float*>(scratch);
   b.shift = b.scale + images_per_group_ * in_.x.blocks * block;
@@ -70,10 +71,11 @@ typename winograd_operation<T>::buffers winograd_operation<T>::divide(std::byte*
   return b;
 }
 
-/// Calls f(tile_row) for every row of tiles of a group, cut where the group's chunk begins and ends.
-template <class T>
+/// Calls f(tile_row) for every row of tiles in a group; the first and last are cut where the group's spatial tile
+/// begins and ends.
+template <class F>
 template <class Function>
-void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
+void winograd_operation<F>::for_each_row(std::size_t group, Function f) const {
   const std::size_t first = spatial_tiles_ > 1 ? group / spatial_tiles_ : group * images_per_group_;
   const std::size_t last = spatial_tiles_ > 1 ? first + 1 : std::min(first + images_per_group_, images_);
   const std::size_t spatial_tile = spatial_tiles_ > 1 ? group % spatial_tiles_ : 0,
@@ -89,33 +91,33 @@ void winograd_operation<T>::for_each_row(std::size_t group, Function f) const {
     }
 }
 
-/// Too few groups to share evenly: the panels are shared too. Each thread then reads only its part of the kernel, which
-/// is worth more than transforming the input once.
-template <class T>
-std::size_t winograd_operation<T>::parts_for(std::size_t threads) const {
+/// Where there are too few groups to share them evenly, the panels are divided as well. Several threads then transform
+/// the same input, but each reads only its part of the kernel, which saves more.
+template <class F>
+std::size_t winograd_operation<F>::parts_for(std::size_t threads) const {
   const bool uneven = groups() < 4 * threads && groups() % threads != 0;
   return uneven ? std::min(threads, in_.kernel.panels) : 1;
 }
 
-template <class T>
-next_weights winograd_operation<T>::first_product(const run_context& run, std::size_t panel) const {
-  return {{reinterpret_cast<const std::byte*>(in_.kernel.template panel<T>(run, panel)),
-           in_.x.blocks * block * microkernels_->tile_columns * sizeof(T)}};
+template <class F>
+next_weights winograd_operation<F>::first_product(const run_context& run, std::size_t panel) const {
+  return {{reinterpret_cast<const std::byte*>(in_.kernel.template panel<weight>(run, panel)),
+           in_.x.blocks * block * microkernels_->tile_columns * sizeof(weight)}};
 }
 
-template <class T>
-next_weights winograd_operation<T>::first_read(const run_context& run) const {
+template <class F>
+next_weights winograd_operation<F>::first_read(const run_context& run) const {
   const std::size_t parts = parts_for(run.threads), items = groups() * parts;
   if (items == 0) return {};
   return first_product(run, split_begin(in_.kernel.panels, parts, run.first_item(items) % parts));
 }
 
-template <class T>
-void winograd_operation<T>::run(const run_context& run) const noexcept {
+template <class F>
+void winograd_operation<F>::run(const run_context& run) const noexcept {
   const std::size_t panels = in_.kernel.panels, pieces = groups(), parts = parts_for(run.threads);
   const buffers b = divide(run.scratch);
   const std::size_t items = pieces * parts;
-  std::size_t transformed = pieces;  // the group in scratch; pieces: none
+  std::size_t transformed = pieces;  // the group whose V the scratch holds; pieces: none yet
   run.work(items, [&](std::size_t item) {
     const std::size_t group = item / parts, part = item % parts, following = run.following(items, item);
     if (group != transformed) transform_input(run, b, group);
@@ -129,8 +131,8 @@ void winograd_operation<T>::run(const run_context& run) const noexcept {
   });
 }
 
-template <class T>
-void winograd_operation<T>::transform_input(const run_context& run, const buffers& b, std::size_t group) const {
+template <class F>
+void winograd_operation<F>::transform_input(const run_context& run, const buffers& b, std::size_t group) const {
   const std::size_t channels = in_.x.blocks * block, first = group * images_per_group_, size = tiles_of(group);
   std::size_t folded = images_;
   for_each_row(group, [&](const tile_row& row) {
@@ -147,15 +149,16 @@ void winograd_operation<T>::transform_input(const run_context& run, const buffer
   for (std::size_t k = 0; k < in_.x.blocks; ++k)
     for_each_row(group, [&](const tile_row& row) {
       const std::size_t slot = spatial_tiles_ > 1 ? 0 : row.image - first, at = slot * channels + k * block;
-      transforms_->input({in_.x.at<T>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
+      transforms_->input({in_.x.at<map>(run, row.image) + k * in_.x.pixels() * block, y_.height, y_.width, row.row,
                           row.column, row.tiles, b.scale + at, b.shift + at, floor, b.strip,
                           b.v + (k * size + row.index) * block * microkernels_->packed_bytes, v_stride_});
     });
 }
 
-/// `next`: what is read after the panel's last product.
-template <class T>
-void winograd_operation<T>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
+/// Multiplies a group's V by one panel of the kernel and transforms the products to y. `next` is what is read after the
+/// panel's last product.
+template <class F>
+void winograd_operation<F>::multiply(const run_context& run, const buffers& b, std::size_t group, std::size_t panel,
                                      const next_weights& next) const {
   const std::size_t width = microkernels_->tile_columns, panel_blocks = width / block,
                     first_block = panel * panel_blocks;
@@ -163,30 +166,30 @@ void winograd_operation<T>::multiply(const run_context& run, const buffers& b, s
   const std::size_t pieces = (size + microkernels_->tile_rows - 1) / microkernels_->tile_rows;
   memory_range weights = first_product(run, panel).first;
   for (std::size_t product = 0; product < t_ * t_; ++product) {
-    const T* u = reinterpret_cast<const T*>(weights.begin);
+    const weight* u = reinterpret_cast<const weight*>(weights.begin);
     weights.begin += weights.bytes;
-    // The next product's weights are asked for while this one is made: a fifth of the time at batch 1.
+    // The weights of the next product are prefetched during this one, which saves a fifth of the time at batch 1.
     prefetcher ahead(
         product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
         weight_prefetches((size + pieces - 1) / pieces, microkernels_->tile_rows, microkernels_->tile_columns));
     for (std::size_t piece = 0; piece < pieces; ++piece) {
       const std::size_t begin = split_begin(size, pieces, piece), rows = split_begin(size, pieces, piece + 1) - begin;
-      const segment<T> s{b.v + (product * v_stride_ + begin * block) * microkernels_->packed_bytes, size * block,
-                         in_.x.blocks, u, ahead.next()};
+      const segment<weight> s{b.v + (product * v_stride_ + begin * block) * microkernels_->packed_bytes, size * block,
+                              in_.x.blocks, u, ahead.next()};
       tile_output<float> out{};
       out.y = b.products + product * product_stride_ + begin * block;
       out.y_stride = size * block;
       out.blocks = blocks;
-      if (m_ == 4 && std::is_same_v<T, float>) out.blocks_per_sum = accurate_blocks_per_sum;
+      if (m_ == 4 && std::is_same_v<weight, float>) out.blocks_per_sum = accurate_blocks_per_sum;
       microkernels_->product[rows - 1](&s, 1, out);
     }
   }
   for (std::size_t k = 0; k < blocks; ++k) transform_output(run, b, group, first_block + k, k);
 }
 
-/// Block `k` of a panel's products to block `out_block` of y.
-template <class T>
-void winograd_operation<T>::transform_output(const run_context& run, const buffers& b, std::size_t group,
+/// Transforms block `k` of a panel's products to block `out_block` of y.
+template <class F>
+void winograd_operation<F>::transform_output(const run_context& run, const buffers& b, std::size_t group,
                                              std::size_t out_block, std::size_t k) const {
   const std::size_t size = tiles_of(group);
   std::size_t begun = images_;
@@ -198,7 +201,7 @@ void winograd_operation<T>::transform_output(const run_context& run, const buffe
     }
     begun = row.image;
     transforms_->output({b.products + (k * size + row.index) * block, product_stride_,
-                         y_.at<T>(run, row.image) + out_block * y_.pixels() * block, y_.height, y_.width, row.row,
+                         y_.at<map>(run, row.image) + out_block * y_.pixels() * block, y_.height, y_.width, row.row,
                          row.column, row.tiles, statistics});
   });
 }

@@ -1,9 +1,11 @@
-// AVX-512F: vectors of 16 floats. 14x32 tile: 28 sums, 2 weight vectors and 1 broadcast in 32 registers;
-// rates of 12x32 to 6x64 are equal, 14 divides 56, 28 and 14.
+// AVX-512F: vectors of 16 floats. The 14x32 tile needs 28 sums, 2 weight vectors and 1 broadcast of 32 registers. Tiles
+// from 12x32 to 6x64 are equally fast; 14 divides the widths 56, 28 and 14 of ResNet's maps.
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -13,7 +15,7 @@ namespace bit::inline v0::detail::avx512 {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
-inline constexpr double flops_per_second = 250e9;  // of the float tile, one Zen 5 core
+inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 
@@ -23,4 +25,26 @@ inline constexpr double flops_per_second = 250e9;  // of the float tile, one Zen
 
 }  // namespace bit::inline v0::detail::avx512
 BIT_TARGET_END
+
+namespace bit::inline v0::detail {
+
+/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16, AVX-512's for
+/// all others, which would be compiled a second time to no gain.
+template <class Own>
+struct avx512_with_bfloat16 {
+  template <class Number>
+  using of = std::conditional_t<std::is_same_v<Number, bfloat16>, Own, avx512::tables>;
+
+  template <class F>
+  static const microkernel_table<F>& forward() {
+    return of<weight_of<F>>::template forward<F>();
+  }
+  static const backward_microkernel_table& backward() { return avx512::tables::backward(); }
+  template <class Map>
+  static const backward_map_microkernel_table<Map>& backward_map() {
+    return of<Map>::template backward_map<Map>();
+  }
+};
+
+}  // namespace bit::inline v0::detail
 #endif

@@ -1,9 +1,13 @@
-// AVX-512-BF16: the kernels for bfloat16 of avx512.hpp with the instruction for their products; the same tile, twice
-// the rate. AVX-512BW and VL are what every such CPU also has.
+// AVX-512-BF16: the bfloat16 microkernels with vdpbf16ps for their products, in the tile of avx512.hpp at twice its
+// rate. AVX-512BW, VL and DQ are named because every CPU with AVX-512-BF16 has them.
 #pragma once
 
+#include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/backward_pairs_table.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -13,13 +17,15 @@ namespace bit::inline v0::detail::avx512_bf16 {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
-inline constexpr double flops_per_second = 250e9;  // of the float tile, one Zen 5 core
+inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 
 #include <bit/backend/cpu/isa/bfloat16_native.inl>
 
 #include <bit/backend/cpu/isa/microkernels.inl>
+
+#include <bit/backend/cpu/isa/backward_pairs.inl>
 
 }  // namespace bit::inline v0::detail::avx512_bf16
 BIT_TARGET_END

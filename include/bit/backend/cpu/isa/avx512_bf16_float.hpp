@@ -1,10 +1,13 @@
-// AVX-512 with AVX-512-BF16's rounding and float's products, for CPUs whose bfloat16 products are no faster than
-// float's: two cores of Emerald Rapids reach 178 GFLOP/s with vdpbf16ps and 373 with float multiply-adds (Zen 5: 1000
-// and 500).
+// AVX-512 with the rounding of AVX-512-BF16 and float's multiply-adds, for CPUs whose vdpbf16ps is no faster than
+// those: two cores of Emerald Rapids reach 178 GFLOP/s with vdpbf16ps and 373 with float multiply-adds (Zen 5: 1000 and
+// 500).
 #pragma once
 
+#include <bit/backend/cpu/isa/avx512.hpp>
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #if defined(__x86_64__)
@@ -14,7 +17,7 @@ namespace bit::inline v0::detail::avx512_bf16_float {
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
 inline constexpr int tile_columns = 32;
-inline constexpr double flops_per_second = 180e9;  // of the float tile, one Emerald Rapids core
+inline constexpr double flops_per_second = 180e9;  // the float tile on one Emerald Rapids core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

@@ -1,7 +1,9 @@
-// Leaf kernels of the backward pass. No include guard: see microkernels.inl; vector.inl comes before.
+// The microkernels of the backward pass. backward_table.hpp says what each computes. No include guard: see
+// microkernels.inl.
 
-/// Rows of an outer product, a divisor of 16: as many sums as cover the latency of the multiply-adds. 8x32 with
-/// AVX-512 gives 263 GFLOP/s of one core, 4x16 with AVX2 needs the eight sums that it has.
+/// How many rows of an outer product stay in registers, a divisor of 16. There must be enough sums to cover the latency
+/// of the multiply-adds: 8x32 with AVX-512 reaches 263 GFLOP/s on one core; 4x16 with AVX2 has eight sums and needs
+/// all.
 inline constexpr int outer_rows = lanes == 16 ? 8 : 4;
 
 inline void outer(const outer_product& p) {
@@ -97,7 +99,7 @@ inline void max_pool_backward(float* dx, const float* x, const T* dy, std::size_
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
       for (int part = 0; part < block_vectors; ++part) {
-        vec best = {}, first = {};  // the largest pixel so far and which of the nine it is
+        vec best = {}, first = {};  // the largest pixel so far, and which of the nine it is
         for (std::size_t i = 0; i < 9; ++i) {
           const std::size_t y = 2 * r + i / 3, z = 2 * c + i % 3;  // one more than in the image
           const bool inside = y > 0 && y <= height && z > 0 && z <= width;
@@ -120,7 +122,7 @@ inline void max_pool_backward(float* dx, const float* x, const T* dy, std::size_
       }
 }
 
-/// Loads tile_columns floats; those beyond `columns` are zero.
+/// Loads `columns` floats and fills the row with zeros up to tile_columns.
 __attribute__((always_inline)) inline void load_some(float* row, const float* x, std::size_t columns) {
   if (columns == static_cast<std::size_t>(tile_columns)) {
     __builtin_memcpy(row, x, sizeof(float) * static_cast<std::size_t>(tile_columns));
@@ -175,8 +177,9 @@ inline void standardise_apply(float* dw, const float* g, const float* w, std::si
   }
 }
 
-inline constexpr backward_microkernel_table make_backward_table() {
-  return {tile_columns, outer_rows, outer, standardise_sums, standardise_apply};
-}
+template <class = void>
+inline constexpr backward_microkernel_table backward_table{tile_columns, outer_rows, outer, standardise_sums,
+                                                           standardise_apply};
 template <class T>
-inline constexpr backward_map_microkernel_table<T> backward_map{norm_sums<T>, norm_apply<T>, max_pool_backward<T>};
+inline constexpr backward_map_microkernel_table<T> backward_map_table{norm_sums<T>, norm_apply<T>,
+                                                                      max_pool_backward<T>};

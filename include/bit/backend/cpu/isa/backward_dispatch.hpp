@@ -1,4 +1,4 @@
-// The kernels of the backward pass by instruction set.
+// Chooses the microkernels of the backward pass by instruction set.
 #pragma once
 
 #include <bit/backend/cpu/isa/backward_pairs_table.hpp>
@@ -7,15 +7,16 @@
 
 namespace bit::inline v0::detail {
 
-/// The adjoint kernels beside microkernels_of<float>(isa): outer products are as wide as its tiles.
+/// The backward microkernels of an instruction set; their outer products are as wide as the tiles of
+/// microkernels_of<float>(isa).
 BIT_FUNC const backward_microkernel_table& backward_microkernels_of(instruction_set isa);
 
-/// Those for maps of numbers of type T. One function per type: see microkernels_of.
-template <class T>
-const backward_map_microkernel_table<T>& backward_map_microkernels_of(instruction_set isa);
+/// The backward microkernels for feature maps of type Map. There is one function per type, as for microkernels_of.
+template <class Map>
+const backward_map_microkernel_table<Map>& backward_map_microkernels_of(instruction_set isa);
 
-/// Those for pairs of numbers of type T, which is bfloat16, as wide as the tiles of microkernels_of<T>(isa); null where these
-/// multiply floats.
+/// The backward microkernels for pairs of numbers of type T, which is bfloat16; they are as wide as the tiles of
+/// microkernels_of<T>(isa). Null for instruction sets that multiply bfloat16 as floats.
 template <class T>
 const backward_pair_microkernel_table* backward_pair_microkernels_of(instruction_set isa);
 

@@ -1,5 +1,5 @@
-// Leaf kernels of a kernel's gradient by instructions that multiply pairs. No include guard: see microkernels.inl;
-// bfloat16_native.inl and backward.inl come before.
+// The microkernels of backward weights for instructions that multiply pairs of bfloat16. backward_pairs_table.hpp says
+// what each computes. No include guard: an instruction set with such an instruction includes this after microkernels.inl.
 
 template <class T>
 inline void outer_of_pairs(const pair_product& p) {
@@ -47,4 +47,4 @@ inline void interleave(T* y, const T* x0, const T* x1, std::size_t pixels) {
 }
 
 template <class T>
-inline constexpr backward_pair_microkernel_table backward_pairs{outer_rows, outer_of_pairs<T>, interleave<T>};
+inline constexpr backward_pair_microkernel_table backward_pair_table{outer_rows, outer_of_pairs<T>, interleave<T>};

@@ -1,6 +1,7 @@
-// The leaf kernels of a kernel's gradient for an instruction that multiplies pairs of bfloat16 and sums them, as
-// isa/backward_pairs.inl makes them. Pairs are made of what a contraction sums: the same pixel of two images. Then all taps
-// of a 3x3 kernel read the same pairs, and a pixel of a block is 16 pairs, a cache line.
+// The microkernels of backward weights for an instruction that multiplies pairs of bfloat16 and sums them
+// (isa/backward_pairs.inl). Backward weights sums over pixels and images, so a pair must consist of two terms of that
+// sum. It is the same pixel of two images: all taps of a 3x3 kernel then read the same pairs, and a pixel of a block is
+// 16 pairs, one cache line.
 #pragma once
 
 #include <bit/bfloat16.hpp>
@@ -8,26 +9,27 @@
 
 namespace bit::inline v0::detail {
 
-/// Numbers of a pixel of a block of 16 channels in pairs.
+/// How many numbers a pixel of a block of 16 channels has in pairs.
 inline constexpr std::size_t pair_block = 32;
 
-/// sum[m][column] (+)= sum over pairs of images, rows and columns of a[m]·b, summed in float: outer_rows neighbouring
-/// pairs of `a` at every pixel, and one or two blocks of 16 channels of `b`.
+/// The operands of one sum of outer products: sum[m][column] (+)= the sum over pairs of images, rows and columns of
+/// a[m]·b, in float. `a` gives outer_rows neighbouring pairs at every pixel, `b` one or two blocks of 16 channels.
 struct pair_product {
   const bfloat16* a;
-  std::size_t a_row, a_image;  ///< numbers from one to the next; pixels are pair_block apart in a and b
+  std::size_t a_row, a_image;  ///< numbers from one row, one image to the next; pixels are pair_block apart in a and b
   const bfloat16* b;
   std::size_t b_block, b_row, b_image;
-  std::size_t columns, rows, images;  ///< images in pairs
+  std::size_t columns, rows, images;  ///< `images` counts pairs
   float* sum;                         ///< rows of tile_columns floats
-  bool add;                           ///< to what sum holds
+  bool add;                           ///< whether to add to `sum` or to overwrite it
 };
 
+/// The microkernels for one instruction set.
 struct backward_pair_microkernel_table {
   std::size_t outer_rows;  ///< a divisor of 16
 
   void (*outer)(const pair_product& product);
-  /// y[p] = pairs of x0[p] and x1[p], pixels of one block of 16 channels; without x1 of x0[p] and zero.
+  /// y[p] = the pairs (x0[p], x1[p]) for pixels of one block of 16 channels; a null x1 stands for zeros.
   void (*interleave)(bfloat16* y, const bfloat16* x0, const bfloat16* x1, std::size_t pixels);
 };
 

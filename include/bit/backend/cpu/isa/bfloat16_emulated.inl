@@ -1,4 +1,5 @@
-// bfloat16 without instructions for it: rounded in integers, multiplied as floats. No include guard: see microkernels.inl.
+// bfloat16 for CPUs without instructions for it: rounded by integer arithmetic, multiplied as float. No include guard:
+// see microkernels.inl.
 
 __attribute__((always_inline)) inline halves to_bfloat16(const vec& x) {
   const words bits = reinterpret_cast<words>(x);

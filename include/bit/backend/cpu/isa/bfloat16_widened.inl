@@ -1,5 +1,5 @@
-// bfloat16 weights multiplied as floats, which hold the products exactly: pixels are packed as floats, and the two
-// weights of a pair are widened by a shift and a mask where they are used. No include guard: see microkernels.inl.
+// bfloat16 multiplied as float, which holds the products exactly: pixels are packed as floats, and the two weights of a
+// pair are widened to float by a shift and a mask right before they are used. No include guard: see microkernels.inl.
 
 template <>
 struct product<bfloat16> {

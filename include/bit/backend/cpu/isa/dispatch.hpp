@@ -1,5 +1,6 @@
-// Chooses the instruction set once: the best that the CPU and the system support, or what BIT_STATIC_ISA or the
-// environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon) pins.
+// Chooses the instruction set at run time: the best that the CPU and the operating system support, unless
+// BIT_STATIC_ISA or the environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon) pins
+// one.
 #pragma once
 
 #include <bit/backend/cpu/isa/table.hpp>
@@ -8,28 +9,29 @@
 
 namespace bit::inline v0 {
 
-/// Names of the instruction sets that this CPU can run and this build holds microkernels for, the best last; throws config_error
-/// if there is none. Thread-safe.
+/// The names of the instruction sets that this CPU can run and this build holds microkernels for, the best last. Throws
+/// config_error if there is none. Thread-safe.
 BIT_FUNC std::vector<std::string> available_isas();
 
 namespace detail {
 
-/// What kernels are compiled for, by name as BIT_ISA has it.
+/// The instruction sets that the microkernels are compiled for, under the names that BIT_ISA takes.
 enum class instruction_set { scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon };
 
+/// The name that BIT_ISA has for an instruction set.
 BIT_FUNC const char* name_of(instruction_set isa);
 
 /// The instruction set of that name; throws config_error if it is unknown or the CPU lacks it.
 BIT_FUNC instruction_set instruction_set_of(const std::string& name);
 
-/// The one to use when nobody names any. Reads BIT_ISA at each call; throws config_error if it names none that the CPU
-/// can run.
+/// The instruction set that is used unless the caller names one. Reads BIT_ISA at each call and throws config_error if
+/// it names an instruction set that is unknown or that the CPU cannot run. Thread-safe.
 BIT_FUNC instruction_set default_instruction_set();
 
-/// The kernels for numbers of type T. One function per type, so that a program compiles only the kernels that it can
-/// call: half of them for a program without bfloat16.
-template <class T>
-const microkernel_table<T>& microkernels_of(instruction_set isa);
+/// The microkernels for the number format F. There is one function per format, so that a program compiles only those that
+/// it can call: half of them if it does not use bfloat16.
+template <class F>
+const microkernel_table<F>& microkernels_of(instruction_set isa);
 
 #if !BIT_HEADER_ONLY
 extern template const microkernel_table<float>& microkernels_of<float>(instruction_set);

@@ -1,4 +1,5 @@
-// What happens to a map between products: norm, ReLU, pooling, sums. No include guard: see microkernels.inl.
+// What is done to a feature map between convolutions: norm, ReLU, pooling, sums, conversion. table.hpp says what each
+// function computes. No include guard: see microkernels.inl.
 
 template <class To, class T>
 inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride, const float* scale,
@@ -8,6 +9,35 @@ inline void normalise(To* y, const T* x, std::size_t pixels, std::size_t stride,
     for (std::size_t p = 0; p < pixels; ++p)
       store(y + p * 16 + v * lanes, relu(a * load(x + p * stride * 16 + v * lanes) + b));
   }
+}
+
+/// The type of the numbers that pixels are packed as in format F.
+template <class F>
+using packed_of = typename product<weight_of<F>>::packed;
+
+template <class F>
+inline void pack_normalised(std::byte* y, const feature_map_of<F>* x, std::size_t pixels, std::size_t stride,
+                            const float* scale, const float* shift) {
+  normalise(reinterpret_cast<packed_of<F>*>(y), x, pixels, stride, scale, shift);
+}
+
+template <class F>
+inline void pack(std::byte* y, const feature_map_of<F>* x, std::size_t pixels, std::size_t stride) {
+  packed_of<F>* to = reinterpret_cast<packed_of<F>*>(y);
+  if constexpr (!std::is_same_v<packed_of<F>, feature_map_of<F>>) {
+    for (std::size_t p = 0; p < pixels; ++p)
+      for (int v = 0; v < block_vectors; ++v) store(to + p * 16 + v * lanes, load(x + p * stride * 16 + v * lanes));
+  } else if (stride == 1) {
+    __builtin_memcpy(y, x, pixels * 16 * sizeof(*x));
+  } else {
+    for (std::size_t p = 0; p < pixels; ++p) __builtin_memcpy(to + p * 16, x + p * stride * 16, 16 * sizeof(*x));
+  }
+}
+
+template <class F>
+inline void pack_floats(std::byte* y, const float* x, std::size_t pixels) {
+  packed_of<F>* to = reinterpret_cast<packed_of<F>*>(y);
+  for (std::size_t i = 0; i < pixels * 16; i += lanes) store(to + i, load(x + i));
 }
 
 template <class T>
@@ -21,7 +51,7 @@ inline void normalised_sum(double* sum, const T* x, std::size_t pixels, const fl
   }
 }
 
-/// Of columns begin to end of the rows that there are, and of `best`.
+/// The maximum of `best` and of the columns from `begin` to `end` in those of the three rows that are not null.
 inline vec max_of(vec best, const float* const rows[3], std::size_t begin, std::size_t end) {
   for (int r = 0; r < 3; ++r)
     for (std::size_t c = begin; rows[r] && c < end; ++c) {
@@ -38,7 +68,7 @@ inline void max_pool_row(T* y, std::size_t pixels, const float* const rows[3], s
                                 rows[2] ? rows[2] + v * lanes : nullptr};
     const bool whole = at[0] && at[1] && at[2];
     for (std::size_t p = 0; p < pixels; ++p) {
-      // Any window that leaves the image contains a zero of the padding.
+      // A window that reaches beyond the image contains a zero of the padding.
       if (whole && p > 0 && 2 * p + 1 < width)
         store(y + p * 16, max_of(load(at[1] + 2 * p * 16), at, 2 * p - 1, 2 * p + 2));
       else

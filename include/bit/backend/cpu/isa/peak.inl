@@ -1,11 +1,12 @@
-// The loops behind measure_peak: multiply-adds on registers, reading from memory. No include guard: see microkernels.inl.
+// The loops behind measure_peak: one multiplies and adds in registers, one reads memory. No include guard: see
+// microkernels.inl.
 
-/// Operations of one iteration of fma_loop: one step of the register tile.
+/// The operations of one iteration of fma_loop, which is one step of the register tile.
 template <class T>
 inline constexpr std::size_t fma_loop_flops = 2 * tile_rows* tile_columns* product<T>::numbers_per_step;
 
-/// The register tile without anything around it: the same sums, operands that stay in L1. Adds 1·1 (for bfloat16 twice)
-/// to every lane of every sum; returns the total of the sums' first lanes.
+/// The register tile without anything around it: it keeps the same sums, and its operands stay in L1. Each iteration
+/// adds 1·1 (for bfloat16 twice) to every lane of every sum. Returns the total of the sums' first lanes.
 template <class T>
 inline float fma_loop(std::size_t iterations) {
   constexpr int step = product<T>::numbers_per_step;
@@ -22,7 +23,8 @@ inline float fma_loop(std::size_t iterations) {
 #pragma GCC unroll 4
     for (int v = 0; v < tile_vectors; ++v) sum[m][v] = vec{};
   for (; iterations > 0; --iterations) {
-    // Operands that the compiler does not know: equal sums would be made once, a product that stays only once, too.
+    // Hides the operands from the compiler, which would otherwise compute equal sums, and unchanging products, only
+    // once.
     asm("" : "+r"(a), "+r"(b));
 #pragma GCC unroll 2
     for (int part = 0; part < product<T>::parts; ++part) {

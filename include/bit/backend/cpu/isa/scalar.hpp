@@ -1,10 +1,12 @@
-// The baseline of the translation unit (SSE2 on x86-64): vectors of 4 floats, which any compiler can also split up.
-// 2x16 tile: 8 sums, 4 weight vectors and 1 broadcast in 16 registers;
-// 46 GFLOP/s, the same as 3x16 without the second level of sums, which then spills (32).
+// The baseline of the translation unit (SSE2 on x86-64): vectors of 4 floats, which any compiler can also split up. The
+// 2x16 tile needs 8 sums, 4 weight vectors and 1 broadcast of 16 registers and reaches 46 GFLOP/s (one Zen 5 core). A
+// 3x16 tile is as fast without the totals of partial sums, but spills with them (32 GFLOP/s).
 #pragma once
 
+#include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 BIT_BASELINE_BEGIN
@@ -13,7 +15,7 @@ namespace bit::inline v0::detail::scalar {
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 2;
 inline constexpr int tile_columns = 16;
-inline constexpr double flops_per_second = 46e9;  // of the float tile, one Zen 5 core
+inline constexpr double flops_per_second = 46e9;  // the float tile on one Zen 5 core
 
 #include <bit/backend/cpu/isa/vector.inl>
 

@@ -1,6 +1,7 @@
-// Weight standardisation and packing. No include guard: see microkernels.inl.
+// Weight standardisation and packing. table.hpp says what each function computes. No include guard: see
+// microkernels.inl.
 
-/// Loads tile_columns floats from any address; those beyond `columns` are zero.
+/// Loads `columns` floats from any address and fills the row with zeros up to tile_columns.
 __attribute__((always_inline)) inline void load_row(float* row, const std::byte* x, std::size_t columns) {
   if (columns == static_cast<std::size_t>(tile_columns)) {
     __builtin_memcpy(row, x, sizeof(float) * static_cast<std::size_t>(tile_columns));
@@ -31,7 +32,7 @@ inline void column_sums(double* sums, double* squares, const double* mean, const
   }
 }
 
-/// Vector v of row `x`, standardised.
+/// Vector v of a row, standardised: (row - mean)·scale in double, rounded to float.
 __attribute__((always_inline)) inline vec scaled(const float* row, int v, const double* mean, const double* scale) {
   dvec m, s;
   load(m, mean + v * lanes);

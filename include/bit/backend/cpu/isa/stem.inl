@@ -1,11 +1,12 @@
-// The first convolution's tile. No include guard: see microkernels.inl.
+// The register tile of the first convolution. No include guard: see microkernels.inl.
 
-/// y[0..rows) of a 7x7 convolution of stride 2 of an image with few channels: the window's rows are read where they lie,
-/// `pixel` floats apart for neighbouring outputs. `step` is that number if it is known when compiling (3 channels: 6),
-/// so that every address is a constant displacement; 0: it is read from the window.
-/// Each row of the window is a sum of its own: one sum over all 147 products put an error of 5.0e-7 into the normalised
-/// map, seven sums of 21 one of 2.0e-7, and what the first map loses all later ones amplify (R50x1, random weights: half
-/// of the last map's error, and gradients that no longer jump where ReLUs nearly close).
+/// Computes y[0..rows) of a 7x7 convolution of stride 2 over an image with few channels. The window's rows are read
+/// where they lie; the windows of neighbouring outputs are `pixel` floats apart. `step` is this number where the
+/// compiler knows it (6 for 3 channels), so that every address is a constant displacement; with step 0 it is read from
+/// the window. Each row of the window has a sum of its own. One sum over all 147 products puts an error of 5.0e-7 into
+/// the normalised map, seven sums of 21 products one of 2.0e-7. All later layers amplify what the first map loses: on
+/// R50x1 with random weights, half of the last map's error came from here, and gradients jumped where ReLUs nearly
+/// close.
 template <int rows, int step>
 inline void stem_tile_of(float* y, std::size_t y_stride, std::size_t blocks, const stem_window& window) {
   const std::size_t pixel = step > 0 ? static_cast<std::size_t>(step) : window.pixel;

@@ -1,4 +1,5 @@
-// Vectors and how numbers of each type are loaded and stored. No include guard: see microkernels.inl.
+// Vector types of one instruction set, and how numbers of each type are loaded into them and stored. No include guard:
+// see microkernels.inl.
 
 // NOLINTBEGIN(modernize-use-using): an attribute with a constant size is spelled the same for both compilers only so.
 typedef float vec __attribute__((vector_size(vector_bytes)));
@@ -32,8 +33,8 @@ __attribute__((always_inline)) inline void store(bfloat16* y, const vec& x) {
   *reinterpret_cast<halves_at*>(y) = to_bfloat16(x);
 }
 
-/// Not returned: a vector wider than the registers is an ABI warning, and of a reference to dvec_at clang 14 forgets that it
-/// need not be aligned.
+/// Loads doubles into `to`. They are not returned by value, because a vector wider than the registers gives an ABI
+/// warning, nor as a reference to dvec_at, because clang 14 then assumes that it is aligned.
 __attribute__((always_inline)) inline void load(dvec& to, const double* x) {
   to = *reinterpret_cast<const dvec_at*>(x);
 }
@@ -61,8 +62,8 @@ __attribute__((always_inline)) inline void add_statistics(double* statistics, co
   add_to(statistics + 16, __builtin_convertvector(squares, dvec) + b * (2.0 * d + b * static_cast<double>(rows)));
 }
 
-/// How a tile multiplies numbers of type T by pixels packed as numbers of type `packed`: `steps` per block of 16 k,
-/// `numbers_per_step` numbers of a row each, in `parts` multiply-adds.
+/// How a tile multiplies weights of type T by pixels that are packed as numbers of type `packed`. A block of 16
+/// channels takes `steps` steps; each step covers `numbers_per_step` channels with `parts` multiply-adds.
 template <class T>
 struct product;
 
@@ -70,7 +71,7 @@ template <>
 struct product<float> {
   using packed = float;
   static constexpr int steps = 16, numbers_per_step = 1, parts = 1;
-  static constexpr double relative_rate = 1;  ///< of the float tile, for the cost model
+  static constexpr double relative_rate = 1;  ///< this tile's rate over the float tile's, for the cost model
   using weights = vec;
   __attribute__((always_inline)) static weights load_weights(const float* b, int /*part*/) { return load(b); }
   __attribute__((always_inline)) static void add(vec& sum, const float* a, const weights& w) { sum += *a * w; }

@@ -62,8 +62,9 @@ __attribute__((always_inline)) inline void output_transform(vec (&y)[4], const v
   y[3] = (0.5f * fa) * odd_a + (2.0f * fb) * odd_b + m[5];
 }
 
-/// First pass: norm, ReLU and zero padding, then the transform down each column of pixels, into a strip
-/// [t][columns][16] that stays in L1. Tiles share its columns. `all_rows`: no row of the strip is outside the image.
+/// The first half of the input transform: applies norm, ReLU and zero padding, then transforms each column of t pixels,
+/// and writes the result into a strip [t][columns][16] that stays in L1. Neighbouring tiles share columns of the strip.
+/// `all_rows` promises that no row of the strip lies outside the image. `part` is the vector within the block of 16.
 template <class T, int m, bool all_rows>
 __attribute__((always_inline)) inline void transform_columns(const winograd_input<T>& in, int part) {
   constexpr int t = m + 2;
@@ -88,16 +89,16 @@ __attribute__((always_inline)) inline void transform_columns(const winograd_inpu
   }
 }
 
-template <class T, int m>
-inline void transform_input(const winograd_input<T>& in) {
+template <class F, int m>
+inline void transform_input(const winograd_input<feature_map_of<F>>& in) {
   constexpr int t = m + 2;
-  using packed = typename product<T>::packed;
+  using packed = packed_of<F>;
   const std::size_t columns = in.tiles * m + 2;
   for (int part = 0; part < block_vectors; ++part) {
     if (in.row > 0 && in.row + t <= in.height + 1)
-      transform_columns<T, m, true>(in, part);
+      transform_columns<feature_map_of<F>, m, true>(in, part);
     else
-      transform_columns<T, m, false>(in, part);
+      transform_columns<feature_map_of<F>, m, false>(in, part);
     for (int i = 0; i < t; ++i) {
       const float* row = in.strip + static_cast<std::size_t>(i) * columns * 16 + part * lanes;
       packed* to = reinterpret_cast<packed*>(in.v) + static_cast<std::size_t>(i * t) * in.v_stride + part * lanes;
@@ -113,7 +114,8 @@ inline void transform_input(const winograd_input<T>& in) {
   }
 }
 
-/// One tile's m x m pixels, of which rows x columns are inside the image, and their statistics.
+/// Transforms one tile's products to its m x m output pixels, writes the rows x columns of them that are inside the
+/// image, and adds their statistics.
 template <class T, int m>
 __attribute__((always_inline)) inline void write_tile(const winograd_output<T>& out, const float* from, T* y,
                                                       double* statistics, int rows, int columns) {
@@ -161,7 +163,8 @@ inline void transform_output(const winograd_output<T>& out) {
   }
 }
 
-/// Vector `v` of row k of the kernel's t·t matrices.
+/// The kernel transform for one vector of output channels and one input channel: nine taps, `tap_stride` floats apart,
+/// to t·t values.
 template <int m>
 __attribute__((always_inline)) inline void transform_taps(vec (&u)[(m + 2) * (m + 2)], const float* taps,
                                                           std::size_t tap_stride) {
@@ -201,7 +204,7 @@ inline void transform_kernel(T* u, std::size_t u_stride, const float* taps, std:
     }
 }
 
-template <class T, int m>
-inline constexpr winograd_transforms<T> make_winograd() {
-  return {transform_input<T, m>, transform_output<T, m>, transform_kernel<T, m>};
+template <class F, int m>
+inline constexpr winograd_transforms<F> make_winograd() {
+  return {transform_input<F, m>, transform_output<feature_map_of<F>, m>, transform_kernel<weight_of<F>, m>};
 }

@@ -1,0 +1,57 @@
+// What numbers cpu<F> computes with: one trait in place of a single type for activations, weights and sums alike.
+#pragma once
+
+#include <bit/bfloat16.hpp>
+
+namespace bit::inline v0 {
+
+/// The number format of cpu<F>. A specialisation names the types of
+/// - feature_map: activations and their gradients, as they lie in memory between operations;
+/// - weight: packed weights; an instruction set multiplies them if its namespace has a product<weight> (isa/vector.inl),
+///   which also says what pixels are packed as right before they are multiplied;
+/// - accumulator: sums of products, for which a register tile has registers; the transforms of Winograd take float;
+/// and whether each output channel's sums are multiplied by a factor of its own (column_scale), as weights need that are
+/// quantised per channel. Images, statistics, norms, the first convolution and logits are float in every format.
+/// F is a tag: a number type where one type says it all, or a struct.
+template <class F>
+struct cpu_format;
+
+/// Everything is float.
+template <>
+struct cpu_format<float> {
+  using feature_map = float;
+  using weight = float;
+  using accumulator = float;
+  static constexpr bool column_scale = false;
+};
+
+/// Activations and weights are bfloat16.
+template <>
+struct cpu_format<bfloat16> {
+  using feature_map = bfloat16;
+  using weight = bfloat16;
+  using accumulator = float;
+  static constexpr bool column_scale = false;
+};
+
+/// A type that cpu_format is specialised for.
+template <class F>
+concept number_format = requires {
+  typename cpu_format<F>::feature_map;
+  typename cpu_format<F>::weight;
+  typename cpu_format<F>::accumulator;
+  requires cpu_format<F>::column_scale || !cpu_format<F>::column_scale;
+};
+
+namespace detail {
+
+template <class F>
+using feature_map_of = typename cpu_format<F>::feature_map;
+template <class F>
+using weight_of = typename cpu_format<F>::weight;
+template <class F>
+using accumulator_of = typename cpu_format<F>::accumulator;
+
+}  // namespace detail
+
+}  // namespace bit::inline v0

@@ -1,0 +1,45 @@
+"""Sizes as people write and read them: bytes, and the height and width of images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pybit.errors import ConfigError
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def byte_text(number: float) -> str:
+    """A number of bytes as people read it, in binary units, e.g. "97.5 MiB"."""
+    unit = 0
+    while number >= 1024 and unit < len(_UNITS) - 1:
+        number /= 1024
+        unit += 1
+    return f"{number:.1f} {_UNITS[unit]}" if unit else f"{number:.0f} B"
+
+
+def parse_bytes(text: str) -> int:
+    """The number of bytes that "8GiB", "512M" or "1000" means; units are binary, case does not matter.
+
+    Raises ConfigError for anything else, and for less than one byte.
+    """
+    plain = text.strip().lower().removesuffix("ib").removesuffix("b")
+    exponent = "kmgt".find(plain[-1:]) + 1 if plain else 0
+    try:
+        value = int(float(plain[:-1] if exponent else plain) * 1024**exponent)
+    except (ValueError, OverflowError):
+        value = 0
+    if value < 1:
+        raise ConfigError(f"expected an amount like 8GiB or 512M, got {text!r}")
+    return value
+
+
+def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    """An input size, one number for both or (height, width), as (height, width) in pixels.
+
+    Raises ConfigError unless both are positive whole numbers.
+    """
+    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    if len(pair) != 2 or any(int(v) != v or v < 1 for v in pair):
+        raise ConfigError(f"expected a size in pixels or (height, width), got {size!r}")
+    return int(pair[0]), int(pair[1])

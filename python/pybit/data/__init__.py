@@ -1,0 +1,43 @@
+"""Images to network input: decoding, exact resizing, normalisation, batches prepared ahead by threads.
+
+An image is, in every function of this module:
+
+- a path (JPEG, PNG, BMP or WebP; GIF, TIFF, AVIF and rarer kinds through Pillow if it is there) or the file as bytes;
+- a PIL image of any mode;
+- an array: uint8 in 0..255 or float in [0,1], shape (H,W), (H,W,1), (H,W,3) or (H,W,4), alpha is dropped.
+
+Several images are a folder (searched recursively, natural order), an array (N,H,W,C), or any iterable of the above.
+EXIF orientation is applied; 16-bit samples keep their high byte; grey is repeated to RGB.
+"""
+
+from pybit.data.batches import Batch, BatchIterator, Skipped, iterate_batches
+from pybit.data.images import (
+    ImageInfo,
+    list_images,
+    list_labelled_images,
+    preprocess,
+    read_image,
+    read_image_info,
+    resize,
+)
+from pybit.data.options import ImageOptions, Interpolation, Layout, Mode, PreprocessSpec, Resampling
+
+__all__ = [
+    "Batch",
+    "BatchIterator",
+    "ImageInfo",
+    "ImageOptions",
+    "Interpolation",
+    "Layout",
+    "Mode",
+    "PreprocessSpec",
+    "Resampling",
+    "Skipped",
+    "iterate_batches",
+    "list_images",
+    "list_labelled_images",
+    "preprocess",
+    "read_image",
+    "read_image_info",
+    "resize",
+]

@@ -1,0 +1,130 @@
+"""Images to network input: decoding, exact resizing, normalisation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybit import _core
+from pybit.data.batches import batches_of, decoding_threads
+from pybit.data.options import ImageOptions, Interpolation, Layout, Mode, PreprocessSpec, Resampling
+from pybit.data.sources import collect, load_rgb
+from pybit.errors import ShapeError
+
+
+class ImageInfo(NamedTuple):
+    """What a file's header says; sizes as stored, before the EXIF orientation (1..8) turns them."""
+
+    format: str
+    height: int
+    width: int
+    orientation: int
+
+
+def preprocess(
+    images: Any,
+    size: int | tuple[int, int] = 224,
+    mode: Mode = "squash",
+    interpolation: Interpolation = "bilinear",
+    *,
+    crop_pct: float = 0.875,
+    resampling: Resampling = "pillow",
+    layout: Layout = "nchw",
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> NDArray[np.float32]:
+    """Network input for one or many images.
+
+    Args:
+        images: as `pybit.data` says.
+        size, mode, interpolation, crop_pct, resampling, layout: see :class:`PreprocessSpec`.
+        threads, progress: see :func:`iterate_batches`.
+
+    Returns:
+        float32 (N,3,H,W), or (N,H,W,3) with layout="nhwc", in [-1,1]; N is 1 for one image. Bicubic resizing of float
+        images may overshoot that range; 8-bit images are clipped as Pillow does.
+
+    Raises:
+        ShapeError: arrays of another dtype, shape or range.
+        ConfigError: unknown options. FormatError: damaged files.
+        OSError: files that cannot be read.
+
+    Example:
+        >>> import numpy as np
+        >>> preprocess(np.zeros((480, 640, 3), np.uint8), size=224).shape
+        (1, 3, 224, 224)
+    """
+    spec = PreprocessSpec(size, mode, interpolation, crop_pct, resampling, layout)
+    options = ImageOptions(spec, 8, decoding_threads(threads), progress=progress)
+    with batches_of(collect(images), options, "images") as batches:
+        result = np.empty(spec.shape(batches.total), np.float32)
+        for batch in batches:
+            result[batch.indices] = batch.images
+    return result
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes, *, apply_orientation: bool = True, max_pixels: int = _core.MAX_IMAGE_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode an image file, or the bytes of one, to uint8 (H,W,3).
+
+    Equal to `PIL.ImageOps.exif_transpose(PIL.Image.open(source)).convert("RGB")`, but for 16-bit grey, which keeps its
+    high byte. Images of more than `max_pixels` are refused before anything is allocated.
+
+    Raises:
+        FormatError: not an image, truncated, damaged or too large.
+        OSError: the file cannot be read.
+    """
+    return load_rgb(source, apply_orientation, max_pixels)
+
+
+def read_image_info(path: str | os.PathLike[str]) -> ImageInfo:
+    """The format, size and orientation of a JPEG, PNG, BMP or WebP file, without decoding its pixels.
+
+    Raises OSError if the file cannot be read, FormatError if it is none of these or damaged.
+    """
+    return ImageInfo(**_core.read_image_info(path))
+
+
+def resize(
+    image: NDArray[Any],
+    size: int | tuple[int, int],
+    interpolation: Interpolation = "bilinear",
+    resampling: Resampling = "pillow",
+) -> NDArray[Any]:
+    """Resize one array (H,W,3) to `size`, an int or (height, width).
+
+    uint8 stays uint8 and equals Pillow's result, except with resampling="tf", which gives float32 in 0..255. Float
+    arrays of any range give float32, nothing is clipped. Raises ShapeError for another shape or dtype, ConfigError for
+    unknown options.
+    """
+    height, width = PreprocessSpec(size).sizes()
+    pixels = np.ascontiguousarray(image)
+    if pixels.dtype == np.uint8 and resampling != "tf":
+        return _core.resize_image(pixels, height, width, interpolation, resampling)
+    if pixels.dtype != np.uint8 and pixels.dtype.kind != "f":
+        raise ShapeError(f"[resize] expected a uint8 or float array, got {pixels.dtype}")
+    return _core.resize_float_image(pixels.astype(np.float32), height, width, interpolation, resampling)
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """The image files below a folder by their suffix, recursively, in natural order ("img2" before "img10").
+
+    Raises OSError if the folder cannot be read.
+    """
+    return _core.list_images(folder)
+
+
+def list_labelled_images(
+    folder: str | os.PathLike[str], order: Literal["natural", "lexical"] = "natural"
+) -> tuple[list[Path], list[int], list[str]]:
+    """Paths, labels and class names of a folder with one subfolder per class.
+
+    `order` numbers the classes: "natural" as timm ("2" before "10"), "lexical" as torchvision's ImageFolder. Raises
+    OSError if the folder cannot be read, ConfigError if it holds no folders and for another order.
+    """
+    return _core.list_labelled_images(folder, order)

@@ -1,0 +1,1 @@
+"""What TensorFlow and Keras write: h5 files and TFHub bundles, under Keras's names."""

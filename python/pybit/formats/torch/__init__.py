@@ -1,0 +1,1 @@
+"""What torch writes: zip and legacy files of pickled state dicts, read without executing them."""

@@ -1,0 +1,1 @@
+"""Images in, answers out: predictions and features, and the tables that hold them."""

@@ -1,0 +1,146 @@
+"""What a model is and what it knows of itself; `Model` adds what it does with images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from pybit import _core
+from pybit.data.options import PreprocessSpec
+from pybit.errors import ConfigError
+from pybit.model import pickles
+from pybit.network.levels import levels_info
+from pybit.network.options import ComputeOptions
+from pybit.network.source import FixedNetwork, Loaded, NetworkSource
+from pybit.report import describe
+
+_Self = TypeVar("_Self", bound="ModelBase")
+
+
+class ModelBase:
+    """A network with its name, its labels and its preprocessing; see `pybit.Model`."""
+
+    def __init__(
+        self,
+        network: _core.Network,
+        *,
+        name: str,
+        origin: str,
+        preprocessing: PreprocessSpec | None,
+        labels: Sequence[str] | None = None,
+        file: str | None = None,
+        trained: bool = True,
+    ) -> None:
+        self._source: NetworkSource = FixedNetwork(network)
+        self.name = name  # what it was created or loaded as
+        self.origin = origin  # where the weights come from, in words
+        self._preprocessing = preprocessing  # None: neither the file nor a card tells
+        self.labels = None if labels is None else tuple(labels)
+        self.pickle_by = "bytes"  # "path": pickles name the file instead of holding the weights
+        self._file = file  # the checkpoint that holds exactly these weights, if there is one
+        self._range_warned = False
+        self._preprocessing_warned = not trained  # random weights fit no preprocessing better than another
+
+    # ---- the network
+    @property
+    def _network(self) -> _core.Network:
+        return self._source.network()
+
+    @property
+    def source(self) -> NetworkSource:
+        """Where the network comes from: fixed, or a trainer's whose weights change with its steps."""
+        return self._source
+
+    def take_from(self, source: NetworkSource, origin: str | None = None) -> None:
+        """Take the network from `source` from here on, as `pybit.Trainer` has it.
+
+        `origin` says in words where the weights come from, if they are others than before; the model then no longer
+        counts as what its file holds. One thread at a time may use the model meanwhile.
+        """
+        self._source = source
+        if origin is not None:
+            self.origin, self._file = origin, None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The network and what is known of it as one record, which stays as it is when the model changes."""
+        labels = None if self.labels is None else tuple(self.labels)
+        return Loaded(self._network, self.name, self.origin, labels, self.preprocessing, self.preprocessing_is_known)
+
+    # ---- what it is
+    @property
+    def preprocessing(self) -> PreprocessSpec:
+        """How `predict` and `embed` prepare images: as the file, the released model's card or you say, or a guess.
+
+        Set it to a `pybit.PreprocessSpec` to say it; anything else raises ConfigError.
+        """
+        return self._preprocessing or PreprocessSpec()
+
+    @preprocessing.setter
+    def preprocessing(self, spec: PreprocessSpec) -> None:
+        if not isinstance(spec, PreprocessSpec):
+            raise ConfigError(f"expected preprocessing to be a pybit.PreprocessSpec, got {type(spec).__name__}")
+        self._preprocessing = spec
+
+    @property
+    def preprocessing_is_known(self) -> bool:
+        """Whether `preprocessing` is more than a guess."""
+        return self._preprocessing is not None
+
+    @property
+    def config(self) -> _core.Config:
+        """The numbers of the architecture."""
+        return self._network.config
+
+    @property
+    def dtype(self) -> str:
+        """What the network computes in: "float32", "bfloat16" or "float64"."""
+        return self._network.dtype
+
+    @property
+    def algorithm(self) -> str:
+        """How 3x3 convolutions are computed, as `create_model` was told; `plan` tells what "auto" means per layer."""
+        return self._network.algorithm
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the head; 0 if there is none and the model returns pooled features."""
+        return self.config.num_classes
+
+    @property
+    def num_features(self) -> int:
+        """Length of the pooled feature vector."""
+        return self.config.num_features
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """For each level of `forward_intermediates`: channels, stride and the module that makes it, in timm's words."""
+        return levels_info(self.config)
+
+    def __repr__(self) -> str:
+        return describe.text(self.loaded)
+
+    def _repr_html_(self) -> str:
+        return describe.html(self.loaded)
+
+    # ---- copies
+    def __copy__(self: _Self) -> _Self:
+        other: _Self = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, _source=FixedNetwork(self._network))
+        return other
+
+    def __deepcopy__(self: _Self, memo: dict[int, Any]) -> _Self:
+        return self.__copy__()  # the network is immutable, so copies may share it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.pickle_by not in ("bytes", "path"):
+            raise ConfigError(f'expected pickle_by "bytes" or "path", got {self.pickle_by!r}')
+        network = self._network
+        state = {**self.__dict__, "_source": None, "_file": None}  # which unpickling sets
+        rest = (network.config, ComputeOptions.of(network), state)
+        if self.pickle_by == "bytes":
+            return pickles.unpickle_bytes, (type(self), network.tensors(), *rest)
+        if self._file is None:
+            raise ConfigError('pickle_by = "path" needs a model that is as its file holds it; save and load it first')
+        return pickles.unpickle_path, (type(self), self._file, os.path.getsize(self._file), *rest)

@@ -1,0 +1,4 @@
+"""Networks of the extension module: how they are made, what holds them, their heads, names and feature levels.
+
+Nothing here knows of `pybit.Model`, which stands on this room.
+"""

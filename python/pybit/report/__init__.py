@@ -1,0 +1,1 @@
+"""What a model tells of itself: descriptions, plans and profiles of its steps, memory, charts."""
