@@ -1,4 +1,4 @@
-"""Optimisers, groups, losses, TensorBoard events and the time estimate of pybit train, and its messages."""
+"""Optimizers, groups, losses, TensorBoard events and the time estimate of pybit train, and its messages."""
 
 from __future__ import annotations
 

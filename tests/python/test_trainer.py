@@ -225,9 +225,9 @@ def test_control_c_ends_a_step_and_leaves_the_weights_as_they_were() -> None:
     assert trainer.step(x, y, lr=1e-3) == again.step(x, y, lr=1e-3)
 
 
-def test_a_training_memory_plan_counts_the_state_that_the_optimiser_keeps() -> None:
+def test_a_training_memory_plan_counts_the_state_that_the_optimizer_keeps() -> None:
     model = small()
-    rows = {m: model.memory_plan(64, 8, training=True, momentum=m).rows["optimiser"] for m in (0.0, 0.9)}
+    rows = {m: model.memory_plan(64, 8, training=True, momentum=m).rows["optimizer"] for m in (0.0, 0.9)}
     assert rows[0.0] == 0 and rows[0.9] > 0
     with pytest.raises(ConfigError, match="got beta"):
         model.memory_plan(64, 8, training=True, beta=1)

@@ -86,7 +86,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def add_compute_options(group: Any) -> None:
     """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
-    group.add_argument("--dtype", default="float32", choices=DTYPES, help="number format to compute in")
+    group.add_argument("--dtype", default="float32", choices=DTYPES, help="what to compute in")
     group.add_argument(
         "--algorithm",
         default="auto",

@@ -67,7 +67,7 @@ _CONSTANTS: dict[bytes, Callable[[], Any]] = {
     b")": tuple,
     b"\x8f": set,
 }
-# A state dict of R152x4 with its optimiser takes 100,000 instructions. One byte can make an empty list of 56.
+# A state dict of R152x4 with its optimizer takes 100,000 instructions. One byte can make an empty list of 56.
 _MAX_STEPS = 2_000_000
 
 

@@ -1,4 +1,4 @@
-"""The progress of a download: to the caller's function, to a bar, or to nobody."""
+"""The progress of a download: to the caller's function or to a bar."""
 
 from __future__ import annotations
 

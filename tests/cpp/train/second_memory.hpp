@@ -127,7 +127,7 @@ class parameters final : public bit::trainable_parameters<float> {
     }
   }
   static std::shared_ptr<parameters> without_memory(const std::vector<bit::tensor_spec>& specs) {
-    return std::shared_ptr<parameters>(new parameters(specs));  // pages that nobody touches take no memory
+    return std::shared_ptr<parameters>(new parameters(specs));  // pages that are never touched take no memory
   }
   std::span<const bit::trainable_parameter<float>> views() const { return views_; }
   void zero_gradients() override {
@@ -262,15 +262,15 @@ class workspace {
   bit::detail::aligned_buffer<std::byte> buffer;
 };
 
-class constants : public bit::detail::cpu_training_weights<float> {
+class packed_weights : public bit::detail::cpu_training_weights<float> {
  public:
-  explicit constants(const std::shared_ptr<parameters>& of)
+  explicit packed_weights(const std::shared_ptr<parameters>& of)
       : bit::detail::cpu_training_weights<float>(of->views(), of, bit::detail::default_instruction_set()) {}
 };
 
 class plan {
  public:
-  plan(const bit::training_program& p, const std::shared_ptr<constants>& c) : plan_(p, c) {}
+  plan(const bit::training_program& p, const std::shared_ptr<packed_weights>& c) : plan_(p, c) {}
   std::size_t workspace_bytes(std::size_t threads) const { return plan_.workspace_bytes(threads); }
   const bit::memory_plan& memory() const { return plan_.memory(); }
   bool forward(const bit::image_view<float>& image, float* logits, workspace& memory, const bit::run_options& options) {
@@ -309,7 +309,7 @@ namespace bit::inline v0 {
 template <>
 struct training_of<second_memory::backend> {
   using parameters = second_memory::parameters;
-  using constants = second_memory::constants;
+  using weights = second_memory::packed_weights;
   using logits = second_memory::logits_memory;
   using plan = second_memory::plan;
   using workspace = second_memory::workspace;

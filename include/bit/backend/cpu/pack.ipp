@@ -8,8 +8,8 @@
 
 namespace bit::inline v0::detail {
 
-/// Copies pixels of one block of channels into numbers that a product reads, either through norm and ReLU or unchanged. The
-/// numbers are packed ones, of microkernel_table::packed_bytes, or floats.
+/// Copies pixels of one block of channels into numbers that a product reads, either through norm and ReLU or unchanged.
+/// The numbers are packed ones, of microkernel_table::packed_bytes, or floats.
 template <class F>
 class pixel_reader {
  public:
@@ -42,8 +42,8 @@ class pixel_reader {
   bool as_it_is_;
 };
 
-/// Packs `columns` columns first + i·stride of one zero-padded row of a block of channels. `in` is the row's first pixel,
-/// of `width`; a null `in` stands for a row of the padding and gives zeros.
+/// Packs `columns` columns first + i·stride of one zero-padded row of a block of channels. `in` is the row's first
+/// pixel, of `width`; a null `in` stands for a row of the padding and gives zeros.
 template <class F>
 void pack_columns(const pixel_reader<F>& read, std::byte* out, std::size_t columns, const feature_map_of<F>* in,
                   std::size_t width, std::size_t first, const window& w, const float* scale, const float* shift) {

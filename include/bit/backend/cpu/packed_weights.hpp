@@ -49,7 +49,8 @@ struct wanted_layout {
   weight_layout layout;
 };
 
-/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at once.
+/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at
+/// once.
 ///
 /// Most kernels have one layout and are packed by the constructor. A 3x3 kernel of stride 1 has several
 /// (weight_layout), and which of them is needed depends on the shape that a plan is made for. Such a kernel is stored

@@ -91,8 +91,8 @@ void for_each_panel(const packed_weights& packed, Use use) {
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel) use(static_cast<std::size_t>(panel));
 }
 
-/// The job that reads `tensor` and fills `packed`. Out is weight_of<F> for kernels of convolutions and of the head, and float for
-/// the stem's kernel and for vectors.
+/// The job that reads `tensor` and fills `packed`. Out is weight_of<F> for kernels of convolutions and of the head, and
+/// float for the stem's kernel and for vectors.
 template <class F, class Out>
 weight_job packing_job(const packed_weights& packed, const named_tensor& tensor, const packing& how,
                        const microkernel_table<F>& microkernels) {

@@ -28,8 +28,8 @@ BIT_TARGET_END
 
 namespace bit::inline v0::detail {
 
-/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16, AVX-512's for
-/// all others, which would be compiled a second time to no gain.
+/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16,
+/// AVX-512's for all others, which would be compiled a second time to no gain.
 template <class Own>
 struct avx512_with_bfloat16 {
   template <class Number>

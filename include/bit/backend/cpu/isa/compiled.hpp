@@ -1,5 +1,5 @@
-// Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the bodies only: a
-// unit that uses a compiled library does not know how that was built.
+// Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the
+// bodies only: a unit that uses a compiled library does not know how that was built.
 #pragma once
 
 #include <bit/backend/cpu/isa/dispatch.hpp>

@@ -20,7 +20,8 @@ inline std::vector<instruction_set> available_instruction_sets() {
       found.push_back(instruction_set::avx512);
       if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-        // By maker, not by a measurement: Emerald Rapids reaches 178 GFLOP/s with bfloat16's instruction, 373 with float's.
+        // By maker, not by a measurement: Emerald Rapids reaches 178 GFLOP/s with bfloat16's instruction, 373 with
+        // float's.
         const bool slow_products = __builtin_cpu_is("intel");
         found.push_back(slow_products ? instruction_set::avx512_bf16 : instruction_set::avx512_bf16_float);
         found.push_back(slow_products ? instruction_set::avx512_bf16_float : instruction_set::avx512_bf16);

@@ -13,8 +13,8 @@
 
 namespace bit::inline v0::detail {
 
-/// Returns use(tables) with the tables of an instruction set (isa/microkernels.inl). Throws config_error if this build does
-/// not hold them.
+/// Returns use(tables) with the tables of an instruction set (isa/microkernels.inl). Throws config_error if this build
+/// does not hold them.
 template <class Use>
 decltype(auto) with_tables_of(instruction_set isa, const Use& use) {
   switch (isa) {

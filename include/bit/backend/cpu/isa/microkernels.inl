@@ -44,8 +44,8 @@ inline constexpr microkernel_table<F> make_table(std::integer_sequence<int, m...
 template <class F>
 inline constexpr microkernel_table<F> table = make_table<F>(std::make_integer_sequence<int, tile_rows>{});
 
-/// This instruction set's tables: what isa/microkernels_of.ipp and backward_dispatch.ipp choose from. A function is compiled
-/// only where a table that holds it is used.
+/// This instruction set's tables: what isa/microkernels_of.ipp and backward_dispatch.ipp choose from. A function is
+/// compiled only where a table that holds it is used.
 struct tables {
   template <class F>
   static const microkernel_table<F>& forward() {
