@@ -6,6 +6,7 @@
 #include <bit/backend/cpu/export_operation.hpp>
 #include <bit/backend/cpu/head_backward.hpp>
 #include <bit/backend/cpu/norm_backward.hpp>
+#include <bit/backend/cpu/pack_operation.hpp>
 #include <bit/backend/cpu/run_operations.hpp>
 #include <bit/backend/cpu/stem_backward.hpp>
 #include <bit/backend/cpu/transposed_kernel.hpp>
