@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The upper half of a float. Storage only: arithmetic is done in float.
 struct bfloat16 {
@@ -22,4 +22,4 @@ struct bfloat16 {
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -6,8 +6,8 @@
 #include <bit/resnet.hpp>
 
 #if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 extern template class frozen_gradients<cpu<float>>;
 extern template class frozen_gradients<cpu<bfloat16>>;
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 #endif

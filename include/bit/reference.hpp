@@ -11,12 +11,12 @@
 #include <bit/resnet.hpp>
 
 #if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 extern template class frozen_resnet_v2<reference<float>>;
 extern template class frozen_resnet_v2<reference<double>>;
 extern template class trainable_resnet_v2<reference<float>>;
 extern template class trainable_resnet_v2<reference<double>>;
 extern template class frozen_gradients<reference<float>>;
 extern template class frozen_gradients<reference<double>>;
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 #endif

@@ -16,7 +16,7 @@
 #include <xtensor/xtensor.hpp>
 #endif
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// It holds images and feature maps, (n,c,h,w) or (n,h,w,c) as a `layout` argument says.
 template <class T>
@@ -71,4 +71,4 @@ dims4 dims_of(const Shape& shape, layout order) {
   return {shape[0], shape[3], shape[1], shape[2]};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -9,7 +9,7 @@
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/machine_memory.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The CPU backend. F is the number format (backend/cpu/format.hpp): float, or bfloat16 for activations and weights. With
 /// bfloat16, sums, statistics, normalisation and the first convolution stay in float; activations and weights take half the
@@ -41,4 +41,4 @@ struct cpu {
 
 static_assert(backend<cpu<float>> && backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,7 +1,9 @@
 // What an optimizer's update is told, as plain records that every backend can read.
 #pragma once
 
-namespace bit::inline v0 {
+#include <bit/config.hpp>
+
+namespace bit::inline BIT_ABI {
 
 /// What an update does to one parameter.
 struct parameter_rule {
@@ -28,4 +30,4 @@ struct adam_hyperparameters {
   double gradient_scale = 1;                ///< below 1 if gradients are clipped
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -8,7 +8,7 @@
 #include <span>
 #include <variant>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Mean softmax cross-entropy -Σ t·log softmax(x), the loss of BiT-HyperRule (bit_pytorch/train.py). The targets t are
 /// those of `labels`, of labels and partners as mixup makes them, weight·CE(labels) + (1-weight)·CE(partners), or
@@ -60,7 +60,7 @@ extern template double evaluate_loss(const loss&, std::span<const double>, std::
                                      double);
 #endif
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/loss.ipp>

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Throws shape_error unless logits, gradient and `targets` all hold n·classes values.
 inline void check_loss_sizes(const char* loss, std::size_t logits, std::size_t gradient, std::size_t targets,
@@ -171,9 +171,9 @@ struct loss_evaluation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template <class T>
 double evaluate_loss(const loss& what, std::span<const T> logits, std::span<T> gradient, std::size_t n,
@@ -181,4 +181,4 @@ double evaluate_loss(const loss& what, std::span<const T> logits, std::span<T> g
   return std::visit(detail::loss_evaluation<T>{logits, gradient, n, classes, weight}, what);
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

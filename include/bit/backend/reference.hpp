@@ -7,7 +7,7 @@
 #include <bit/backend/reference/plan.hpp>
 #include <bit/detail/machine_memory.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The reference backend; T is float or double.
 template <class T>
@@ -28,4 +28,4 @@ struct reference {
 
 static_assert(backend<reference<float>> && backend<reference<double>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

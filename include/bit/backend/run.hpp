@@ -8,7 +8,7 @@
 #include <mutex>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A view of a caller's batch of images at any strides, which are counted in elements. It does not own them.
 template <class T>
@@ -79,4 +79,4 @@ class step_timer {
 
 }  // namespace detail
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// What one optimizer keeps of the parameters that it changes, in the backend's memory: a fixed number of buffers, each
 /// with as many values as the parameter. T is float or double. One thread at a time.
@@ -197,4 +197,4 @@ void trainable_parameters<T>::update(const adam_hyperparameters& how, std::span<
   values_changed();
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

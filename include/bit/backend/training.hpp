@@ -8,7 +8,7 @@
 #include <bit/program/backward.hpp>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Predicted seconds of training on this machine.
 struct training_speed {
@@ -42,8 +42,8 @@ concept trainable_backend = backend<B> &&
              std::shared_ptr<typename training_of<B>::weights> weights, typename training_of<B>::plan& plan,
              typename training_of<B>::logits& logits, const image_view<typename B::value_type>& image,
              std::span<typename B::value_type> out, std::span<const typename B::value_type> in, const loss& what,
-             std::span<const gradient_tap<typename B::value_type>> taps,
-             typename training_of<B>::workspace& memory, const run_options& options, std::size_t threads) {
+             std::span<const gradient_tap<typename B::value_type>> taps, typename training_of<B>::workspace& memory,
+             const run_options& options, std::size_t threads) {
   requires std::derived_from<typename training_of<B>::parameters, trainable_parameters<typename B::value_type>>;
   requires std::constructible_from < typename training_of<B>::parameters,
   decltype(tensors) > ;
@@ -66,4 +66,4 @@ concept trainable_backend = backend<B> &&
   { training_of<B>::speed(forward, *parameters, threads) } -> std::same_as<training_speed>;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -19,7 +19,7 @@
 #include <zlib.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 inline constexpr std::uint64_t largest_member = std::uint64_t{1} << 30;
 
@@ -161,4 +161,4 @@ BIT_FUNC void read_tar(const std::filesystem::path& path,
   }
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

@@ -9,7 +9,7 @@
 #include <bit/data/preprocess.hpp>
 #include <bit/data/types.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// When an image is mirrored left to right.
 enum class flip_mode {
@@ -53,7 +53,7 @@ BIT_FUNC augmentation draw_augmentation(const augment_spec& spec, std::uint64_t 
 /// shape_error if `out` has another size or the crop leaves the image, and as validate(). Thread-safe.
 BIT_FUNC void augment(rgb_view image, const augment_spec& spec, const augmentation& decided, std::span<float> out);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/augment.ipp>

@@ -10,7 +10,7 @@
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// Which labels of CIFAR-100 are meant; CIFAR-10 has one kind.
 enum class cifar_labels {
@@ -28,7 +28,7 @@ BIT_FUNC bool is_cifar_binary(const std::filesystem::path& path);
 /// one is missing, is not a whole number of records or has a label out of range.
 BIT_FUNC dataset_split open_cifar_binary(const std::filesystem::path& path, cifar_labels labels = cifar_labels::fine);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/cifar.ipp>

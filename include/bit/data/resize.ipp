@@ -10,7 +10,7 @@
 #include <bit/data/resize.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// The input pixels and weights that make output pixels `first`.. of one axis.
@@ -230,4 +230,4 @@ BIT_FUNC float_image resize_tf(rgb_view image, std::size_t height, std::size_t w
   return detail::resize_tf(image, detail::resize_window{height, width, 0, 0, height, width});
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -9,7 +9,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline constexpr std::uint32_t crc32_polynomial = 0xEDB88320;
 
@@ -135,4 +135,4 @@ BIT_FUNC std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t 
   return ~crc32_update(~before, bytes.data(), bytes.size());
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

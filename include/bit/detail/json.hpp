@@ -15,7 +15,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The document is not JSON, or not what the caller asked for: "byte 17: expected a string, got 'n'".
 struct json_error : std::runtime_error {
@@ -80,7 +80,7 @@ BIT_FUNC std::map<std::string, std::string> read_json_object(std::string_view te
 BIT_FUNC std::string json_list(const std::vector<std::string>& items);
 BIT_FUNC std::vector<std::string> read_json_list(std::string_view text);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/detail/json.ipp>

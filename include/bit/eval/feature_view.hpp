@@ -9,7 +9,7 @@
 
 #include <bit/error.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 /// Read-only table of `rows` feature vectors of `columns` numbers each, row-major; the caller keeps it alive.
 struct feature_view {
@@ -40,4 +40,4 @@ inline void check_labels(std::span<const std::size_t> labels, const feature_view
                         std::to_string(label));
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

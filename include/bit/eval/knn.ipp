@@ -8,7 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/eval/knn.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 namespace knn_detail {
 
@@ -84,4 +84,4 @@ BIT_FUNC std::vector<std::size_t> knn_classify(const feature_view& train, std::s
   return answer;
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

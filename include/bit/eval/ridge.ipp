@@ -15,7 +15,7 @@
 #include <bit/error.hpp>
 #include <bit/eval/ridge.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 namespace ridge_detail {
 
@@ -217,4 +217,4 @@ BIT_FUNC matrix<double> ridge_scores(const ridge_classifier& model, const featur
   return scores;
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

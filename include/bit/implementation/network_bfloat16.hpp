@@ -11,7 +11,7 @@
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/model/resnet_v2.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -26,4 +26,4 @@ template class cpu_plan<bfloat16>;
 template class frozen_resnet_v2<cpu<bfloat16>>;
 template class resnet_v2<cpu<bfloat16>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

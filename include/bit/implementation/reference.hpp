@@ -6,7 +6,7 @@
 
 #include <bit/reference.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template class frozen_resnet_v2<reference<float>>;
 template class frozen_resnet_v2<reference<double>>;
@@ -15,4 +15,4 @@ template class trainable_resnet_v2<reference<double>>;
 template class frozen_gradients<reference<float>>;
 template class frozen_gradients<reference<double>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -15,7 +15,7 @@
 #include <bit/train/run_folder.ipp>
 #include <bit/train/sgd.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template void sgd_update(std::span<const update_chunk<float>>, const sgd_hyperparameters&, std::size_t);
 template void sgd_update(std::span<const update_chunk<double>>, const sgd_hyperparameters&, std::size_t);
@@ -28,17 +28,17 @@ template class host_parameters<double>;
 template class host_logits<float>;
 template class host_logits<double>;
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template double evaluate_loss(const loss&, std::span<const float>, std::span<float>, std::size_t, std::size_t, double);
 template double evaluate_loss(const loss&, std::span<const double>, std::span<double>, std::size_t, std::size_t,
                               double);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template class basic_optimizer<float>;
 template class basic_optimizer<double>;
@@ -47,4 +47,4 @@ template class basic_sgd<double>;
 template class basic_adam<float>;
 template class basic_adam<double>;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -17,7 +17,7 @@
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/program/backward.ipp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -41,4 +41,4 @@ template class trainable_resnet_v2<cpu<bfloat16>>;
 template class frozen_gradients<cpu<float>>;
 template class frozen_gradients<cpu<bfloat16>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

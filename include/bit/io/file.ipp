@@ -18,7 +18,7 @@
 #include <bit/error.hpp>
 #include <bit/io/file.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC input_file::input_file(const std::filesystem::path& path, io::read_mode mode) : name_(path.string()) {
   const auto fail = [&](const char* action) {
@@ -180,4 +180,4 @@ BIT_FUNC void output_file::commit() {
     throw io_error("[io] cannot sync the folder " + folder.string() + ": " + std::strerror(code), code);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

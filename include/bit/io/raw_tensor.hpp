@@ -12,7 +12,7 @@
 #include <bit/dtype.hpp>
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 using bit::dtype;
 using bit::size_of;
@@ -58,4 +58,4 @@ inline std::optional<std::uint64_t> byte_count(const std::vector<std::size_t>& s
   return bytes;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

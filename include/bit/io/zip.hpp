@@ -12,7 +12,7 @@
 #include <bit/config.hpp>
 #include <bit/io/file.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// One member of an archive; every number has been checked against the file.
 struct zip_entry {
@@ -53,7 +53,7 @@ class zip_reader {
   std::uint32_t crc_ = 0;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/zip.ipp>

@@ -14,7 +14,7 @@
 #include <zlib.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 #if BIT_HAS_ZLIB
 
@@ -114,4 +114,4 @@ BIT_FUNC void zip_reader::finish() {
   if (crc_ != entry_.crc) fail("its CRC-32 differs from the one recorded");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -10,7 +10,7 @@
 #include <bit/config.hpp>
 #include <bit/program/tensor_spec.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// This is the architecture of a BiT ResNetV2 (arXiv:1912.11370, section 3; He et al. arXiv:1603.05027 with stride in
 /// the 3x3). The defaults are those of R50x1 with 1000 classes.
@@ -54,7 +54,7 @@ BIT_FUNC std::vector<tensor_spec> tensor_specs(const resnet_config& config);
 /// 32".
 BIT_FUNC std::string architecture_name(const resnet_config& config);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/model/config.ipp>

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Receives the logits (n,classes) of a batch and writes the gradient, with respect to each of them, of what is to be
 /// differentiated: 1 for a logit and 0 elsewhere gives that logit's gradients. What it throws comes out of the call.
@@ -80,6 +80,6 @@ class frozen_gradients {
   std::shared_ptr<state> shared_;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #include <bit/model/gradients.ipp>

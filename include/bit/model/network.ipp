@@ -7,7 +7,7 @@
 #include <bit/model/network.hpp>
 #include <map>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// Finds parameters by name after having checked all of them at once.
@@ -188,4 +188,4 @@ BIT_FUNC program network::emit_head(const dims4& features, bool pre_logits) cons
   return p;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

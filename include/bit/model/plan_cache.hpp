@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A least-recently-used cache of plans. Every member may be called by any number of threads at once.
 template <class Plan>
@@ -134,4 +134,4 @@ class plan_cache {
   std::atomic<std::size_t> waiting_{0};
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

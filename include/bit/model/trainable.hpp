@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Bytes of a training step by what they are for; the optimizer's state and the images come on top.
 struct training_memory {
@@ -147,6 +147,6 @@ class trainable_resnet_v2 {
   std::vector<T> host_logits_, host_gradient_;  ///< for losses of the caller's own
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #include <bit/model/trainable.ipp>

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// A parameter's present values, wherever they are.
@@ -258,4 +258,4 @@ void trainable_resnet_v2<Backend>::head_logits(const image_view<T>& features, T*
   run_forward(pass::head_logits, features, out, options);
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -5,8 +5,8 @@
 #include <bit/model/trainable.hpp>
 
 #if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 extern template class trainable_resnet_v2<cpu<float>>;
 extern template class trainable_resnet_v2<cpu<bfloat16>>;
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 #endif

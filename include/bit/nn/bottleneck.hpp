@@ -5,7 +5,7 @@
 #include <bit/nn/std_conv2d.hpp>
 #include <optional>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// y = conv3(relu(norm3(conv2(relu(norm2(conv1(o))))))) + shortcut with o = relu(norm1(x)); the shortcut is x itself,
 /// or projection(o) in the first unit of a block.
@@ -41,4 +41,4 @@ struct bottleneck {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -3,7 +3,7 @@
 
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// A feature map on its way through the network, and the sums that the next norm needs.
 struct flow {
@@ -23,4 +23,4 @@ struct group_norm {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

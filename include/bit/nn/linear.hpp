@@ -3,7 +3,7 @@
 
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// kernel (1,1,c,classes) as the release stores it, bias (classes); not standardised.
 struct linear {
@@ -17,4 +17,4 @@ struct linear {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -4,7 +4,7 @@
 
 #include <bit/nn/group_norm.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// Kernel HWIO (size,size,cin,cout) and how it slides.
 struct std_conv2d {
@@ -24,4 +24,4 @@ struct std_conv2d {
   dims4 out(const dims4& in) const { return {in.n, out_channels(), window.out(in.h), window.out(in.w)}; }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -3,7 +3,7 @@
 
 #include <bit/nn/std_conv2d.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// The first layers; no norm, no ReLU before the pool.
 struct stem {
@@ -22,4 +22,4 @@ struct stem {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// One product of an backward_data_step: dy (n,cout,oh,ow), and the convolution whose transpose it goes through.
 struct backward_source {
@@ -132,7 +132,7 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p);
 BIT_FUNC training_program with_backward(program forward, const training_options& options = {},
                                         std::span<const value_id> taps = {});
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/program/backward.ipp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/config.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// It gives the values of one tensor, which it does not change, in the official layout (convolution kernels HWIO, the
 /// head (1,1,c,classes)), row-major. Every member may be called by several threads at once.
@@ -95,4 +96,4 @@ named_tensor snapshot_of(const named_tensor& tensor) {
   return {tensor.name, tensor.shape, std::make_shared<owned_values<T>>(std::move(values))};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -4,7 +4,7 @@
 #include <bit/program/program.hpp>
 #include <type_traits>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 struct value_lister {
@@ -104,4 +104,4 @@ BIT_FUNC step_values values_of(const step& s) {
   return out;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -8,7 +8,7 @@
 #include <optional>
 #include <variant>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Index into program::values.
 enum class value_id : std::size_t {};
@@ -78,4 +78,4 @@ struct head_step {
 
 using step = std::variant<stem_step, conv_step, pool_step, mean_step, head_step>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,13 +1,14 @@
 // Name and shape of a tensor, without its values.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cstddef>
 #include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Name and shape of one parameter in the official npz layout (kernels HWIO).
 struct tensor_spec {
@@ -18,4 +19,4 @@ struct tensor_spec {
   std::size_t size() const { return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>()); }
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

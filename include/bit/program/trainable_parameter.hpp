@@ -1,12 +1,13 @@
 // A parameter that training changes, and the gradient that goes with it, where both lie in the CPU's memory.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A view of one parameter of a model in training: official name and layout (kernels HWIO). The memory belongs to the
 /// model's parameters. Values are read here and changed through the parameters alone, which then know that they changed.
@@ -18,4 +19,4 @@ struct trainable_parameter {
   std::span<T> gradient;  ///< empty for a frozen parameter
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

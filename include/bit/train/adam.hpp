@@ -4,7 +4,7 @@
 #include <bit/config.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct adam_options {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< torch.optim.Adam; arXiv:1412.6980, algorithm 1
@@ -38,7 +38,7 @@ extern template class basic_adam<float>;
 extern template class basic_adam<double>;
 #endif
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/adam.ipp>

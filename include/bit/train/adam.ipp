@@ -6,7 +6,7 @@
 #include <bit/error.hpp>
 #include <bit/train/adam.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T>
 basic_adam<T>::basic_adam(trainable_parameters<T>& parameters, const adam_options& options)
@@ -32,4 +32,4 @@ void basic_adam<T>::update(trainable_parameters<T>& parameters, optimizer_state<
   parameters.update(how, this->rules(), state, threads);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -8,7 +8,7 @@
 #include <bit/backend/run.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation `teacher`.
 /// T is float, or double for the reference backend.
@@ -55,4 +55,4 @@ class basic_batch_source {
 
 using batch_source = basic_batch_source<float>;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

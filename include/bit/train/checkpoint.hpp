@@ -14,7 +14,7 @@
 #include <bit/config.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// What a run is and how far it has come. All randomness is a function of (seed, purpose, step), so that nothing but
 /// counters need be kept.
@@ -50,7 +50,7 @@ BIT_FUNC training_state read_training_state(const std::filesystem::path& path);
 BIT_FUNC training_state restore_training(const std::filesystem::path& path, optimizer& by,
                                          const training_state& expected);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/checkpoint.ipp>

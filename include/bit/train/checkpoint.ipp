@@ -16,7 +16,7 @@
 #include <bit/io/safetensors.hpp>
 #include <bit/train/checkpoint.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A tensor of a training file: a parameter, or a part of the optimizer's state if there is one.
 struct training_tensor {
@@ -221,9 +221,9 @@ inline std::vector<const io::raw_tensor*> place_training(const training_file& fi
   return places;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC void save_training(const std::filesystem::path& path, const optimizer& by, const training_state& state) {
   detail::write_training(path, by.parameters(), &by, state);
@@ -261,4 +261,4 @@ BIT_FUNC training_state restore_training(const std::filesystem::path& path, opti
   return state;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -8,7 +8,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// What one image shows and what the network took it for.
 struct label_pair {
@@ -42,7 +42,7 @@ class evaluation_counter {
   std::vector<label_pair> pairs_;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/evaluation.ipp>

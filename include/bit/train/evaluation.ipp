@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<const std::int64_t> labels,
                                       std::size_t classes) {
@@ -36,4 +36,4 @@ BIT_FUNC evaluation evaluation_counter::result() const {
   return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n, pairs_};
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

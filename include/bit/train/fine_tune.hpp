@@ -11,7 +11,7 @@
 #include <bit/train/recipe.hpp>
 #include <bit/train/trainer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// What a caller wants to hear. All are called by the thread that calls fine_tune(), and any may be empty.
 struct fine_tune_callbacks {
@@ -44,7 +44,7 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
                                    const fine_tune_options& options, const recipe& plan,
                                    const fine_tune_callbacks& callbacks = {});
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/fine_tune.ipp>

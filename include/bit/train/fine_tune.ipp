@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The entry that pybit.load() reads: labels, and how images become what the network was trained on.
 inline std::string metadata_json(const train::recipe& plan, const std::vector<std::string>& labels,
@@ -149,9 +149,9 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
   return train::train(head, *by, source, how);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, bit::dtype dtype) {
   const auto adapted = io::adapt_head(from, io::head::zero(classes));
@@ -184,4 +184,4 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
                             : detail::tune_all(model, split, options, plan, callbacks);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

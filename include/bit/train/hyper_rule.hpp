@@ -10,7 +10,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Height and width of images in pixels.
 struct image_size {
@@ -60,7 +60,7 @@ BIT_FUNC std::optional<image_size> known_image_size(std::string_view data_set);
 /// Several lines for people: resolution, mixup, steps, learning-rate plan.
 BIT_FUNC std::string to_string(const hyper_rule& rule);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/hyper_rule.ipp>

@@ -15,7 +15,7 @@
 #include <bit/train/recipe.hpp>
 #include <bit/train/sampler.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Pooled features of a data set, (n,c), row-major.
 struct feature_table {
@@ -67,7 +67,7 @@ class head_of {
 BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& features, std::size_t batch,
                                   const run_options& run);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/kept_features.ipp>

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <bit/train/kept_features.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC feature_table compute_features(tunable_model& model, const data::dataset_ptr& images,
                                         const data::augment_spec& spec, std::size_t batch,
@@ -73,4 +73,4 @@ BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& fea
   return counter.result();
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

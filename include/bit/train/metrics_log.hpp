@@ -9,7 +9,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// One JSON object under construction: metrics_line("step").add("loss", 0.5).
 class metrics_line {
@@ -45,7 +45,7 @@ class metrics_log {
   int descriptor_ = -1;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/metrics_log.ipp>

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Which part of an optimizer's state a buffer is, e.g. the momentum of one parameter.
 struct optimizer_buffer {
@@ -81,7 +81,7 @@ extern template class basic_optimizer<float>;
 extern template class basic_optimizer<double>;
 #endif
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/optimizer.ipp>

@@ -7,7 +7,7 @@
 #include <cmath>
 #include <utility>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T>
 basic_optimizer<T>::basic_optimizer(trainable_parameters<T>& parameters, const parameter_options& options,
@@ -68,4 +68,4 @@ std::size_t basic_optimizer<T>::state_bytes() const {
   return values * state_names_.size() * sizeof(T);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -12,14 +12,14 @@
 #include <bit/train/batch.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct fine_tune_options;  // recipe.hpp, whose bodies include this file
 enum class training_loss;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// SGD, Adam or AdamW over the parameters. Throws what their constructors throw.
 BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(trainable_parameters<float>& parameters,
@@ -37,7 +37,7 @@ BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const tra
 /// Adds all that changes an update.
 BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, const train::fine_tune_options& options);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/train/optimizer_choice.ipp>

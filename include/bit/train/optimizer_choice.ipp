@@ -8,7 +8,7 @@
 #include <bit/train/recipe.hpp>
 #include <bit/train/sgd.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline double clip_norm_of(const train::fine_tune_options& options) {
   return options.adam ? options.adam->clip_norm : options.sgd.clip_norm;
@@ -88,4 +88,4 @@ BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, con
         g.pattern + " " + number_text(g.rate_scale) + " " + (g.weight_decay ? number_text(*g.weight_decay) : "-") + " ";
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -12,7 +12,7 @@
 #include <bit/config.hpp>
 #include <bit/program/tensor_spec.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Patterns are those of fnmatch(3) over a whole official name: `*` any characters, slashes too, `?` one, `[12]` a set.
 /// "resnet/head/*" is the head, "*/group_norm/*" every norm, "resnet/block[12]/*" the first two blocks.
@@ -43,7 +43,7 @@ BIT_FUNC std::set<std::string> frozen_names(std::span<const tensor_spec> paramet
 /// last unit, the head and what is no BiT parameter above all.
 BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const tensor_spec> parameters);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/parameter_rules.ipp>

@@ -23,7 +23,7 @@
 #include <bit/train/sgd.hpp>
 #include <bit/train/tunable_model.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Whose habits are followed where the reference's three programs differ from what was meant.
 enum class compat_mode {
@@ -130,7 +130,7 @@ BIT_FUNC std::string to_string(const recipe& plan);
 BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const fine_tune_options& options,
                                                      const data::dataset& train);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/recipe.ipp>

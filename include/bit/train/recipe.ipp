@@ -13,7 +13,7 @@
 #include <cstdlib>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The rule's schedule shortened or stretched to `steps`, in the same proportions as far as whole steps allow.
 inline std::vector<std::size_t> scaled_schedule(const std::vector<std::size_t>& schedule, std::size_t steps) {
@@ -156,9 +156,9 @@ inline void fit_memory(train::recipe& plan, const train::fine_tune_options& opti
                               train::size_text(plan.memory_limit) + "; a larger batch_split needs less");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC const char* to_string(compat_mode compat) {
   constexpr const char* names[] = {"none", "pytorch", "jax", "tf2"};
@@ -252,4 +252,4 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   return flags;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -5,7 +5,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Holds a run's folder for one process at a time. Destroying it, or the process's end, frees the folder.
 class run_folder {
@@ -28,7 +28,7 @@ class run_folder {
   int descriptor_ = -1;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/run_folder.ipp>

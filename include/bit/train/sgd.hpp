@@ -4,7 +4,7 @@
 #include <bit/config.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct sgd_options {
   double momentum = 0.9;  ///< bit_pytorch/train.py; 0 keeps no state
@@ -39,7 +39,7 @@ extern template class basic_sgd<float>;
 extern template class basic_sgd<double>;
 #endif
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/sgd.ipp>

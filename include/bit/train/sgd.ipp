@@ -4,7 +4,7 @@
 #include <bit/error.hpp>
 #include <bit/train/sgd.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T>
 basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options)
@@ -23,4 +23,4 @@ void basic_sgd<T>::update(trainable_parameters<T>& parameters, optimizer_state<T
   parameters.update(sgd_hyperparameters{rate, momentum_, nesterov_, gradient_scale}, this->rules(), state, threads);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// A model that can be trained. accumulate() adds scale·weight·dloss/dparameter to the gradients and returns the loss; see
 /// trainable_resnet_v2.
@@ -58,9 +58,9 @@ struct step_plan {
   run_options execution = {};
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Adds the seconds of its own life to `total`.
 class phase_clock {
@@ -82,9 +82,9 @@ inline void check_loss(double loss, std::uint64_t step) {
                          "; no parameter was changed. A lower learning rate, or a longer warm-up, may help");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Takes one step: gradients begin at zero, each part adds its own, weighted by its share of the planned images, and the
 /// optimizer changes the parameters. `for_part(i, report, accumulate)` is called for each part in order and calls
@@ -143,4 +143,4 @@ double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& ima
       .loss;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -6,7 +6,7 @@
 #include <bit/config.hpp>
 #include <bit/train/recipe.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// The recipe's seconds on this machine, with options.threads threads, options.eval_every and `validation` images to
 /// evaluate on, as the model's backend predicts them (training_of<Backend>::speed; the CPU measures itself for a quarter
@@ -15,7 +15,7 @@ namespace bit::inline v0::train {
 BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options& options, const tunable_model& model,
                                      std::size_t validation = 0);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/time_estimate.ipp>

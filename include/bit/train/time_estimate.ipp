@@ -3,7 +3,7 @@
 
 #include <bit/train/time_estimate.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options& options, const tunable_model& model,
                                      std::size_t validation) {
@@ -18,4 +18,4 @@ BIT_FUNC time_estimate estimate_time(const recipe& plan, const fine_tune_options
   return time;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -6,7 +6,7 @@
 #include <bit/train/tunable_model.hpp>
 #include <vector>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// The network under the backend for `dtype`. Throws config_error, naming those there are, if there is none, and what
 /// trainable_resnet_v2's constructor throws.
@@ -17,7 +17,7 @@ BIT_FUNC tunable_model make_tunable(const resnet_config& config, const std::vect
 BIT_FUNC training_memory tunable_memory_of(bit::dtype dtype, const resnet_config& config, const dims4& images,
                                            const training_options& options = {}, std::size_t threads = 0);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/trainable_backends.ipp>

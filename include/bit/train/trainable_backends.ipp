@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A backend of the table: how a model under it is made, and what it would take.
 struct trainable_entry {
@@ -41,9 +41,9 @@ inline const trainable_entry& trainable_entry_for(bit::dtype dtype) {
   throw config_error("[train] expected a dtype that networks are trained in, " + known + ", got " + to_string(dtype));
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC tunable_model make_tunable(const resnet_config& config, const std::vector<named_tensor>& tensors,
                                     bit::dtype dtype) {
@@ -55,4 +55,4 @@ BIT_FUNC training_memory tunable_memory_of(bit::dtype dtype, const resnet_config
   return detail::trainable_entry_for(dtype).memory_of(config, images, options, threads, {});
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -18,7 +18,7 @@
 #include <bit/train/optimizer.hpp>
 #include <bit/train/step.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// The loss of one part of a step, for logs as bit_pytorch writes them.
 struct part_report {
@@ -85,6 +85,6 @@ template <class T, trainable_model<T> Model>
 training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #include <bit/train/trainer.ipp>

@@ -11,7 +11,7 @@
 #include <bit/train/run_folder.hpp>
 #include <bit/train/trainer.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline void add(train::phase_seconds& total, const train::phase_seconds& part) {
   total.load += part.load;
@@ -223,9 +223,9 @@ void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_so
   record.save_last();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T, trainable_model<T> Model>
 training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
@@ -253,4 +253,4 @@ training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T
   return result;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

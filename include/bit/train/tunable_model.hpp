@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// A network in training without its backend's type. Each function is that of model/trainable.hpp.
 template <class T>
@@ -21,8 +21,8 @@ class any_trainable {
   virtual trainable_parameters<T>& parameters() = 0;
   virtual void set_training(const training_options& options) = 0;
   virtual training_options training() const = 0;
-  virtual double accumulate(const image_view<T>& images, const loss& what, double scale, std::span<const named_tap<T>> taps,
-                            const run_options& options, double weight) = 0;
+  virtual double accumulate(const image_view<T>& images, const loss& what, double scale,
+                            std::span<const named_tap<T>> taps, const run_options& options, double weight) = 0;
   virtual double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
                             std::span<const named_tap<T>> taps, const run_options& options, double weight) = 0;
   virtual void logits(const image_view<T>& images, T* out, const run_options& options) = 0;
@@ -54,8 +54,8 @@ class trainable_of final : public any_trainable<typename Backend::value_type> {
                     const run_options& options, double weight) override {
     return model_.accumulate(images, what, scale, taps, options, weight);
   }
-  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale, std::span<const named_tap<T>> taps,
-                    const run_options& options, double weight) override {
+  double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
+                    std::span<const named_tap<T>> taps, const run_options& options, double weight) override {
     return model_.accumulate(images, own, scale, taps, options, weight);
   }
   void logits(const image_view<T>& images, T* out, const run_options& options) override {
@@ -110,8 +110,8 @@ class basic_tunable_model {
   void set_training(const training_options& options) { model_->set_training(options); }
   training_options training() const { return model_->training(); }
   void zero_gradients() { parameters().zero_gradients(); }
-  double accumulate(const image_view<T>& images, const loss& what, double scale = 1, std::span<const named_tap<T>> taps = {},
-                    const run_options& options = {}, double weight = 1) {
+  double accumulate(const image_view<T>& images, const loss& what, double scale = 1,
+                    std::span<const named_tap<T>> taps = {}, const run_options& options = {}, double weight = 1) {
     return model_->accumulate(images, what, scale, taps, options, weight);
   }
   double accumulate(const image_view<T>& images, const loss_function<T>& own, double scale = 1,
@@ -151,4 +151,4 @@ class basic_tunable_model {
 
 using tunable_model = basic_tunable_model<float>;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -304,7 +304,7 @@ struct backend : bit::cpu<float> {};
 
 }  // namespace second_memory
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template <>
 struct training_of<second_memory::backend> {
@@ -320,4 +320,4 @@ struct training_of<second_memory::backend> {
 
 static_assert(trainable_backend<second_memory::backend>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -10,7 +10,7 @@
 #include <bit/backend/cpu/training_context.hpp>
 #include <bit/backend/cpu/training_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The gradient of a standardised kernel, an array [panel][taps][padded rows per tap][tile_columns] in the arena.
 struct kernel_gradient_ref : array_ref {
@@ -110,7 +110,7 @@ extern template class backward_weights_operation<float>;
 extern template class backward_weights_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/backward_weights.ipp>

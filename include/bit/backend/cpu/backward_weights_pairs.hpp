@@ -5,7 +5,7 @@
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The contraction of a backward_weights_step over pixels and images, compiled for one shape. Feature maps are
 /// bfloat16, sums are float; `in.kernel` is not used.
@@ -55,7 +55,7 @@ class backward_weights_pairs_operation {
   std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< in numbers
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/backward_weights_pairs.ipp>

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -45,8 +45,8 @@ struct run_context {
   std::byte* scratch;  ///< memory of this thread alone
   std::size_t thread, threads;
   work_stealing_queue* queue;
-  std::size_t step = 0;    ///< the queue's number of the operation that runs, from 1 on
-  next_weights next = {};  ///< the weights that this thread reads first in the next operation
+  std::size_t step = 0;                  ///< the queue's number of the operation that runs, from 1 on
+  next_weights next = {};                ///< the weights that this thread reads first in the next operation
   std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
   layout output_layout = layout::nchw;   ///< order of the feature maps among the outputs
   first_exception* failure = nullptr;    ///< keeps what an operation's work throws, and ends the run
@@ -237,4 +237,4 @@ class prefetcher {
 };
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

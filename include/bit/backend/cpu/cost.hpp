@@ -9,7 +9,7 @@
 #include <bit/backend/freeze_options.hpp>
 #include <bit/program/step.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The layouts in which a 3x3 kernel of stride 1 can be packed, one for each algorithm. All other kernels have the
 /// direct layout only.
@@ -44,6 +44,6 @@ template <class F>
 weight_layout choose_repacked_layout(const conv_size& size, weight_layout largest,
                                      const microkernel_table<F>& microkernels);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #include <bit/backend/cpu/cost.ipp>

@@ -5,7 +5,7 @@
 #include <bit/backend/cpu/cost.hpp>
 #include <type_traits>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 // The constants below and flops_per_second of isa/<name>.hpp describe one machine (two cores of Zen 5). To fit them to
 // another, run `pybit profile R50x1` with two threads, with --batch-size 1 and 8, and with --algorithm direct,
@@ -77,4 +77,4 @@ weight_layout choose_repacked_layout(const conv_size& size, weight_layout larges
   return best;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Writes a value into the caller's memory: run_context::outputs[output], in run_context::output_layout, padding
 /// channels left out. Nothing is done where that address is null. An item is one block of channels of one image.
@@ -43,4 +43,4 @@ struct export_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -4,7 +4,7 @@
 #include <bit/bfloat16.hpp>
 #include <concepts>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The number format of cpu<F>. A specialisation says
 /// - feature_map: the type of activations and their gradients, as they lie in memory between operations;
@@ -57,4 +57,4 @@ using accumulator_of = typename cpu_format<F>::accumulator;
 
 }  // namespace detail
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

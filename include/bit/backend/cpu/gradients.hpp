@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The forward pass reads the packed weights that the frozen model's own plans read, in the same layouts. The backward
@@ -57,7 +57,7 @@ struct gradients_of<cpu<T>> {
 
 static_assert(gradient_backend<cpu<float>> && gradient_backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/gradients.ipp>

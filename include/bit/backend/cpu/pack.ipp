@@ -6,7 +6,7 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Copies pixels of one block of channels into numbers that a product reads, either through norm and ReLU or unchanged.
 /// The numbers are packed ones, of microkernel_table::packed_bytes, or floats.
@@ -185,4 +185,4 @@ plane_lines conv_operation<F>::read_by(const run_context& run, const source& s, 
           (pixels.end - pixels.begin) * block * sizeof(map) / 64};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -4,7 +4,7 @@
 #include <bit/backend/cpu/training_context.hpp>
 #include <bit/backend/cpu/training_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
 /// are read and dropped afterwards: kept from one step to the next they took 187 of R50x1's 1017 MB. Packing again
@@ -24,4 +24,4 @@ struct pack_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -14,7 +14,7 @@
 #include <string>
 #include <unordered_map>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number of blocks of 16 channels that hold `channels` channels.
 constexpr std::size_t blocks_of(std::size_t channels) { return (channels + block - 1) / block; }
@@ -101,7 +101,7 @@ extern template class cpu_weights<float>;
 extern template class cpu_weights<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/packed_weights.ipp>

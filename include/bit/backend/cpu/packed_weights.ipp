@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// Computes the mean and 1/sqrt(variance + eps) of each of `columns` columns of a matrix of floats whose `rows` rows
@@ -290,4 +290,4 @@ std::size_t cpu_weights<F>::bytes() const {
 }
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values and gradients in two buffers, each parameter on cache lines of its own; see trainable_parameters. It is a range
 /// of trainable_parameter<T>: views of the memory, which stay valid until freeze() moves the gradients. T is float or
@@ -92,7 +92,7 @@ extern template class host_logits<float>;
 extern template class host_logits<double>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/parameters.ipp>

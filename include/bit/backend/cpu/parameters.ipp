@@ -5,7 +5,7 @@
 #include <bit/backend/cpu/parameters.hpp>
 #include <utility>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values of T, in whole cache lines, that a parameter of `size` values takes.
 template <class T>
@@ -190,4 +190,4 @@ void host_logits<T>::write_gradient(std::span<const T> in) {
   std::copy(in.begin(), in.end(), gradient_.begin());
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The least time in seconds, of `repetitions`, in which all threads finish `work(thread, threads)` after a common
 /// start.
@@ -61,4 +61,4 @@ BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa) {
           static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -3,8 +3,9 @@
 
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/plan_builder.hpp>
+#include <bit/backend/cpu/run_operations.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Compiles a program for inference over the weights of a frozen model.
 template <class T>
@@ -74,4 +75,4 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
   return run_operations<operation>(operations_, context, division_, memory, options);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Compiles steps into operations, in two passes: statistics and scratch arrays have sizes once the operations that
 /// write them have been cut into spatial tiles, and addresses once all sizes are known. Feature maps
@@ -202,4 +202,4 @@ class frozen_weights_source {
   std::vector<std::shared_ptr<const packed_weights>>& packed_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A pool_step compiled for one shape, in the number format F. `pooled` is a matrix [c/16][images][16] of floats.
 template <class F>
@@ -113,4 +113,4 @@ struct head_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -4,7 +4,7 @@
 #include <bit/backend/cpu/cost.hpp>
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The predicted seconds of one run on two cores of the measured machine. Each step takes the time of its products, or
 /// that of reading its weights from memory if this is longer, and a fixed cost. Neither a plan nor weights are needed.
@@ -12,6 +12,6 @@ namespace bit::inline v0::detail {
 template <class F>
 double predicted_seconds(const program& p, const freeze_options& options, const microkernel_table<F>& microkernels);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #include <bit/backend/cpu/program_cost.ipp>

@@ -5,7 +5,7 @@
 #include <bit/backend/cpu/stem.hpp>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class F>
 stem_operation<F>::stem_operation(const microkernel_table<F>& microkernels, const packed_weights& kernel,
@@ -152,4 +152,4 @@ void stem_operation<F>::pool_row(const run_context& run, std::size_t n, std::siz
   }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

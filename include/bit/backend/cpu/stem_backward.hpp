@@ -3,7 +3,7 @@
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The gradient of the map before stem_pool. dy is of type T; x and dx are float whatever T is.
 template <class T>
@@ -61,7 +61,7 @@ struct image_backward_operation {
   void run(const training_context& run) const noexcept;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/stem_backward.ipp>

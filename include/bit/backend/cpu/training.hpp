@@ -6,7 +6,7 @@
 #include <bit/backend/training.hpp>
 #include <memory>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// See training_of<cpu<T>>::speed.
@@ -74,7 +74,7 @@ struct training_of<cpu<T>> {
 
 static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training.ipp>

@@ -6,7 +6,7 @@
 #include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/isa/backward_table.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The state of one run of a training plan. The members added here are used in the backward pass only.
 struct training_context : run_context {
@@ -59,4 +59,4 @@ struct scatter_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

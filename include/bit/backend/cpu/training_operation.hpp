@@ -7,16 +7,16 @@
 #include <bit/backend/cpu/head_backward.hpp>
 #include <bit/backend/cpu/norm_backward.hpp>
 #include <bit/backend/cpu/pack_operation.hpp>
-#include <bit/backend/cpu/run_operations.hpp>
 #include <bit/backend/cpu/stem_backward.hpp>
 #include <bit/backend/cpu/transposed_kernel.hpp>
+#include <bit/backend/cpu/workspace_division.hpp>
 #include <bit/backend/gradient_tap.hpp>
 #include <bit/program/backward.hpp>
 #include <concepts>
 #include <type_traits>
 #include <variant>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T, class... More>
 using training_operation_with =
@@ -61,7 +61,7 @@ extern template struct compiled_training<float>;
 extern template struct compiled_training<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training_operation.ipp>

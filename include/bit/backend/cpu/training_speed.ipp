@@ -6,7 +6,7 @@
 #include <bit/program/summary.hpp>
 #include <concepts>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
 training_speed cpu_training_speed(const program& forward, const trainable_parameters<float>& parameters,
@@ -34,4 +34,4 @@ training_speed cpu_training_speed(const program& forward, const trainable_parame
           parameter_passes * parameter_bytes / bandwidth};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What a standardisation subtracts and multiplies by, per output channel; padded to whole panels with 0 and 1.
 struct standardisation {
@@ -116,7 +116,7 @@ extern template class cpu_training_weights<float>;
 extern template class cpu_training_weights<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training_weights.ipp>

@@ -9,7 +9,7 @@
 #include <bit/backend/cpu/training_weights.hpp>
 #include <bit/backend/cpu/transposed_kernel.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
 cpu_training_weights<T>::cpu_training_weights(std::span<const trainable_parameter<float>> views,
@@ -155,4 +155,4 @@ void cpu_training_weights<T>::refresh(std::size_t threads) {
   packed_version_ = owner_->version();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

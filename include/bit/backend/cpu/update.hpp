@@ -8,7 +8,7 @@
 #include <bit/backend/hyperparameters.hpp>
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values per chunk: the four arrays of a chunk fit a 256 KiB cache, and a network has enough of them to share out.
 inline constexpr std::size_t update_chunk_size = 16'384;
@@ -44,7 +44,7 @@ extern template double sum_of_squares(std::span<const update_chunk<float>>, std:
 extern template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/update.ipp>

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit/config.hpp>
 #include <chrono>
 #include <cstdint>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Tells the processor that this thread only waits.
 inline void cpu_pause() {
@@ -64,4 +65,4 @@ inline void change(std::atomic<std::uint32_t>& word, std::uint32_t value) {
   word.notify_all();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

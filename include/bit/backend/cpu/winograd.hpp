@@ -9,7 +9,7 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <type_traits>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The largest number of tiles in a group. From 28 to 64 tiles the time is the same where many groups share the kernel;
 /// 49 are best where the kernel comes from memory (maps of 28x28 in tiles of 4x4, of 14x14 in tiles of 2x2).
@@ -102,7 +102,7 @@ extern template class winograd_operation<float>;
 extern template class winograd_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/winograd.ipp>

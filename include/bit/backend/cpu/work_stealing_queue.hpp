@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What is left of one thread's range of items, in one word: 16 bits for the step, 24 for its begin, 24 for its end. A
 /// word with the number of an earlier step means that the thread's whole range of the current step is left; so no
@@ -93,4 +93,4 @@ class work_stealing_queue {
   alignas(64) std::atomic<std::size_t> done_{0};
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

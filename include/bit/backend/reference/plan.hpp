@@ -10,7 +10,7 @@
 #include <span>
 #include <unordered_map>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Parameters by name, convolution kernels standardised; vectors (c) as (1,1,1,c).
 template <class T>
@@ -161,4 +161,4 @@ class reference_plan {
   memory_plan memory_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -10,7 +10,7 @@
 #include <memory>
 #include <unordered_map>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The parameters by name; nothing is derived from them between two runs.
@@ -211,4 +211,4 @@ struct training_of<reference<T>> {
 
 static_assert(trainable_backend<reference<float>> && trainable_backend<reference<double>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -9,7 +9,7 @@
 
 #include <bit/data/codec/codec.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 struct bmp_header {
   image_info info{image_format::bmp};
@@ -122,4 +122,4 @@ BIT_FUNC rgb_image decode_bmp(const encoded_image& input, image_info& info) {
   return image;
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

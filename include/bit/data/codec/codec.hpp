@@ -13,7 +13,7 @@
 #include <bit/error.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 /// One encoded image, its name for messages and what the caller allows.
 struct encoded_image {
@@ -63,7 +63,7 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info& info);
 BIT_FUNC rgb_image decode_bmp(const encoded_image& input, image_info& info);
 BIT_FUNC rgb_image decode_webp(const encoded_image& input, image_info& info);
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/data/codec/bmp.ipp>

@@ -18,7 +18,7 @@
 #include <jerror.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 #if BIT_HAS_JPEG
 
@@ -163,4 +163,4 @@ BIT_FUNC rgb_image decode_jpeg(const encoded_image& input, image_info&) { no_jpe
 
 #endif
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

@@ -12,7 +12,7 @@
 #include <png.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 #if BIT_HAS_PNG
 
@@ -132,4 +132,4 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info&) { no_png(
 
 #endif
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

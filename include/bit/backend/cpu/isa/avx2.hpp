@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 BIT_TARGET_BEGIN("avx2,fma")
-namespace bit::inline v0::detail::avx2 {
+namespace bit::inline BIT_ABI::detail::avx2 {
 
 inline constexpr int vector_bytes = 32;
 inline constexpr int tile_rows = 6;
@@ -23,6 +23,6 @@ inline constexpr double flops_per_second = 128e9;  // the float tile on one Zen 
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::avx2
+}  // namespace bit::inline BIT_ABI::detail::avx2
 BIT_TARGET_END
 #endif

@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 BIT_TARGET_BEGIN("avx512f,avx2,fma")
-namespace bit::inline v0::detail::avx512 {
+namespace bit::inline BIT_ABI::detail::avx512 {
 
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
@@ -23,10 +23,10 @@ inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::avx512
+}  // namespace bit::inline BIT_ABI::detail::avx512
 BIT_TARGET_END
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16,
 /// AVX-512's for all others, which would be compiled a second time to no gain.
@@ -46,5 +46,5 @@ struct avx512_with_bfloat16 {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 #endif

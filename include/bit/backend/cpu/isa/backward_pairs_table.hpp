@@ -7,7 +7,7 @@
 #include <bit/bfloat16.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// How many numbers a pixel of a block of 16 channels has in pairs.
 inline constexpr std::size_t pair_block = 32;
@@ -33,4 +33,4 @@ struct backward_pair_microkernel_table {
   void (*interleave)(bfloat16* y, const bfloat16* x0, const bfloat16* x1, std::size_t pixels);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

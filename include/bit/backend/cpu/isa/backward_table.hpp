@@ -5,7 +5,7 @@
 #include <bit/bfloat16.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The operands of one sum of outer products: sum[m][column] (+)= the sum over images, rows and columns of a[m]·b. `a`
 /// gives some neighbouring floats (channels) at every pixel, `b` one or two blocks of 16 channels.
@@ -61,4 +61,4 @@ struct backward_map_microkernel_table {
                    std::size_t columns);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

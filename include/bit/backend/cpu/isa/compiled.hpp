@@ -5,7 +5,7 @@
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <string_view>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The names of the instruction sets, in the order of the enumeration.
 inline constexpr std::string_view instruction_set_names[] = {
@@ -44,4 +44,4 @@ constexpr bool is_compiled(instruction_set isa) {
   return is_listed(BIT_ISAS, instruction_set_names[static_cast<std::size_t>(isa)]);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The names of the instruction sets that this CPU can run and this build holds microkernels for, the best last. Throws
 /// config_error if there is none. Thread-safe.
@@ -39,7 +39,7 @@ extern template const microkernel_table<bfloat16>& microkernels_of<bfloat16>(ins
 #endif
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/isa/dispatch.ipp>

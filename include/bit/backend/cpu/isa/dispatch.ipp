@@ -6,7 +6,7 @@
 #include <bit/error.hpp>
 #include <cstdlib>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The instruction sets that the CPU can run and this build holds microkernels for, the best last.
@@ -69,4 +69,4 @@ BIT_FUNC std::vector<std::string> available_isas() {
   return names;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -11,7 +11,7 @@
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Returns use(tables) with the tables of an instruction set (isa/microkernels.inl). Throws config_error if this build
 /// does not hold them.
@@ -43,4 +43,4 @@ decltype(auto) with_tables_of(instruction_set isa, const Use& use) {
   throw config_error("[isa] this build holds microkernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -11,7 +11,7 @@
 
 #if defined(__aarch64__)
 BIT_BASELINE_BEGIN
-namespace bit::inline v0::detail::neon {
+namespace bit::inline BIT_ABI::detail::neon {
 
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 5;
@@ -25,6 +25,6 @@ inline constexpr double flops_per_second =
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::neon
+}  // namespace bit::inline BIT_ABI::detail::neon
 BIT_BASELINE_END
 #endif

@@ -10,7 +10,7 @@
 #include <utility>
 
 BIT_BASELINE_BEGIN
-namespace bit::inline v0::detail::scalar {
+namespace bit::inline BIT_ABI::detail::scalar {
 
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 2;
@@ -23,5 +23,5 @@ inline constexpr double flops_per_second = 46e9;  // the float tile on one Zen 5
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::scalar
+}  // namespace bit::inline BIT_ABI::detail::scalar
 BIT_BASELINE_END

@@ -14,7 +14,7 @@
 #include <bit/config.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number of channels in a block of the activation layout.
 inline constexpr std::size_t block = 16;
@@ -188,4 +188,4 @@ struct microkernel_table {
   float (*read_loop)(const float* x, std::size_t count);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
