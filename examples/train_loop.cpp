@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A training loop of one's own: train_loop CHECKPOINT DATA [STEPS [RATE]]
 // It fine-tunes a BiT model on a folder of images with a folder per class, with a loss that the library does not have
 // (the focal loss, arXiv:1708.02002), AdamW, a cosine schedule and gradients clipped to norm 1. The first block stays as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The 16-bit dtype with the exponent range of float and 8 significant bits.
 #pragma once
 

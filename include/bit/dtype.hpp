@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The number types of tensors, in files and in a model's arithmetic: one enumeration for all of the library.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exception types. Each message names what was expected, what came and, where it helps, what to do.
 #pragma once
 

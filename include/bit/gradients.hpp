@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Public header: gradients of a frozen model with respect to feature maps and images, on the CPU.
 #pragma once
 

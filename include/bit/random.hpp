@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random numbers as functions of (seed, purpose, index): Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
 // numbers: as easy as 1, 2, 3", SC 2011). There is no generator to save: who knows the step knows its numbers.
 #pragma once

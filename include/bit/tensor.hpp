@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // xtensor at the door: aliases, memory layouts, and the letters that name dimensions everywhere:
 //   n images, h rows, w columns, c channels, k the channels that a product sums over.
 #pragma once

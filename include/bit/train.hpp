@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door to training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
 #pragma once
 

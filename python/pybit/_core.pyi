@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Raw bindings of the bit library; the modules of pybit give them their public face.
 import os
 from collections.abc import Mapping, Sequence

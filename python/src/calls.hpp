@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every class that computes shares: arrays as image views, and calls without the GIL that Ctrl-C can end.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One forward and backward pass over a network's parameters.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The extension module pybit._core: one register_<thing>.cpp per part of the library.
 #include <pybind11/pybind11.h>
 

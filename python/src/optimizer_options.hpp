@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Optimizers from Python's keyword arguments, for every class that owns one.
 #pragma once
 

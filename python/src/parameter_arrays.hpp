@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameters in training as Python shows them, whatever memory they are in.
 #pragma once
 

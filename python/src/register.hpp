@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each register_<thing>.cpp adds to the module.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.FineTuning, a run from its recipe to its end, and evaluate(). The GIL is released throughout and taken for
 // the callbacks, whose exceptions end the run as the library's own do: with last.safetensors brought up to date.
 #include <pybind11/numpy.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Network: a frozen model of any backend behind one class.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BiT-HyperRule and the choice of few examples.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Trainer: a network's parameters in training, and the optimizer that changes them.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

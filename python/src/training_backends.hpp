@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Networks in training by the dtype that Python names: the library's table (train/trainable_backends.hpp) for those that
 // learn in float32, the reference backend for float64.
 #pragma once

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the house rules that a compiler does not: which folder may include which, and where libraries may appear.
 
 The rules of the Python package are in python_rooms.py; this script checks them as well.

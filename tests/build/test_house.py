@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The house rules hold in this checkout, and the script that checks them sees every kind of violation."""
 
 from __future__ import annotations

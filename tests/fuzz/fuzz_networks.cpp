@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Differential fuzz: random single steps and small networks, on every instruction set, algorithm and number of threads,
 // against reference<double>. Not a libFuzzer target: what is random is a geometry, and each is a program of its own.
 //   fuzz_networks [--seconds S | --cases N] [--seed FIRST]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Golden values of PyTorch for updates, losses, whole training steps and resizing: torch_values.npz.
 
 `python torch_values.py` writes the file anew (torch 2.13.0). The tests import the tables and inputs below, which need

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit.fine_tune and pybit.evaluate: models, arrays, callbacks, the reference's behaviour and its data sets."""
 
 from __future__ import annotations

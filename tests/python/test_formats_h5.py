@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras weight files: variants that must load alike, and damage that must be named."""
 
 from __future__ import annotations

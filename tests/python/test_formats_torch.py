@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of torch.save: both formats, wrappers, layouts, and what torch itself writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pickles in torch files that would run something: they are refused, nothing runs."""
 
 from __future__ import annotations

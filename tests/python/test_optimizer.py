@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses and optimizers against PyTorch's golden values (tests/golden), and their checks of what comes from Python."""
 
 from __future__ import annotations

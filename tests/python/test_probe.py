@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probes: parity with scikit-learn, few-shot protocol, messages."""
 
 from __future__ import annotations

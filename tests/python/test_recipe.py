@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BiT-HyperRule, mixup and few-shot choices as Python sees them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit train --recompute and --keep_features as commands: what they save changes no result; and what a step takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit.Trainer: the golden trace, what a step does to its model, and what it refuses."""
 
 from __future__ import annotations

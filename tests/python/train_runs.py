@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs of `pybit train` on a folder of digits: what the tests of the command share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend must give to run the network: this list is all there is to a backend.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // cpu<float> and cpu<bfloat16>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen
 // at run time.
 #pragma once

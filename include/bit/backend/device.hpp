@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend with memory of its own gives beside concept.hpp: runs on tensors that lie there, in the caller's queue.
 // Nothing of backend/cpu includes this, and programs that use the CPU compile none of it.
 #pragma once

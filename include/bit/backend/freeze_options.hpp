@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What may be chosen when a model is frozen, the same for every backend.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a backward pass hands gradients of feature maps and images to its caller.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an optimizer's update is told, as plain records that every backend can read.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The losses that BiT is trained and distilled with, as plain records that a backend evaluates where the logits are.
 // Labels, probabilities and teachers' logits are viewed in host memory, not copied: they must outlive the evaluation.
 #pragma once

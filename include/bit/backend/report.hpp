@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each step of a plan is, how it is computed, what it moves, and how long it takes: rows of `pybit profile`.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What goes into one run of a plan, the same for every backend: the images and the options.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parameters of a model in training as all backends show them: values, gradients and optimizer state stay in the
 // backend's memory; copies of them go to and from the host.
 #pragma once

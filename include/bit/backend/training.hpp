@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend must give to train the network, beside what concept.hpp lists for inference.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Members of tar archives, plain or gzipped, read from front to back without unpacking anything to disk.
 #pragma once
 

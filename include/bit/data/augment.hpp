@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What training does to an image before the network sees it: resize, random crop, random mirroring, values in [-1,1].
 #pragma once
 

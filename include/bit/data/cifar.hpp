@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their binary layout: "cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz", or
 // the folders that they unpack to. Each record is its label bytes and 3072 bytes of red, green and blue planes of 32 x 32.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lists of labelled images: text files with a path and a label per line.
 #pragma once
 

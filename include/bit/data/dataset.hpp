@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Labelled images for training and evaluation: one small interface, and the sets that are made of files, of memory and of
 // parts of other sets.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Image files below a folder, in natural order ("img2" before "img10"), plain or with one class per subfolder.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoded images (JPEG, PNG, BMP, WebP) to 8-bit RGB, equal to Pillow's Image.open(...).convert("RGB") where Pillow's
 // conversion loses nothing it need not lose. No colour management: embedded ICC profiles are ignored, as Pillow does.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/image.hpp: recognise the format, decode, turn upright; read whole files.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A training and a validation set from a folder of images, one subfolder per class.
 #pragma once
 

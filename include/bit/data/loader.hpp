@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches of preprocessed images from a list of files, decoded ahead by threads.
 #pragma once
 

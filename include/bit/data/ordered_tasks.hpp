@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads that prepare images ahead for whoever consumes them in order; what the loaders share.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/ordered_tasks.hpp: threads claim tasks in order from a ring of slots, take() empties it in order.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From decoded images to what the network reads: squash or crop, then normalise to [-1,1].
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resizing: Pillow's antialiased filters, bit for bit, and TensorFlow's bilinear without antialiasing.
 #pragma once
 

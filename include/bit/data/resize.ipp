@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/resize.hpp. Pillow's rules are those of its Resample.c: coefficients in double, for 8-bit images
 // rounded to 22 fractional bits; two passes, the first one's result stored in the pixel type.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the headers of this folder share: pixels, formats, options. No function bodies of weight.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Uninitialised memory on 64-byte boundaries (a cache line, an AVX-512 vector); large buffers in huge pages.
 #pragma once
 

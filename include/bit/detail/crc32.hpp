@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC-32 as zip files record it: polynomial 0x04C11DB7, bits reflected, start and end inverted (ISO 3309, zlib's crc32).
 // Own code because checking was a third of the time that loading takes (zlib 1.2.13: 6.8 GB/s, this 15.8, Zen 5), and
 // so that files without deflated data need no zlib.

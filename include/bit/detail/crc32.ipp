@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of detail/crc32.hpp. A register holds bits in reverse: bit 31 is the factor of x^0.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much memory the machine has, to refuse at once what can never fit.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers as text. printf and streams follow the program's locale, which writes 0,1 in some; this never does.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weight standardisation of one kernel, outside all backends: the definition that the reference backend computes with,
 // that exported files are made by, and that the CPU's vectorised form (backend/cpu/isa/standardise.inl) is tested against.
 #pragma once

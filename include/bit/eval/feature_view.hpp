@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A table of feature vectors somewhere in memory: what the probes read.
 #pragma once
 

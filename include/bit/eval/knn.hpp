@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // k nearest neighbours by cosine similarity: a probe with nothing to fit.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of eval/knn.hpp: blocks of both tables are normalised and multiplied, a short sorted list per query is kept.
 #pragma once
 

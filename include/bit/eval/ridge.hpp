@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linear probe: ridge regression of one-hot labels in closed form, its strength chosen by leave-one-out.
 // The few-shot evaluation of arXiv:1912.11370 and arXiv:2106.04560 in seconds instead of a fine-tuning run.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the model, its program and the backend cpu<float>.
 #pragma once
 

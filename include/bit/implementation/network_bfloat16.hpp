@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the backend cpu<bfloat16>, beside network.hpp, and the measurement of both dtypes' peaks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opening a checkpoint: what it holds is found from its tensors, checked as a whole, and read only when asked for.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/checkpoint.hpp: files and values. How tensors are recognised stands in recognise.ipp.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From stored tensors to parameters and back: number formats, byte order and axis order.
 #pragma once
 

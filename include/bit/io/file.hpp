@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files as the loaders need them: read at an offset or mapped, and written so that a crash leaves the old or the new
 // one.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of a checkpoint's classification head when a model is made from it: said, never guessed.
 #pragma once
 

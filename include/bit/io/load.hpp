@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bit::load: a model from a checkpoint file in one call.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fine-tuned checkpoint says about its use, beside its weights: its classes, and how large its images are.
 #pragma once
 

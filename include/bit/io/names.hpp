@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameter names and layouts of the frameworks that BiT checkpoints come from, and the way between them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/names.hpp. The table follows bit_pytorch/models.py, timm/models/resnetv2.py and transformers'
 // modeling_bit.py.
 #pragma once

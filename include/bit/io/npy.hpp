@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The header of one array in NumPy's npy format, versions 1 to 3 (numpy/lib/format.py): parsed as a literal, never run.
 #pragma once
 

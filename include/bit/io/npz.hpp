@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // npz: a zip archive of npy arrays, as NumPy's savez and savez_compressed write it and the BiT release uses it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tensor as a file stores it, before its name, layout and dtype are made official.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How io::checkpoint is found from stored tensors: whose names they bear, which network they make, what does not fit.
 #pragma once
 

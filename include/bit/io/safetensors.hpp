@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // safetensors: a JSON header and contiguous little-endian tensors. The format's checks follow its reference
 // implementation (safetensors/src/tensor.rs): header cap, no duplicate keys, no hole, no overlap, exact end.
 #pragma once

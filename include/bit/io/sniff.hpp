@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a file is, from its first bytes: the formats we read, and plain words for what people save under their names.
 #pragma once
 

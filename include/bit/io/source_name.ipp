@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a checkpoint's file name claims, against what was found in it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing checkpoints: npz and safetensors, under any naming, whole or not at all.
 #pragma once
 

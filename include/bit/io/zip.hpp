@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading of zip archives as npz files use them: stored and deflated members, ZIP64 (PKWARE's APPNOTE.TXT 6.3.10).
 // Strict: one archive per file, both headers of a member agree, members do not overlap, CRC-32 holds.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/zip.hpp: the members' data. The directory is read in zip_directory.ipp.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Body of read_zip_directory (io/zip.hpp): end records, central directory, local headers, and their agreement.
 #pragma once
 

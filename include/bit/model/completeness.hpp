@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a set of tensors is the parameters of one network, and the words for what is wrong if it is not.
 #pragma once
 

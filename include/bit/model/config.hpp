@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a BiT ResNetV2 is made of: numbers only. Facts from bit_pytorch/models.py of google-research/big_transfer.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network prepared for inference: parameters standardised and packed once, plans made once per input shape.
 #pragma once
 

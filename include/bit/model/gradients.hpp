@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model: of a logit, or of anything that is computed from the logits, with respect to feature maps
 // and the image. Grad-CAM (arXiv:1610.02391), saliency maps and adversarial examples are made of them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A loss of the caller's own. backend/loss.hpp has those that backends compute where the logits are.
 #pragma once
 

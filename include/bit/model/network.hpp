@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BiT ResNetV2 on one page: layers with their parameters, and the program they emit for an input shape.
 #pragma once
 

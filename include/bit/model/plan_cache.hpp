@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plans of a frozen model by what they compute, each made once and without keeping other threads from working.
 #pragma once
 

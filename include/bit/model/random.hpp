@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Seeded random parameters for networks that are not loaded from a file.
 #pragma once
 

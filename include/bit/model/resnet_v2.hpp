@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a backend.
 #pragma once
 

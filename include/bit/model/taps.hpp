@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradient taps by the names of the network's outputs.
 #pragma once
 

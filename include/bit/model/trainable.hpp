@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network whose parameters may change: forward, loss and backward for a batch. model/trainable_cpu.hpp adds the CPU.
 #pragma once
 

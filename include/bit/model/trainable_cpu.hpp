@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2 on the CPU, cpu<float> and cpu<bfloat16>: the default of training as resnet_v2.hpp has that of inference.
 #pragma once
 

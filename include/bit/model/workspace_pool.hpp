@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workspaces of a frozen model's calls, kept between calls and given back after a burst.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pre-activation bottleneck unit (arXiv:1603.05027), stride in the 3x3 (bit_pytorch/models.py: "Except it puts the
 // stride on 3x3 conv").
 #pragma once

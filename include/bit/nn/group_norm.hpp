@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Group normalisation and ReLU (arXiv:1803.08494): never a step of its own, the step that reads the map applies it.
 #pragma once
 

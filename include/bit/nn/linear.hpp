@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linear classifier on pooled features.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Convolution with standardised weights and no bias (arXiv:1903.10520): every output channel's kernel has mean 0 and
 // variance 1 over (h,w,i).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Root block: 7x7/2 standardised convolution and the zero-padded max-pool.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of a training program: plain records like step.hpp's, one for each thing that a gradient goes
 // through. dv is the gradient of the loss with respect to v. A convolution y = conv(relu(norm(x)), kernel) has three:
 //   backward_data_step  gradient of relu(norm(x)),    backward_weights_step  of the kernel,    norm_backward_step  of x.

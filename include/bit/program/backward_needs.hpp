@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What with_backward decides before it emits a step: which gradients are wanted, and which feature maps are recomputed.
 #pragma once
 

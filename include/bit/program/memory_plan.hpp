@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One arena for all values of a program: a value's bytes are free again after the last step that reads it.
 #pragma once
 

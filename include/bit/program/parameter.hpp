@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where parameters' values come from: memory, a mapped checkpoint, a deflated entry, another layout or dtype.
 // Reading is lazy, so that loading a checkpoint copies nothing and freezing streams one tensor at a time.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network for one input shape: values, constants, steps in order, and what the caller wants back.
 // Layers emit into it; backends compile it; the memory plan, the summary and the feature taps read it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The steps that a network is made of. A step computes nothing itself: it is a plain record over values and constants
 // that a backend executes. The structs are the documentation of the kernels:
 //   y = sum over sources of conv(relu(norm(x)), kernel) + residual, and the statistics of y on the way out.

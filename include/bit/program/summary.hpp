@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a program costs, step by step: the rows of `pybit summary`.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Name and shape of a tensor, without its values.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A parameter that training changes, and the gradient that goes with it, where both lie in the CPU's memory.
 #pragma once
 

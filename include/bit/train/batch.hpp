@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the trainer asks of its data: the images of a step, in parts that fit memory.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A run's state in one safetensors file: parameters, optimizer buffers, counters and what the run was asked for.
 // pybit.load() and io::open_checkpoint() read the same file as a model. The keys stand in docs/training_files.md.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How good logits are: mean loss, top-1 and top-5, counted over all examples, the last short batch included.
 #pragma once
 

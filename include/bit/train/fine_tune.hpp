@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fine-tuning as a whole: a checkpoint, a data set and a recipe go in, a run's folder with a model for the set comes out.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BiT-HyperRule: what fine-tuning needs to know of a data set is its size and its images' size (arXiv:1912.11370,
 // section 3.3; numbers from big_transfer's bit_hyperrule.py, where code and paper differ the code).
 #pragma once

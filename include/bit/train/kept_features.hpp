@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training the head alone on features that a frozen trunk computes once: a source, a model and an evaluation over them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches of augmented, labelled images for a range of steps, decoded ahead by threads.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loader as the trainer's source of images, and BiT's mixup as the trainer's hook.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a training step is made to fit the memory: bytes predicted from the plans that would run, and a written rule that
 // chooses the parts of a step and recomputation.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A run's measurements as JSON lines: one object per line, each written by one call, so that a killed run leaves at most
 // its last line unfinished.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mixup (arXiv:1710.09412) as BiT uses it: one weight per optimizer step, each image mixed with a partner of its batch.
 #pragma once
 

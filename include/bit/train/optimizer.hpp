@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What all optimizers share: who learns, clipping, named state that a checkpoint keeps. sgd.hpp and adam.hpp do the rest.
 #pragma once
 

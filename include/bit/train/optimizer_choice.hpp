@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The optimizer and the loss that a run's options choose: the objects, what a recipe says of them, and their flags.
 #pragma once
 

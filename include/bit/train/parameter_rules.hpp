@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which parameters learn, how fast, and with how much weight decay: chosen by patterns over their names.
 #pragma once
 

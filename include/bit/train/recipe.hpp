@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fine-tuning run will do, decided before its first step: BiT-HyperRule, what the caller changed of it, and a batch
 // that fits the memory.
 #pragma once

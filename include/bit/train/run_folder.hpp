@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The folder of a run: last.safetensors to continue from, best.safetensors to use, metrics.jsonl to plot.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/run_folder.hpp, for POSIX systems.
 #pragma once
 

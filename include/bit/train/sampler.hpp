@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which examples make which batch: seeded epochs as a function of the batch's number, so that a run resumes anywhere.
 #pragma once
 

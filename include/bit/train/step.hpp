@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One step of training: gradients of one or more parts of a batch, then one update. train(), train_step() and Python's
 // Trainer all take their steps here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long a run will take, told before its first step from what the network computes and what this machine can do.
 #pragma once
 

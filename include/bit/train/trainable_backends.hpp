@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backends that a network can be trained under, by the dtype that they compute in. A new one is a line of the table
 // in trainable_backends.ipp.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The training loop: steps by a schedule, evaluation, checkpoints, resume. train/step.hpp takes one step and lists what a
 // model must give.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network that fine-tuning works on, whatever backend it is trained under: one class over any trainable backend.
 #pragma once
 

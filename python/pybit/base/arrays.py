@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays of any library in, arrays of the same library out; nothing is copied where the memory already fits."""
 
 from __future__ import annotations

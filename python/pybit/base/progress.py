@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress bar of all long work: tqdm if it is installed, otherwise one rewritten line on standard error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options and small helpers that several commands share; no command itself."""
 
 from __future__ import annotations

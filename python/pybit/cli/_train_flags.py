@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The flags of `pybit train` but for the optimizer's; no command itself."""
 
 from __future__ import annotations

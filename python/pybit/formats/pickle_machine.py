@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the pickle instructions that torch.save writes, without Python's pickle module: nothing can be executed.
 
 Instructions are those of pickletools. A global becomes an inert `Symbol`, a call becomes an inert `Call` that only

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress of a download: to the caller's function or to a bar."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What comes out: predictions with labels, tables of features with their paths."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model is and what it knows of itself; `Model` adds what it does with images."""
 
 from __future__ import annotations

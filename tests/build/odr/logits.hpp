@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logits of a small random network on an instruction set, computed by the code that the unit sees.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mean softmax cross-entropy of labels, written plainly for tests.
 #pragma once
 

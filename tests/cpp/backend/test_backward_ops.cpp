@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reference backend's backward operations against central differences of the reference operations, in double.
 #include <doctest/doctest.h>
 #include <bit/backend/reference/backward_ops.hpp>

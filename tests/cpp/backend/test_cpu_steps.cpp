@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Single steps of cpu<float>, every instruction set, against reference<double> on awkward geometry.
 #include <doctest/doctest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Winograd convolutions on every instruction set, against reference<double> on awkward geometry; the choice of the weight layout.
 #include <doctest/doctest.h>
 #include <bit/error.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The work queue: nothing is lost, done twice or read too early. What threads share here is plain memory on purpose: the
 // thread sanitizer reports every access that the queue fails to order.
 #include <doctest/doctest.h>

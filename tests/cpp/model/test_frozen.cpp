@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frozen models: they depend on nothing outside them, refuse what cannot be run, and give memory back.
 #include <doctest/doctest.h>
 #include <bit/model/trainable_cpu.hpp>

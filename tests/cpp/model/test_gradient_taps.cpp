@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients with respect to feature maps and the image: of a frozen model and of one in training, on every backend.
 #include <doctest/doctest.h>
 #include <bit/gradients.hpp>

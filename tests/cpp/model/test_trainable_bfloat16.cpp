@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2<cpu<bfloat16>> on every instruction set against reference<double>. Rounding to 8 bits opens and closes
 // a per cent of the ReLUs, which alone is an error of ten per cent and more in deep layers' gradients, in any
 // implementation; so these networks keep every pre-activation away from zero, half of the channels open, half closed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2<cpu<float>> on every instruction set against reference<double>, on small awkward networks.
 #include <doctest/doctest.h>
 #include <bit/model/trainable_cpu.hpp>

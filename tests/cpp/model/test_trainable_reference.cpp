@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2<reference<double>> against central differences of its own loss, on small awkward networks.
 #include <doctest/doctest.h>
 #include <bit/reference.hpp>

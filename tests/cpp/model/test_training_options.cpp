@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recomputation and frozen parameters: fewer bytes, fewer steps, the same gradients to the bit.
 #include <doctest/doctest.h>
 #include <bit/model/random.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The smallest model that can be trained, with data that are a function of the step: what the tests of the loop run on.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of train/ share: parameters with values and gradients of their own.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A backend that trains in a memory of its own: parameters, gradients, optimizer state, maps and logits lie on pages that
 // nothing can touch but while a call of the backend runs. It computes with the CPU's operations, so its results are those
 // of cpu<float> to the bit, and code that reaches past the interface ends the process. One thread at a time uses it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens to a run's file when writing it goes wrong: kills, errors and a second writer, call by call.
 #include <doctest/doctest.h>
 #include <sys/stat.h>

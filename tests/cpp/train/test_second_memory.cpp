@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A backend of a test's own trains as cpu<float> does, to the bit, though nothing outside it can touch its memory.
 #include <doctest/doctest.h>
 #include <sys/wait.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // _core_testing: losses, optimizers over arrays and mixup as Python's tests compare them with torch's. Not installed.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

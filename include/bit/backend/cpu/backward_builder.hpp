@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of a backward pass through feature maps: what training and the gradients of a frozen model share.
 #pragma once
 

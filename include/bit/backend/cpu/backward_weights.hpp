@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward weights: the gradient of a convolution's kernel. For each tap it is the product of the channels of
 // relu(norm(x)) and the channels of dy, summed over pixels and images. A work item owns some blocks of input channels
 // and some panels of output channels and goes through all pixels, one spatial tile after the other, each of which stays

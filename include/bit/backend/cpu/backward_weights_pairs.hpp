@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward weights in bfloat16, for CPUs with an instruction that multiplies pairs of bfloat16 faster than floats. It
 // works as backward_weights.hpp does, but both operands are packed into pairs: the same pixel of two images
 // (isa/backward_pairs_table.hpp says why). If the number of images is odd, the last one is paired with zeros.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operations of a plan share: references to values in the arena, the state of one run, the division of work
 // into items, and prefetching. Operations hold offsets; addresses exist only while a plan runs, because each run has
 // its own arena.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Direct convolution of relu(norm(x)), blocked as BLIS blocks a matrix product. An image's output is cut into spatial
 // tiles. A thread packs the input pixels under one spatial tile, applying norm and ReLU on the way, and then multiplies
 // the packed pixels by the weights, one panel of output channels after the other, with the register tile

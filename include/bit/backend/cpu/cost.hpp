@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cost model that chooses the algorithm of a 3x3 convolution of stride 1. An algorithm takes the time of its
 // products and transforms, or that of reading its weights from memory if this is longer; the algorithm with the
 // shortest time is chosen. The model's constants describe one measured machine, never the machine that runs, and the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies values out of the arena, from blocks of 16 channels to the caller's order.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exceptions of several threads: the first one is kept for the thread that began the work.
 #pragma once
 

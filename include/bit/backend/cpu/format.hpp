@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What numbers cpu<F> computes with: one trait in place of a single type for activations, weights and sums alike.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model on the CPU, over its packed weights: no parameter is copied and none learns.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of the classifier and of the mean over rows and columns.
 #pragma once
 

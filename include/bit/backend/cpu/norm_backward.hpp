@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of group norm and ReLU. A work item is a span of whole groups and whole blocks of one image. It is
 // read twice, first for the sums over each group and then for the gradient, and stays in the cache in between.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a conv_operation packs its input: it applies norm and ReLU on the way and puts the pixels that successive outputs
 // read next to each other, whatever the stride. The offsets within a packed spatial tile are defined here, too.
 #pragma once

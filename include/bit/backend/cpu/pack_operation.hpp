@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packs a kernel that learns for the backward pass, right before it is read.
 #pragma once
 

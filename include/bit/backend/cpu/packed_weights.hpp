@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The packed weights of a frozen model: its parameters, standardised and laid out in the order in which the
 // microkernels read them, and shared by all plans of the model.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameters of a model in training, their optimizers' state and the logits of a batch in the CPU's memory: for the
 // backends that compute there, cpu<T> and reference<T>.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measures what this machine can do at best at this moment: the ceilings (of a roofline) that a profile is read
 // against.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program compiled for the CPU and one input shape: operations with every address and split decided, one arena.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What compiling a program for inference and compiling one for training share: where values lie, and the operations of
 // the forward steps.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network's last operations: norm, ReLU and the mean over rows and columns in one pass over the map, and the
 // classifier, which multiplies the pooled features as a 1x1 convolution would, the images of the batch being its
 // pixels.

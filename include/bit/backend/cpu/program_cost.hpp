@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Predicts by the cost model how long a whole program takes. frozen_resnet_v2::throughput_batch chooses a batch by it.
 #pragma once
 

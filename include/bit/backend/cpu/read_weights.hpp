@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a model's tensors with all threads and passes their values to jobs that use them, a few megabytes at a time.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one loop that runs a plan's operations, of inference and of training, in a parallel region.
 #pragma once
 

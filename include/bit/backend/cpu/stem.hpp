@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The root block: it reads the image in the caller's layout, applies the standardised 7x7 convolution of stride 2, the
 // zero-padded 3x3 max-pool of stride 2, and sums the statistics. All of it is done row by row, so that the
 // convolution's output never leaves the cache.

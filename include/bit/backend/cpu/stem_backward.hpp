@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of the root block: the pool, then the 7x7 kernel, and the image if the caller wants its gradient.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training on the CPU: a training program compiled for one input shape, all of it in one arena.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compiles a training program over parameters that learn: each backward step into one to three operations. Included by
 // training.ipp.
 #pragma once

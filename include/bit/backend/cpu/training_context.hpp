@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operations of the backward pass share: the state of a run, arrays in the arena, and the two small
 // operations that prepare or follow a backward-data convolution.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All operations that a training program may be compiled into, and the program once that is done.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Body of training_of<cpu<T>>::speed: how long a training step takes on this machine.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameters of a model in training as the kernels want them: packed again, in place, whenever the values have changed.
 // What only the way back reads is not kept: an operation makes it in the arena for the one after it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kernels for backward-data passes, made in the arena from the stored values of parameters that nobody keeps in memory:
 // read (or found in place), measured, standardised and packed transposed, one kernel at a time.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The optimizers' arithmetic on a CPU: one pass over value, gradient and state, in chunks of fixed size, so that results
 // are the same to the bit for any number of threads.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/update.hpp. Plain loops: they wait for memory, and four values per instruction keep up with it.
 #pragma once
 

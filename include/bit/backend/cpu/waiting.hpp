@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a thread waits for the other threads of its call. It spins for a bounded time, because on an idle machine a step
 // ends within microseconds, and then sleeps, because on a busy machine the thread that it waits for may need this
 // processor.

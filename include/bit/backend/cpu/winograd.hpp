@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // 3x3 convolution of relu(norm(x)), stride 1, padding 1, by Winograd's F(2x2,3x3) or F(4x4,3x3) (arXiv:1509.09308). The
 // output consists of tiles of m x m pixels, m = 2 or 4. A group of some fifty tiles is transformed into t·t matrices
 // V[tile][cin], t = m + 2 (input transform). Each is multiplied by its matrix of the transformed kernel, one panel of

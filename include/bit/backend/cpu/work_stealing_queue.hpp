@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A work-stealing queue that divides the work items of one step after another among the threads of a call. Each thread
 // takes items from the front of its own contiguous range, so that neighbouring items use one cache. A thread that has
 // none left steals from the back of the other ranges. A step is over when all its items are done; no thread has to

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a run's workspace is divided.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The adjoints of the operations in ops.hpp, one function each: dv is the gradient of the loss with respect to v.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model by the reference backend.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of the network as mathematics: one function each, in xtensor expressions, shapes at the head.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training with the reference backend: the adjoint steps one by one on xtensors.
 #pragma once
 

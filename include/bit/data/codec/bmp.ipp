@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Windows bitmaps: 1, 4, 8, 16, 24 and 32 bits, colour masks, bottom-up and top-down. Run-length coding is refused.
 // Field names and offsets: BITMAPCOREHEADER and BITMAPINFOHEADER .. BITMAPV5HEADER of the Windows documentation.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the decoders share. Each decode_<format> checks sizes before it allocates and throws format_error naming the
 // file; `info` receives what the header says. Third-party types stay inside the .ipp files.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // EXIF orientation: found in a TIFF block, applied to an image. Values 1..8 as in the EXIF 2.3 standard, table 4.
 #pragma once
 

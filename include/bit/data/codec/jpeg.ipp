@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JPEG through libjpeg-turbo: baseline, progressive, arithmetic; grey, YCbCr, RGB, CMYK, YCCK; 8 bits per sample.
 // libjpeg reports errors by longjmp: every call to it stands in a function below that opens with setjmp and holds no
 // object with a destructor, so the jump skips none; jpeg_session's destructor frees what libjpeg holds.

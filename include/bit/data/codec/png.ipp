@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PNG through libpng, every colour type, depth and interlacing, to 8-bit RGB. The same setjmp rule as in jpeg.ipp.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WebP through libwebp: lossy, lossless, with or without alpha (dropped). Animations are refused.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX2 and FMA: vectors of 8 floats. The 6x16 tile needs 12 sums, 2 weight vectors and 1 broadcast of 16 registers and
 // reaches 128 to 131 of the peak's 131 GFLOP/s (one Zen 5 core). Larger tiles spill (14x16: 73 to 103 GFLOP/s).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX-512F: vectors of 16 floats. The 14x32 tile needs 28 sums, 2 weight vectors and 1 broadcast of 32 registers. Tiles
 // from 12x32 to 6x64 are equally fast; 14 divides the widths 56, 28 and 14 of ResNet's maps.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX-512-BF16: the bfloat16 microkernels with vdpbf16ps for their products, in the tile of avx512.hpp at twice its
 // rate. AVX-512BW, VL and DQ are named because every CPU with AVX-512-BF16 has them.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX-512 with the rounding of AVX-512-BF16 and float's multiply-adds, for CPUs whose vdpbf16ps is no faster than
 // those: two cores of Emerald Rapids reach 178 GFLOP/s with vdpbf16ps and 373 with float multiply-adds (Zen 5: 1000 and
 // 500).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chooses the microkernels of the backward pass by instruction set.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/isa/backward_dispatch.hpp: the only place that instantiates the backward microkernels.
 #pragma once
 

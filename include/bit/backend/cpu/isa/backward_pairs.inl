@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of backward weights for instructions that multiply pairs of bfloat16. backward_pairs_table.hpp says
 // what each computes. No include guard: an instruction set with such an instruction includes this after
 // microkernels.inl.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of backward weights for an instruction that multiplies pairs of bfloat16 and sums them
 // (isa/backward_pairs.inl). Backward weights sums over pixels and images, so a pair must consist of two terms of that
 // sum. It is the same pixel of two images: all taps of a 3x3 kernel then read the same pairs, and a pixel of a block is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of the backward pass for one instruction set; isa/backward.inl is their one source. All compute in
 // float; feature maps are in blocks of 16 channels as table.hpp describes them.
 #pragma once

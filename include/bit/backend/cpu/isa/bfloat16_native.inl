@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bfloat16 rounded and multiplied by the instructions of AVX-512-BF16. No include guard: see microkernels.inl.
 #include <bit/backend/cpu/isa/bfloat16_rounded.inl>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the
 // bodies only: a unit that uses a compiled library does not know how that was built.
 #pragma once

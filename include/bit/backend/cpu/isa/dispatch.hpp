@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chooses the instruction set at run time: the best that the CPU and the operating system support, unless
 // BIT_STATIC_ISA or the environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon) pins
 // one.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The instruction sets' tables, and the choice between them: the one place that names every isa/<name>.hpp.
 #pragma once
 

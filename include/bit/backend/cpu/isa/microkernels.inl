@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels, written once over the compilers' vector types and compiled once per instruction set. No include
 // guard: each isa/<name>.hpp includes this inside its own namespace and target region, after defining the constants
 // vector_bytes, tile_rows, tile_columns and flops_per_second, and between vector.inl and this a file that says how

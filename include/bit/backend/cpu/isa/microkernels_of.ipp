@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Body of microkernels_of (backend/cpu/isa/dispatch.hpp): the only place that instantiates the forward microkernels.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // NEON, which every aarch64 CPU has: vectors of 4 floats. The 5x16 tile needs 20 sums, 4 weight vectors and 5 scalars
 // of 32 registers. gcc 12 and clang 14 compile its inner loop to 20 fmla by lane and 7 loads; 6x16 spills with gcc,
 // 7x16 with both.

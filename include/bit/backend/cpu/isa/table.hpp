@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of one instruction set: plain functions on pointers, which do all arithmetic of the forward pass.
 // They are written once, in isa/*.inl, and compiled for each instruction set.
 //
