@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit/backend/loss.hpp>
+#include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <cmath>
 #include <string>
@@ -27,9 +28,10 @@ inline void check_loss_sizes(const char* loss, std::size_t logits, std::size_t g
 template <class Loss>
 void check_labels(const char* loss, const Loss& how, std::size_t n, std::size_t classes) {
   const std::string room = std::string("[") + loss + "] ";
-  if (!(how.smoothing >= 0 && how.smoothing <= 1) || !(how.weight >= 0 && how.weight <= 1))
-    throw config_error(room + "expected smoothing and the mixed labels' weight in [0,1], got " +
-                       std::to_string(how.smoothing) + " and " + std::to_string(how.weight));
+  if (!(how.smoothing >= 0 && how.smoothing <= 1))
+    throw config_error(room + "expected label smoothing in [0,1], got " + number_text(how.smoothing));
+  if (!(how.weight >= 0 && how.weight <= 1))
+    throw config_error(room + "expected a weight of mixed labels in [0,1], got " + number_text(how.weight));
   if (how.labels.size() != n || (!how.partners.empty() && how.partners.size() != n))
     throw shape_error(room + "expected one label per example (" + std::to_string(n) + "), got " +
                       std::to_string(how.labels.size()) +

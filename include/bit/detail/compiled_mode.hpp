@@ -5,5 +5,6 @@
 #include <bit/config.hpp>
 
 #if BIT_HEADER_ONLY
-#error "bit/implementation: define BIT_COMPILED for every translation unit of the program (-DBIT_COMPILED), this one too"
+#error \
+    "bit/implementation: define BIT_COMPILED for every translation unit of the program (-DBIT_COMPILED), this one too"
 #endif

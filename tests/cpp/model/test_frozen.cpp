@@ -216,7 +216,7 @@ TEST_CASE("with keep_values nothing is read after freezing, and results are the 
     CHECK(gated->reads == before);
     for (std::size_t i = 0; i < 2; ++i) CHECK(reading(images_of<float>(i ? 96 : 32)) == results[i]);
     CHECK(gated->reads > before);  // the counter counts
-    reading.release();  // otherwise the plans still hold the layout
+    reading.release();             // otherwise the plans still hold the layout
     gated->broken = true;
     CHECK_THROWS_WITH_AS(reading(images_of<float>(33)), "the disk is gone", bit::io_error);
   }
