@@ -196,7 +196,7 @@ coverage-cpp:
 	ctest --preset coverage
 	llvm-profdata merge -sparse build/coverage/profiles/*.profraw -o build/coverage/cpp.profdata
 	llvm-cov export -summary-only -instr-profile=build/coverage/cpp.profdata \
-	  $$(find build/coverage/tests/cpp -name 'test_*' -type f -executable -printf '-object %p ') include src > build/coverage/cpp.json
+	  $$(find build/coverage/tests/cpp -name 'test_*' -type f -executable | sed '2,$$s/^/-object /') > build/coverage/cpp.json
 	python tools/check_coverage.py cpp build/coverage/cpp.json
 
 coverage-python: $(BUILT)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Classifies images: classify CHECKPOINT IMAGE...  [--labels FILE]
 // The checkpoint is any released BiT (npz) or a safetensors file; one that was fine-tuned knows its classes and the size
 // of its images. FILE has one class name per line.

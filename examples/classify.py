@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Classify images in four lines.
 
 python examples/classify.py BiT-M-R50x1-ILSVRC2012.npz cat.jpg

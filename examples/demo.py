@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fine-tuning on real handwritten digits, start to end: `make demo`, or `python examples/demo.py`.
 
 Takes a small BiT, fine-tunes it by BiT-HyperRule (scaled to minutes) on scikit-learn's 1,797 digits, once with ten

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's pre-training: a small BiT, and pictures of letters in matplotlib's fonts, drawn to look like scans.
 
 Of what is there offline this is the best to start from. A linear probe on 10 digits per class, mean of 5 draws: 73.3 %

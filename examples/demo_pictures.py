@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's two pictures: learning curves, and every test image with what was predicted."""
 
 from __future__ import annotations

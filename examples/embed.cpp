@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Embeds every image of a folder: embed CHECKPOINT FOLDER OUT.npy
 // Writes float32 (images, features) for NumPy's load(), in the order of the printed paths. Decoding runs ahead on its
 // own threads while the network computes.

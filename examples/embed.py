@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Embed a folder with one folder per class, and see how far a few labels go.
 
 python examples/embed.py BiT-M-R50x1.npz photos/ features.npz

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fine-tunes a model by BiT-HyperRule: finetune CHECKPOINT DATA FOLDER [--batch N] [--steps N] [--size RESIZE CROP]
 // [--save_every N]
 // DATA is a folder of images with a folder per class (or train/ and val/ with such folders), or CIFAR's binary archive or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes what the blocks of README.md and docs/finetuning.md read: readme_inputs.py FOLDER.
 
 Checkpoints with the names, layout and shapes of released ones and synthetic weights (released ones are not in this

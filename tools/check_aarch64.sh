@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The NEON kernels on a machine without NEON: a cross build, a look at the compiled tiles, and the backend's tests under
 # qemu-user. Installs what is missing where that is allowed; otherwise says why nothing was checked, and passes.
 # Usage: check_aarch64.sh [CMAKE ARGUMENTS...]

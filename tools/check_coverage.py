@@ -35,9 +35,13 @@ def of_python(report: Mapping[str, Any]) -> list[Lines]:
 
 
 def of_cpp(report: Mapping[str, Any]) -> list[Lines]:
-    """Returns the files of a report of llvm-cov. A line of a template counts as run if it ran in any instantiation."""
+    """Returns the library's files of a report of llvm-cov, which also has the tests' own.
+
+    A line of a template counts as run if it ran in any instantiation.
+    """
     sums = {os.path.relpath(file["filename"]): file["summary"]["lines"] for file in report["data"][0]["files"]}
-    return [Lines(name, s["count"], s["covered"]) for name, s in sums.items()]
+    ours = {name: s for name, s in sums.items() if name.startswith(("include/", "src/"))}
+    return [Lines(name, s["count"], s["covered"]) for name, s in ours.items()]
 
 
 def share(files: Sequence[Lines]) -> float:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds the source archive and the wheel, installs that into a clean environment and checks what a user gets.
 
 Usage: check_wheel.py FOLDER. Leaves FOLDER/dist and the environment FOLDER/venv. Prints sizes and import time.

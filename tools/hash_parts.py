@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tools/hash_results.py records: forward passes, gradients, training, checkpoint files, images."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Record what the library computes as hashes, and compare two records: shows that a change altered no bit.
 
     PYTHONPATH=<old tree>/python python tools/hash_results.py --out old.json

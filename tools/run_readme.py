@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs documents as a reader would: every fenced block that follows a line `<!-- ci -->`, in order, in one folder.
 
 Usage: run_readme.py README... --python PYTHON --prefix PREFIX

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian or Ubuntu packages named in the given lists (tools/apt-*.txt) that are not there yet: as root, or
 # with sudo if it asks for no password. Otherwise it says what to install and fails. A line may name alternatives, a|b;
 # packages that the distribution does not have are left out (CMake downloads header-only libraries it does not find).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The 16-bit dtype with the exponent range of float and 8 significant bits.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The upper half of a float. Storage only: arithmetic is done in float.
 struct bfloat16 {
@@ -22,4 +23,4 @@ struct bfloat16 {
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Version, build modes and optional libraries: the only file that defines BIT_ macros.
 // Header-only is the default. With BIT_COMPILED headers declare and one library or unit holds the bodies: bit::bit, what
 // bit_add_implementation() makes, or a unit of the program that includes bit/implementation.hpp.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door: image files to network input, data sets. Includes only.
 #pragma once
 

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // The number types of tensors, in files and in a model's arithmetic: one enumeration for all of the library.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cstddef>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The type of a tensor's elements. Checkpoint files may use all of them; only the floating ones from float16 on become
 /// parameters, and a model computes in float32, bfloat16 or, in the reference backend, float64.
@@ -37,4 +39,4 @@ constexpr const char* to_string(dtype type) {
   return names[static_cast<std::size_t>(type)];
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

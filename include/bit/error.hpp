@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exception types. Each message names what was expected, what came and, where it helps, what to do.
 #pragma once
 
+#include <bit/config.hpp>
 #include <stdexcept>
 #include <string>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// This is the base of everything that the library throws on purpose.
 struct error : std::runtime_error {
@@ -57,4 +59,4 @@ struct interrupted_error : error {
   using error::error;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

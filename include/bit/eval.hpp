@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door to evaluation: probes on features, ridge regression and nearest neighbours.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Public header: gradients of a frozen model with respect to feature maps and images, on the CPU.
 #pragma once
 
@@ -6,8 +7,8 @@
 #include <bit/resnet.hpp>
 
 #if !BIT_HEADER_ONLY
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 extern template class frozen_gradients<cpu<float>>;
 extern template class frozen_gradients<cpu<bfloat16>>;
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 #endif

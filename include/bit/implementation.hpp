@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The bodies for the one translation unit of a program that holds them, as in stb or doctest. Every unit of the program
 // is compiled with -DBIT_COMPILED; one of them includes this, which is all that loading a model and running it in float
 // on images needs. What else the program uses, the same unit includes as well:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door to checkpoint files: open npz and safetensors, recognise tensors that came another way, write both.
 #pragma once
 

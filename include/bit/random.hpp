@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random numbers as functions of (seed, purpose, index): Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random
 // numbers: as easy as 1, 2, 3", SC 2011). There is no generator to save: who knows the step knows its numbers.
 #pragma once
@@ -9,7 +10,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// What numbers are drawn for; each purpose has its own numbers. Values are part of every seeded result: never change one.
 enum class random_purpose : std::uint32_t {
@@ -66,7 +67,7 @@ class random_stream {
 BIT_FUNC std::vector<std::size_t> random_permutation(std::size_t n, std::uint64_t seed, random_purpose purpose,
                                                      std::uint64_t index = 0);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/random.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of random.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/random.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 BIT_FUNC std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
@@ -89,4 +90,4 @@ BIT_FUNC std::vector<std::size_t> random_permutation(std::size_t n, std::uint64_
   return order;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

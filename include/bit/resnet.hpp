@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door: the model, loading it, reading its answers.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // xtensor at the door: aliases, memory layouts, and the letters that name dimensions everywhere:
 //   n images, h rows, w columns, c channels, k the channels that a product sums over.
 #pragma once
@@ -16,7 +17,7 @@
 #include <xtensor/xtensor.hpp>
 #endif
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// It holds images and feature maps, (n,c,h,w) or (n,h,w,c) as a `layout` argument says.
 template <class T>
@@ -71,4 +72,4 @@ dims4 dims_of(const Shape& shape, layout order) {
   return {shape[0], shape[3], shape[1], shape[2]};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Front door to training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
 #pragma once
 
+#include <bit/backend/loss.hpp>
 #include <bit/model/random.hpp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
@@ -13,7 +15,6 @@
 #include <bit/train/kept_features.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/loader_source.hpp>
-#include <bit/train/loss.hpp>
 #include <bit/train/memory.hpp>
 #include <bit/train/metrics_log.hpp>
 #include <bit/train/mixup.hpp>
@@ -23,6 +24,8 @@
 #include <bit/train/run_folder.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
+#include <bit/train/step.hpp>
 #include <bit/train/time_estimate.hpp>
+#include <bit/train/trainable_backends.hpp>
 #include <bit/train/trainer.hpp>
 #include <bit/train/tunable_model.hpp>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Big Transfer (BiT) without a deep-learning framework.
 
     import pybit

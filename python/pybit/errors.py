@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exceptions of pybit; each message names what was expected, what came and what to do.
 
 Files that the system refuses to open, read or write raise plain OSError subclasses (FileNotFoundError, ...).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluate features without fine-tuning: linear probes in closed form, nearest neighbours, few-shot accuracy.
 
     features = model.embed("photos/")              # a folder with one folder per class

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training step by step: `pybit.Trainer`."""
 
 from pybit.train.trainer import Trainer

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Dataset, for every function that takes one.
 #pragma once
 

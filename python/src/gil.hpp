@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Letting go of the GIL and taking it back, also while the interpreter shuts down.
 #pragma once
 

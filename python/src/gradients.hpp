@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
 // One forward and backward pass over a network's parameters.
 #pragma once
 
 #include <pybind11/numpy.h>
 
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
-#include <bit/train/loss.hpp>
+
+#include "parameter_arrays.hpp"
 
 /// A copy of `net` whose gradients are those of one batch, and the loss. Runs without the GIL.
 template <bit::trainable_backend Backend>
@@ -22,17 +24,9 @@ struct batch_gradients {
       throw bit::shape_error("[gradients] expected " + std::to_string(images.dims.n) + " rows of " +
                              std::to_string(net.config().num_classes) + " probabilities, got " +
                              std::to_string(targets.size()) + " values");
-    loss = model.accumulate(images, bit::train::cross_entropy<T>::of_probabilities(targets), 1.0, {}, options);
+    loss = model.accumulate(images, bit::cross_entropy{.probabilities = targets}, 1.0, {}, options);
   }
 
   /// (official name, gradient in the official layout) of every parameter; needs the GIL.
-  pybind11::list list() const {
-    pybind11::list all;
-    for (const auto& p : model.parameters()) {
-      pybind11::array_t<T> values(p.shape);
-      std::copy(p.gradient.begin(), p.gradient.end(), values.mutable_data());
-      all.append(pybind11::make_tuple(p.name, values));
-    }
-    return all;
-  }
+  pybind11::list list() const { return arrays_of<T>(model.parameters(), bit::parameter_array::gradients); }
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Options that Python gives as keyword arguments.
 #pragma once
 

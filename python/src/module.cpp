@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The extension module pybit._core: one register_<thing>.cpp per part of the library.
 #include <pybind11/pybind11.h>
 
@@ -15,7 +16,6 @@ PYBIND11_MODULE(_core, m) {
   register_model(m);
   register_summary(m);
   register_threads(m);
-  register_optimizer(m);
   register_trainer(m);
   register_fine_tune(m);
 }

@@ -1,11 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "optimizer_options.hpp"
 
 #include <pybind11/stl.h>
 
 #include <bit/error.hpp>
-#include <bit/train/adam.hpp>
-#include <bit/train/sgd.hpp>
-#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -14,6 +12,8 @@
 
 namespace py = pybind11;
 namespace train = bit::train;
+
+namespace {
 
 void take_rules(keywords& from, train::parameter_options& into) {
   std::vector<std::tuple<std::string, double, std::optional<double>>> groups;
@@ -26,42 +26,39 @@ void take_rules(keywords& from, train::parameter_options& into) {
   for (auto& [pattern, scale, decay] : groups) into.groups.push_back({std::move(pattern), scale, decay});
 }
 
+}  // namespace
+
+optimizer_options take_optimizer(keywords& from, const std::string& name) {
+  optimizer_options options;
+  if (name == "sgd") {
+    from.take("momentum", options.sgd.momentum);
+    from.take("nesterov", options.sgd.nesterov);
+    from.take("clip_norm", options.sgd.clip_norm);
+    take_rules(from, options.sgd.parameters);
+    return options;
+  }
+  if (name != "adam" && name != "adamw")
+    throw bit::config_error("[optimizer] expected \"sgd\", \"adam\" or \"adamw\", got \"" + name + "\"");
+  auto& adam = options.adam.emplace();
+  adam.decoupled = name == "adamw";
+  std::pair<double, double> betas{adam.beta1, adam.beta2};
+  from.take("betas", betas);
+  std::tie(adam.beta1, adam.beta2) = betas;
+  from.take("eps", adam.eps);
+  from.take("clip_norm", adam.clip_norm);
+  take_rules(from, adam.parameters);
+  return options;
+}
+
+optimizer_options optimiser_options_of(const std::string& name, const py::kwargs& how) {
+  keywords given(name, how);
+  const auto options = take_optimizer(given, name);
+  given.finish();
+  return options;
+}
+
 std::optional<bit::recomputation> recomputation_of(const std::string& room, const std::string& text) {
   return choose<std::optional<bit::recomputation>>(
       room, "recompute", text,
       {{"auto", std::nullopt}, {"none", bit::recomputation::none}, {"units", bit::recomputation::units}});
 }
-
-template <class T>
-std::unique_ptr<train::basic_optimizer<T>> make_optimizer(const std::string& name,
-                                                          std::span<const bit::trainable_parameter<T>> parameters,
-                                                          const py::kwargs& how) {
-  keywords given(name, how);
-  if (name == "sgd") {
-    train::sgd_options options;
-    given.take("momentum", options.momentum);
-    given.take("nesterov", options.nesterov);
-    given.take("clip_norm", options.clip_norm);
-    take_rules(given, options.parameters);
-    given.finish();
-    return std::make_unique<train::basic_sgd<T>>(parameters, options);
-  }
-  if (name != "adam" && name != "adamw")
-    throw bit::config_error("[optimizer] expected \"sgd\", \"adam\" or \"adamw\", got \"" + name + "\"");
-  train::adam_options options;
-  options.decoupled = name == "adamw";
-  std::pair<double, double> betas{options.beta1, options.beta2};
-  given.take("betas", betas);
-  std::tie(options.beta1, options.beta2) = betas;
-  given.take("eps", options.eps);
-  given.take("clip_norm", options.clip_norm);
-  take_rules(given, options.parameters);
-  given.finish();
-  return std::make_unique<train::basic_adam<T>>(parameters, options);
-}
-
-template std::unique_ptr<train::basic_optimizer<float>> make_optimizer(const std::string&,
-                                                                       std::span<const bit::trainable_parameter<float>>,
-                                                                       const py::kwargs&);
-template std::unique_ptr<train::basic_optimizer<double>> make_optimizer(
-    const std::string&, std::span<const bit::trainable_parameter<double>>, const py::kwargs&);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each register_<thing>.cpp adds to the module.
 #pragma once
 
@@ -20,7 +21,7 @@ void register_io(pybind11::module_& m);
 void register_data(pybind11::module_& m);
 /// Data sets and the training loader.
 void register_train_data(pybind11::module_& m);
-/// BiT-HyperRule, mixup and the choice of few examples.
+/// BiT-HyperRule and the choice of few examples.
 void register_recipe(pybind11::module_& m);
 /// Probes on features: ridge regression and nearest neighbours.
 void register_eval(pybind11::module_& m);
@@ -32,9 +33,6 @@ void register_threads(pybind11::module_& m);
 
 /// `threads`, or what set_num_threads said if it is 0; 0 if nobody said anything.
 std::size_t threads_or_default(std::size_t threads);
-
-/// Losses, and optimizers over arrays.
-void register_optimizer(pybind11::module_& m);
 
 /// Parameters in training.
 void register_trainer(pybind11::module_& m);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Config: the architecture description.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Images: decoding, resizing and preprocessing on arrays. Shapes are checked here, everything else in bit/data; the GIL
 // is released while pixels are worked on.
 #include <pybind11/numpy.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.FineTuning, a run from its recipe to its end, and evaluate(). The GIL is released throughout and taken for
 // the callbacks, whose exceptions end the run as the library's own do: with last.safetensors brought up to date.
 #include <pybind11/numpy.h>
@@ -17,11 +18,14 @@
 #include <utility>
 #include <vector>
 
+#include "calls.hpp"
 #include "choose.hpp"
 #include "dataset_handle.hpp"
 #include "gil.hpp"
 #include "optimizer_options.hpp"
+#include "parameter_arrays.hpp"
 #include "register.hpp"
+#include "training_backends.hpp"
 
 namespace py = pybind11;
 namespace data = bit::data;
@@ -70,31 +74,16 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
                                             {"tf2", train::compat_mode::tf2}});
 }
 
-void take_optimizer(keywords& from, train::fine_tune_options& into) {
+void take_optimiser_and_loss(keywords& from, train::fine_tune_options& into) {
   std::string name = "sgd", loss = "softmax";
   from.take("optimiser", name);
   from.take("loss", loss);
   into.loss = choose<train::training_loss>(
       "fine_tune", "loss", loss,
       {{"softmax", train::training_loss::softmax}, {"sigmoid", train::training_loss::sigmoid}});
-  enum class kind { sgd, adam, adamw };
-  const auto chosen =
-      choose<kind>("fine_tune", "optimiser", name, {{"sgd", kind::sgd}, {"adam", kind::adam}, {"adamw", kind::adamw}});
-  if (chosen == kind::sgd) {
-    from.take("momentum", into.sgd.momentum);
-    from.take("nesterov", into.sgd.nesterov);
-    from.take("clip_norm", into.sgd.clip_norm);
-    take_rules(from, into.sgd.parameters);
-    return;
-  }
-  auto& adam = into.adam.emplace();
-  adam.decoupled = chosen == kind::adamw;
-  std::pair<double, double> betas{adam.beta1, adam.beta2};
-  from.take("betas", betas);
-  std::tie(adam.beta1, adam.beta2) = betas;
-  from.take("eps", adam.eps);
-  from.take("clip_norm", adam.clip_norm);
-  take_rules(from, adam.parameters);
+  auto options = take_optimizer(from, name);
+  into.sgd = std::move(options.sgd);
+  into.adam = std::move(options.adam);
 }
 
 /// What a run does, and the dtype that its model computes in.
@@ -104,7 +93,7 @@ std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how
   std::string dtype = "float32";
   take_recipe(given, options);
   given.take("dtype", dtype);
-  take_optimizer(given, options);
+  take_optimiser_and_loss(given, options);
   given.take("label_smoothing", options.label_smoothing);
   given.take("eval_every", options.eval_every);
   given.take("eval_batch", options.eval_batch);
@@ -118,8 +107,7 @@ std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how
   given.take("threads", options.threads);
   given.finish();
   options.threads = threads_or_default(options.threads);
-  return {options, choose<bit::dtype>("fine_tune", "dtype", dtype,
-                                      {{"float32", bit::dtype::float32}, {"bfloat16", bit::dtype::bfloat16}})};
+  return {options, training_dtype("fine_tune", dtype)};
 }
 
 py::dict as_dict(const train::evaluation& e) {
@@ -208,15 +196,7 @@ class fine_tuning {
     }
     return as_dict(result);
   }
-  py::list tensors() const {
-    py::list all;
-    for (const auto& p : model_->parameters()) {
-      py::array_t<float> values(p.shape);
-      std::copy(p.value.begin(), p.value.end(), values.mutable_data());
-      all.append(py::make_tuple(p.name, values));
-    }
-    return all;
-  }
+  py::list tensors() const { return arrays_of<float>(model_->parameters(), bit::parameter_array::values); }
 
  private:
   train::fine_tune_options options_;
@@ -238,24 +218,18 @@ py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& con
                                 .method = how.method,
                                 .mode = how.mode,
                                 .crop_pct = how.crop_pct};
-  bit::run_options run;
-  run.threads = threads_or_default(threads);
   train::evaluation found;
-  {
-    const released_gil release;
+  call_interruptibly(threads, bit::layout::nchw, [&](const bit::run_options& run) {
     const auto model = bit::resnet_v2<bit::cpu<float>>(config, from.tensors).freeze();
     const std::vector<std::string> logits{"logits"};
     found = train::evaluate(
         [&](const bit::image_view<float>& x, float* out) {
-          {
-            std::optional<py::gil_scoped_acquire> gil;
-            take_gil([&] { gil.emplace(); });
-            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-          }
+          // Between batches, too: loading may take longer than computing.
+          if (run.interrupted()) throw bit::interrupted_error("[evaluate] interrupted");
           model.run(x, logits, std::vector<float*>{out}, run);
         },
         config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt}, keep_pairs);
-  }
+  });
   py::dict all = as_dict(found);
   if (keep_pairs) {
     py::array_t<std::int64_t> pairs({found.pairs.size(), std::size_t{2}});

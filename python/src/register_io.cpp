@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Checkpoint and the functions that open, recognise, rename and write checkpoints.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>

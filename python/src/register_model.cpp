@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pybit._core.Network: a frozen model of any backend behind one class.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -6,9 +7,9 @@
 #include <bit/io.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
-#include <chrono>
 #include <type_traits>
 
+#include "calls.hpp"
 #include "gil.hpp"
 #include "gradients.hpp"
 #include "register.hpp"
@@ -16,31 +17,6 @@
 namespace py = pybind11;
 
 namespace {
-
-/// Asks Python for signals (Ctrl-C) at most twenty times a second: taking the GIL between all steps would make a call
-/// wait for other threads' bytecode.
-class signal_check {
- public:
-  bool operator()() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return false;
-    last_ = now;
-    PyGILState_STATE before{};
-    take_gil([&] { before = PyGILState_Ensure(); });
-    const bool interrupted = PyErr_CheckSignals() != 0;
-    PyGILState_Release(before);
-    return interrupted;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-bit::layout layout_of(const std::string& name) {
-  if (name == "nchw") return bit::layout::nchw;
-  if (name == "nhwc") return bit::layout::nhwc;
-  throw bit::config_error("[layout] expected \"nchw\" or \"nhwc\", got \"" + name + "\"");
-}
 
 /// What all backends' models offer to Python.
 class any_network {
@@ -64,31 +40,6 @@ class any_network {
   virtual py::list report(const bit::dims4& images) const = 0;
   virtual py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const = 0;
 };
-
-/// Logical size and strides of a 4-D array of T, read where it lies.
-template <class T>
-bit::image_view<T> view_of(const py::array& x, bit::layout order, const char* what) {
-  if (x.ndim() != 4)
-    throw bit::shape_error("[" + std::string(what) + "] expected a 4-D array " +
-                           (order == bit::layout::nchw ? "(N,C,H,W)" : "(N,H,W,C)") + ", got " +
-                           std::to_string(x.ndim()) + " dimensions");
-  if (!py::isinstance<py::array_t<T>>(x))
-    throw bit::shape_error("[" + std::string(what) + "] expected dtype " +
-                           py::str(py::dtype::of<T>()).template cast<std::string>() + ", got " +
-                           py::str(x.dtype()).cast<std::string>());
-  const int c = order == bit::layout::nchw ? 1 : 3, h = order == bit::layout::nchw ? 2 : 1, w = h + 1;
-  const auto size = [&](int axis) { return static_cast<std::size_t>(x.shape(axis)); };
-  const auto stride = [&](int axis) { return x.strides(axis) / static_cast<py::ssize_t>(sizeof(T)); };
-  for (int axis = 0; axis < 4; ++axis)
-    if (x.strides(axis) % static_cast<py::ssize_t>(sizeof(T)) != 0)
-      throw bit::shape_error("[" + std::string(what) + "] expected aligned strides; pass a contiguous copy");
-  return {static_cast<const T*>(x.data()),
-          {size(0), size(c), size(h), size(w)},
-          stride(0),
-          stride(c),
-          stride(h),
-          stride(w)};
-}
 
 template <bit::backend Backend>
 class network_of final : public any_network {
@@ -124,7 +75,8 @@ class network_of final : public any_network {
       pointers.push_back(y.mutable_data());
       results[py::str(name)] = y;
     }
-    call(threads, order, [&](const bit::run_options& options) { model_.run(images, outputs, pointers, options); });
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { model_.run(images, outputs, pointers, options); });
     return results;
   }
 
@@ -134,7 +86,8 @@ class network_of final : public any_network {
     const bool stop = pre_logits || config.num_classes == 0;
     py::array_t<T> y({view.dims.n, stop ? config.num_features() : config.num_classes});
     T* out = y.mutable_data();
-    call(threads, order, [&](const bit::run_options& options) { model_.run_head(view, stop, out, options); });
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { model_.run_head(view, stop, out, options); });
     return y;
   }
 
@@ -143,7 +96,7 @@ class network_of final : public any_network {
     const auto images = view_of<T>(x, order, "gradients");
     const auto rows = py::array_t<double, py::array::c_style>::ensure(targets);
     std::optional<batch_gradients<Backend>> result;
-    call(threads, order, [&](const bit::run_options& options) {
+    call_interruptibly(threads, order, [&](const bit::run_options& options) {
       result.emplace(model_.network(), images, std::span(rows.data(), static_cast<std::size_t>(rows.size())), options);
     });
     return py::make_tuple(result->loss, result->list());
@@ -196,26 +149,12 @@ class network_of final : public any_network {
   py::list profile(const py::array& x, bit::layout order, std::size_t runs, std::size_t threads) const override {
     const auto images = view_of<T>(x, order, "network");
     std::vector<bit::step_profile> rows;
-    call(threads, order, [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
+    call_interruptibly(threads, order,
+                       [&](const bit::run_options& options) { rows = model_.profile(images, runs, options); });
     return rows_of(rows);
   }
 
  private:
-  template <class Work>
-  static void call(std::size_t threads, bit::layout order, Work work) {
-    signal_check check;
-    bit::run_options options;
-    options.threads = threads_or_default(threads);
-    options.output_layout = order;
-    options.interrupted = std::ref(check);
-    try {
-      const released_gil release;
-      work(options);
-    } catch (const bit::interrupted_error&) {
-      throw py::error_already_set();  // PyErr_CheckSignals has set it
-    }
-  }
-
   bit::frozen_resnet_v2<Backend> model_;
   std::string dtype_, backend_;
 };

@@ -1,20 +1,17 @@
-// BiT-HyperRule, mixup and the choice of few examples.
+// SPDX-License-Identifier: Apache-2.0
+// BiT-HyperRule and the choice of few examples.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <bit/train/few_shot.hpp>
 #include <bit/train/hyper_rule.hpp>
-#include <bit/train/mixup.hpp>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "gil.hpp"
 #include "labels.hpp"
 #include "register.hpp"
 
@@ -64,41 +61,6 @@ void register_hyper_rule(py::module_& m) {
       py::arg("data_set"));
 }
 
-void register_mixup(py::module_& m) {
-  m.def("mixup_lambda", &train::mixup_lambda, py::arg("alpha"), py::arg("seed"), py::arg("step"));
-  m.def(
-      "mixup_partners",
-      [](std::size_t n, const std::string& order, std::uint64_t seed, std::uint64_t micro_batch) {
-        return to_array(train::mixup_partners(n, train::parse_mixup_partner(order), seed, micro_batch));
-      },
-      py::arg("n"), py::arg("order"), py::arg("seed"), py::arg("micro_batch"));
-  m.def(
-      "mix_images",
-      [](py::array_t<float, py::array::c_style>& images, const label_array& partners, double lambda) {
-        if (images.ndim() == 0 || partners.ndim() != 1 || images.shape(0) != partners.size())
-          throw bit::shape_error("[mixup] expected one partner per image, got " + std::to_string(partners.size()) +
-                                 " for images " + py::cast<std::string>(py::str(images.attr("shape"))));
-        const indices chosen = from_array(partners, "partners");
-        const std::span<float> values(images.mutable_data(), static_cast<std::size_t>(images.size()));
-        const released_gil release;
-        train::mix_images(values, std::span<const std::size_t>(chosen), lambda);
-      },
-      py::arg("images").noconvert(), py::arg("partners"), py::arg("weight"));
-  m.def(
-      "mixed_probabilities",
-      [](const label_array& labels, const label_array& partners, double lambda, std::size_t classes) {
-        if (labels.ndim() != 1)
-          throw bit::shape_error("[mixup] expected labels (n,), got " + std::to_string(labels.ndim()) + " dimensions");
-        const std::span<const std::int64_t> given(labels.data(), static_cast<std::size_t>(labels.size()));
-        const auto mixed = train::mix_labels(given, from_array(partners, "partners"), lambda);
-        const auto rows = train::to_probabilities(mixed, classes);
-        py::array_t<double> array({mixed.first.size(), classes});
-        std::copy(rows.begin(), rows.end(), array.mutable_data());
-        return array;
-      },
-      py::arg("labels"), py::arg("partners"), py::arg("weight"), py::arg("classes"));
-}
-
 void register_few_shot(py::module_& m) {
   m.def(
       "few_shot",
@@ -114,6 +76,5 @@ void register_few_shot(py::module_& m) {
 
 void register_recipe(py::module_& m) {
   register_hyper_rule(m);
-  register_mixup(m);
   register_few_shot(m);
 }

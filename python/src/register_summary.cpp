@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a network costs, from its description alone.
 #include <pybind11/pybind11.h>
 

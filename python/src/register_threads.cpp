@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads, and what tells about the build and the machine.
 #include <omp.h>
 #include <pybind11/pybind11.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Data sets and the training loader. Arrays are checked here, everything else in bit/data and bit/train; the GIL is
 // released while files are read and images decoded.
 #include <pybind11/numpy.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each public header compiles alone without a warning: header-only with gcc and clang, compiled mode with the first.
 
 Usage: check_headers.py BUILD [COMPILER...]. The include line is that of the build's own test program, read from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the house rules that a compiler does not: which folder may include which, and where libraries may appear.
 
 The rules of the Python package are in python_rooms.py; this script checks them as well.
@@ -35,7 +36,7 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
-NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable.hpp", "train/optimizer.hpp", "train/time_estimate.ipp"}
+NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable_cpu.hpp"}
 
 
 # (what, pattern in code, paths that may match it)

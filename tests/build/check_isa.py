@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that a binary runs on the oldest CPU it is meant for: instructions beyond the x86-64 baseline (SSE2) stand
 only in functions whose name says avx2 or avx512, which the library calls after asking the CPU.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks what the compiler made of the NEON tiles (isa/neon.hpp): for each number of rows, one loop that multiplies and
 adds by fused instructions only, four per row, and touches no stack. No ARM machine is needed to see that.
 

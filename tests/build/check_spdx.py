@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FOLDERS = ("benchmarks",)
+FOLDERS = ("benchmarks", "examples", "include", "python", "src", "tests", "tools")
 LINE = "SPDX-License-Identifier: Apache-2.0"
 COMMENTS = {
     **dict.fromkeys((".hpp", ".ipp", ".inl", ".cuh", ".cu", ".cpp"), "// "),

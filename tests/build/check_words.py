@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that files use the words that were decided on: none of banned_words.txt, and no spelling mistake by codespell.
 
 Usage: check_words.py [--count] [FILE...]. Without files it reads all text files that git knows. It prints a line per

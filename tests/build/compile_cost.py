@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures what the library costs to compile: user seconds and peak memory of g++, by program and mode.
 
 Usage: compile_cost.py BUILD [JSON]. Prints a table and writes the same as JSON. It asserts nothing: seconds depend on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The house rules of python/pybit: which sub-package may import which, no circles, absolute imports, short files.
 
 Every import counts, also one inside a function, under TYPE_CHECKING or through importlib.import_module.

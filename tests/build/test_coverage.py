@@ -20,7 +20,16 @@ PYTHON = {
         "b.py": {"summary": {"num_statements": 10, "covered_lines": 5}},
     }
 }
-CPP = {"data": [{"files": [{"filename": "/x/a.hpp", "summary": {"lines": {"count": 20, "covered": 19}}}]}]}
+CPP = {
+    "data": [
+        {
+            "files": [
+                {"filename": str(Path.cwd() / "include/bit/a.hpp"), "summary": {"lines": {"count": 20, "covered": 19}}},
+                {"filename": str(Path.cwd() / "tests/cpp/a.cpp"), "summary": {"lines": {"count": 80, "covered": 0}}},
+            ]
+        }
+    ]
+}
 
 
 @pytest.mark.parametrize(("what", "report"), [("python", PYTHON), ("cpp", CPP)])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tools/hash_results.py: one changed bit, dtype or missing result is reported; new results alone are no difference."""
 
 from __future__ import annotations

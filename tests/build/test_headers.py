@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check that headers compile alone sees a header that does not, and one that warns."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The house rules hold in this checkout, and the script that checks them sees every kind of violation."""
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def test_the_checkout_keeps_the_house_rules() -> None:
         ("eval/knn.hpp", "#include <bit/eval.hpp>", "includes the front door eval.hpp"),
         ("backend/cpu/isa/avx2.hpp", "#include <bit/backend/cuda/conv.hpp>", "may not include each other"),
         ("backend/cuda/conv.cuh", "#include <bit/backend/cpu.hpp>", "may not include each other"),
+        ("train/optimizer.hpp", "#include <bit/backend/cpu/update.hpp>", "may name backend/cpu"),
+        ("model/trainable.hpp", "#include <bit/backend/cpu.hpp>", "may name backend/cpu"),
         ("backend/cpu/gemm.hpp", "xt::xtensor<float, 2> a;", "xtensor outside the door"),
         ("model/head.hpp", "#include <Eigen/Dense>", "Eigen outside eval/"),
         ("nn/conv.hpp", "  #pragma omp parallel for", "an OpenMP pragma"),
@@ -71,6 +74,7 @@ def test_a_file_that_could_hide_a_standard_header_is_reported(tmp_path: Path) ->
         ("io/npz.ipp", "// std::cout << printf(\n/* #define\nxt::view */ int a;"),
         ("io/npz.ipp", 'std::snprintf(buffer, size, "%d", n);'),
         ("backend/cpu/isa/avx2.hpp", "#pragma once\n#include <immintrin.h>\n#define LANES 8"),
+        ("model/trainable_cpu.hpp", "#pragma once\n#include <bit/backend/cpu/training.hpp>"),
         ("resnet.hpp", "#pragma once\n#include <bit/io/npz.hpp>\n#include <bit/data.hpp>"),
         ("detail/crc32.ipp", "__builtin_ia32_pclmulqdq128(x, y, 0);"),
         ("model/resnet_v2.hpp", "#pragma once\n#include <bit/backend/cpu.hpp>"),

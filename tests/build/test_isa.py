@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check of instruction sets sees code that would not run on every x86-64 CPU."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check of the NEON tiles sees loops that spill or do not fuse."""
 
 from __future__ import annotations

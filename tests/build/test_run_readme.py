@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The README runner runs the blocks that are marked, and only those, and notices when one fails."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tests/README.md names tests that exist."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The words that were decided on are used, and the check sees a planted word and a spelling mistake."""
 
 from __future__ import annotations

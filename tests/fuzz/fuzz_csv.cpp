@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any text as a CSV list; only a format_error may come out, and no field holds more than the text.
 #include <bit/data/csv.hpp>
 #include <bit/error.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the file fuzzers share: bytes as a file in memory, opened in both modes and read to the last value.
 #pragma once
 

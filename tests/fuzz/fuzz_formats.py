@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fuzzes the Python readers of foreign checkpoints: TensorFlow's bundle, Snappy, torch's files, h5.
 
     PYTHONPATH=python:tests/python python tests/fuzz/fuzz_formats.py --seconds 600 [--target entry] [--out FOLDER]

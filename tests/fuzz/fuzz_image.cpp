@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any bytes through probe() and decode(); only this library's errors may come out.
 #include <bit/data/image.hpp>
 #include <bit/error.hpp>

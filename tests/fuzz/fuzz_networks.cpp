@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Differential fuzz: random single steps and small networks, on every instruction set, algorithm and number of threads,
 // against reference<double>. Not a libFuzzer target: what is random is a geometry, and each is a program of its own.
 //   fuzz_networks [--seconds S | --cases N] [--seed FIRST]
@@ -22,7 +23,7 @@ namespace {
 
 /// One way to compute: the lists below are all that a new backend, algorithm or number of threads has to join.
 struct path {
-  std::string isa, policy;
+  std::string isa, backend;
   bit::algorithm algorithm;
 };
 constexpr bit::algorithm algorithms[] = {bit::algorithm::automatic, bit::algorithm::direct, bit::algorithm::winograd,
@@ -39,7 +40,7 @@ double eps_for(std::size_t values_of_group) { return values_of_group < 9 ? 100 :
 /// times more. bfloat16 rounds by 4e-3: a step is measured below 0.03, a network below 0.1. What is really wrong is
 /// wrong by 1e-2 and more in float, by 1 in bfloat16.
 double tolerance(const path& p, bool network) {
-  if (p.policy == "cpu<bfloat16>") return network ? 0.3 : 0.1;
+  if (p.backend == "cpu<bfloat16>") return network ? 0.3 : 0.1;
   const bool transformed = p.algorithm != bit::algorithm::direct;
   return (network ? 6e-5 : 3e-6) * (transformed ? 8 : 1);
 }
@@ -198,7 +199,7 @@ void check(std::uint32_t seed, const problem& made, const path& by, const bit::t
   const typename Backend::plan plan(made.program, weights);
   const auto fail = [&](const std::string& what) {
     if (++so_far.failures > failures_before + 3) return;  // one case fails in many ways
-    std::printf("FAILED seed %u: %s\n  %s, %s, %s: %s\n", seed, made.text.c_str(), by.policy.c_str(), by.isa.c_str(),
+    std::printf("FAILED seed %u: %s\n  %s, %s, %s: %s\n", seed, made.text.c_str(), by.backend.c_str(), by.isa.c_str(),
                 std::string(bit::name_of(by.algorithm)).c_str(), what.c_str());
   };
   values<typename Backend::value_type> first;
@@ -212,7 +213,7 @@ void check(std::uint32_t seed, const problem& made, const path& by, const bit::t
     first = std::move(got);
     for (std::size_t i = 0; i < first.size(); ++i) {
       const double error = test::relative_error(first[i], expected[i]);
-      double& worst = so_far.worst[by.policy + (made.network ? " network" : " step")];
+      double& worst = so_far.worst[by.backend + (made.network ? " network" : " step")];
       worst = std::max(worst, error);
       if (error < tolerance(by, made.network)) continue;
       std::ostringstream what;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any bytes as the header of an npy array; only a format_error may come out, and what is accepted is sane.
 #include <bit/error.hpp>
 #include <bit/io/npy.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any bytes as an npz archive, headers and all values; only a format_error may come out.
 #include <bit/io/npz.hpp>
 

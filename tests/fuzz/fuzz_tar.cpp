@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libFuzzer: any bytes as a tar archive, perhaps gzipped; only a format_error may come out, and no more than deflate can
 // make of the file.
 #include <bit/data/archive.hpp>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz_csv and fuzz_tar: python make_data_corpus.py."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the small images in corpus/image/: seeds of fuzz_image and fixtures of tests/cpp/data.
 
 Run with Pillow installed: `python tests/fuzz/make_image_corpus.py`. tests/cpp/data/pattern.hpp knows the same pattern.

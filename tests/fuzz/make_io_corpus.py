@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the seeds of fuzz_npy, fuzz_npz and fuzz_safetensors: python make_io_corpus.py (needs NumPy and pybit)."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a golden case's checkpoint, and its images with the expected values, for the C++ tests.
 
 prepare.py INDEX FOLDER -> FOLDER/checkpoint.npz and FOLDER/expected.npz (images float32 NCHW; logits, pooled float64)

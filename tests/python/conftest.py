@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures that several files share, and the hypothesis profile of all of them."""
 
 from __future__ import annotations

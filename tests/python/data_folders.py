@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real handwritten digits (scikit-learn's) as image folders, and CIFAR archives in the official layouts."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes checkpoints of the foreign formats by their specifications, for the tests of pybit.formats.
 
 Each writer can produce the variants and the damage that the tests need; none of them uses the reader's code.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A local HTTP server that misbehaves on request, for the tests of pybit.hub."""
 
 from __future__ import annotations

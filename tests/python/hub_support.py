@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of downloads share: content, pauses that do not wait, one download."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs as its own process: writes small BiTs of timm or transformers as safetensors files, with the peer's own names,
 and what the peer computes with the weights of FOLDER/ours.safetensors on FOLDER/x.npy.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network small enough for tests, and inputs for it."""
 
 from __future__ import annotations

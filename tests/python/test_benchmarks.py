@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmarks' pure parts: statistics, operation counts, tables, what is read from /proc, and cases."""
 
 from __future__ import annotations

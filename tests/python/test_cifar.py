@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CIFAR in its four official forms: python and binary, packed and unpacked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: what goes to which stream, exit codes, messages without tracebacks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands inspect, list, convert and download: what they print where, exit codes, and errors."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs of every kind, hostile arrays and batches prepared ahead."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoding against Pillow: every format and mode, real photographs, hostile files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resizing and preprocessing against Pillow, and against TensorFlow's rule written out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo with a few steps of everything: what it says, and what it writes."""
 
 from __future__ import annotations

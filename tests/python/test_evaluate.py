@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit.evaluate and pybit eval: the model's own preprocessing or another, single classes, and what they refuse."""
 
 from __future__ import annotations

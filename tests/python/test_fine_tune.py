@@ -1,4 +1,5 @@
-"""pybit.fine_tune and pybit.evaluate: models, arrays, callbacks, the reference's habits and its data sets."""
+# SPDX-License-Identifier: Apache-2.0
+"""pybit.fine_tune and pybit.evaluate: models, arrays, callbacks, the reference's behaviour and its data sets."""
 
 from __future__ import annotations
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Properties of the readers on generated input: what is written is read back, what is damaged is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras weight files: variants that must load alike, and damage that must be named."""
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def test_a_user_block_before_the_file_is_found(tmp_path: Path, network: w.Tensor
     assert same(formats.read_tensors(shifted).tensors, network)
 
 
-def test_optimiser_state_in_the_file_is_left_out(tmp_path: Path, network: w.Tensors) -> None:
+def test_optimizer_state_in_the_file_is_left_out(tmp_path: Path, network: w.Tensors) -> None:
     variables = w.keras_variables(network)
     variables += [
         ("training", "training/SGD/iter:0", np.zeros(1, np.float32)),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensor bundles of TensorFlow: checksums, the table, names, and damage of every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of torch.save: both formats, wrappers, layouts, and what torch itself writes."""
 
 from __future__ import annotations
@@ -94,12 +95,12 @@ def test_what_torch_writes_is_read_back_exactly(tmp_path: Path, legacy: bool, pr
         parameter=torch.nn.Parameter(torch.randn(2, 2)),
     )
     net = torch.nn.Linear(2, 1)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     net(torch.ones(1, 2)).sum().backward()
-    optimiser.step()
+    optimizer.step()
     path = tmp_path / "bit.pth.tar"
     torch.save(
-        {"step": 3, "model": state, "optim": optimiser.state_dict()},
+        {"step": 3, "model": state, "optim": optimizer.state_dict()},
         path,
         pickle_protocol=protocol,
         _use_new_zipfile_serialization=not legacy,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pickles in torch files that would run something: they are refused, nothing runs."""
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def test_the_attacks_would_work_on_python_itself(tmp_path: Path) -> None:
 
 @BOTH
 @pytest.mark.parametrize("name", attacks(Path(MARKER)))
-@pytest.mark.parametrize("place", ["top", "value", "key argument", "optimiser"])
+@pytest.mark.parametrize("place", ["top", "value", "key argument", "optimizer"])
 def test_a_hostile_global_is_refused_by_name_and_never_called(
     tmp_path: Path, network: w.Tensors, write: Writer, name: str, place: str
 ) -> None:
@@ -69,7 +70,7 @@ def test_a_hostile_global_is_refused_by_name_and_never_called(
         "top": attack,
         "value": {"model": state, "extra": attack},
         "key argument": w.Reduce(w.Global("collections.OrderedDict"), attack),
-        "optimiser": {"model": state, "optim": {"state": [attack]}},
+        "optimizer": {"model": state, "optim": {"state": [attack]}},
     }[place]
     write(tmp_path / "evil.pth", value)
     with pytest.raises(FormatError) as error:

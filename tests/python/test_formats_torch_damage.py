@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged torch files of every kind are errors that say what is wrong."""
 
 from __future__ import annotations

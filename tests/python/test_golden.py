@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Logits, pooled features and activations against float64 values of the reference mathematics (tests/golden).
 
 The checkpoints are synthetic, made from a seed in the official layout; the expected values come from PyTorch in float64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model.gradients: against float64 golden values, PyTorch's rules for targets, and errors that say what to do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downloads that go well, the cache, and what is refused before anything is fetched."""
 
 from __future__ import annotations

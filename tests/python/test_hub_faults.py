@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downloads against a local server that truncates, resets, stalls, lies and changes files: always bounded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several threads and processes that ask for one file, and some that die on the way."""
 
 from __future__ import annotations

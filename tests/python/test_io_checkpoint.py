@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit._core's checkpoints against the files of NumPy, safetensors, timm and transformers."""
 
 import gc

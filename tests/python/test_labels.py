@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class names: from files, from the cache, from installed packages; errors that say how to get them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays in, arrays out: families, layouts, levels, messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images in, answers out: predict and embed on files, folders, PIL images and arrays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `import pybit` does: names the other project, loads nothing heavy, offers what it promises."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drops in where timm and transformers stood: files that they load, the same numbers, levels and feature_info."""
 
 from __future__ import annotations

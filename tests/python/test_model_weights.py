@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where models come from and where they go: names, heads, state dicts, files, pickles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What had another path or another keyword before: it works, says what it is called, and old pickles are read."""
 
 from __future__ import annotations

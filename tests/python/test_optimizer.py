@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses and optimizers against PyTorch's golden values (tests/golden), and their checks of what comes from Python."""
 
 from __future__ import annotations
@@ -7,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import _core_testing
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pybit import _core
 from pybit.errors import ConfigError, DivergedError, ShapeError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -23,11 +24,11 @@ VALUES = np.load(golden.FILE)
 def ours(name: str, rates: list[float], **how: Any) -> NDArray[np.float32]:
     """All values one after the other, after one update per rate."""
     values, gradients = golden.update_arrays(0), golden.update_arrays(0)
-    optimiser = _core.Optimiser(name, list(zip(golden.SHAPES, values, gradients, strict=True)), **how)
+    optimizer = _core_testing.Optimiser(name, list(zip(golden.SHAPES, values, gradients, strict=True)), **how)
     for i, rate in enumerate(rates):
         for gradient, new in zip(gradients, golden.update_arrays(i + 1), strict=True):
             gradient[:] = new
-        optimiser.step(rate)
+        optimizer.step(rate)
     return np.concatenate([v.ravel() for v in values])
 
 
@@ -52,13 +53,12 @@ def logits() -> NDArray[np.float64]:
 
 Y, Z, SOFT, TEACHER = golden.LABELS, golden.PARTNERS, golden.SOFT, golden.TEACHER
 OURS: dict[str, Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]] = {
-    "labels": lambda x: _core.cross_entropy(x, Y),
-    "smoothed": lambda x: _core.cross_entropy(x, Y, smoothing=0.1),
-    "mixed": lambda x: _core.cross_entropy(x, Y, Z, 0.3),
-    "soft": lambda x: _core.soft_cross_entropy(x, SOFT, smoothing=0.2),
-    "sigmoid": lambda x: _core.sigmoid_cross_entropy(x, SOFT),
-    "distilled": lambda x: _core.distillation(x, TEACHER, 3.0),
-    "squared": lambda x: _core.squared_error(x, TEACHER),
+    "labels": lambda x: _core_testing.cross_entropy(x, Y),
+    "smoothed": lambda x: _core_testing.cross_entropy(x, Y, smoothing=0.1),
+    "mixed": lambda x: _core_testing.cross_entropy(x, Y, Z, 0.3),
+    "soft": lambda x: _core_testing.soft_cross_entropy(x, SOFT, smoothing=0.2),
+    "sigmoid": lambda x: _core_testing.sigmoid_cross_entropy(x, SOFT),
+    "distilled": lambda x: _core_testing.distillation(x, TEACHER, 3.0),
 }
 
 
@@ -73,30 +73,30 @@ def test_losses_and_gradients_are_those_of_torch(loss: str) -> None:
 
 
 def test_gradients_have_the_precision_of_the_logits() -> None:
-    assert _core.cross_entropy(logits(), np.zeros(6, np.int64))[1].dtype == np.float64
-    assert _core.cross_entropy(logits().astype(np.float32), np.zeros(6, np.int64))[1].dtype == np.float32
+    assert _core_testing.cross_entropy(logits(), np.zeros(6, np.int64))[1].dtype == np.float64
+    assert _core_testing.cross_entropy(logits().astype(np.float32), np.zeros(6, np.int64))[1].dtype == np.float32
 
 
 def test_what_does_not_fit_is_refused_with_a_reason() -> None:
     with pytest.raises(ShapeError, match=r"label 9 of example 2 is outside 0\.\.8"):
-        _core.cross_entropy(logits(), np.array([0, 0, 9, 0, 0, 0]))
+        _core_testing.cross_entropy(logits(), np.array([0, 0, 9, 0, 0, 0]))
     with pytest.raises(ShapeError, match="logits"):
-        _core.cross_entropy(np.zeros(3), np.zeros(3, np.int64))
+        _core_testing.cross_entropy(np.zeros(3), np.zeros(3, np.int64))
     value, gradient = np.ones(3, np.float32), np.ones(3, np.float32)
     with pytest.raises(ShapeError, match="float32"):
-        _core.Optimiser("sgd", [("w", value.astype(np.float64), gradient)])
+        _core_testing.Optimiser("sgd", [("w", value.astype(np.float64), gradient)])
     with pytest.raises(ShapeError, match="writable"):
-        _core.Optimiser("sgd", [("w", np.broadcast_to(value[:1], (3,)), gradient)])
+        _core_testing.Optimiser("sgd", [("w", np.broadcast_to(value[:1], (3,)), gradient)])
     with pytest.raises(ConfigError, match='"sgd", "adam" or "adamw", got "lars"'):
-        _core.Optimiser("lars", [("w", value, gradient)])
+        _core_testing.Optimiser("lars", [("w", value, gradient)])
     with pytest.raises(ConfigError, match="momentum, nesterov.*got beta"):
-        _core.Optimiser("sgd", [("w", value, gradient)], beta=0.9)
+        _core_testing.Optimiser("sgd", [("w", value, gradient)], beta=0.9)
     with pytest.raises(ConfigError, match="momentum = 'high' is of the wrong kind"):
-        _core.Optimiser("sgd", [("w", value, gradient)], momentum="high")
+        _core_testing.Optimiser("sgd", [("w", value, gradient)], momentum="high")
     with pytest.raises(ConfigError, match="fits none"):
-        _core.Optimiser("sgd", [("w", value, gradient)], freeze=["v*"])
+        _core_testing.Optimiser("sgd", [("w", value, gradient)], freeze=["v*"])
     gradient[1] = np.nan
-    clipped = _core.Optimiser("sgd", [("w", value, gradient)], clip_norm=1.0)
+    clipped = _core_testing.Optimiser("sgd", [("w", value, gradient)], clip_norm=1.0)
     with pytest.raises(DivergedError, match="nothing was changed"):
         clipped.step(0.1)
     assert issubclass(DivergedError, ArithmeticError)
@@ -105,16 +105,16 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
 
 def test_groups_and_state_are_seen_from_python() -> None:
     arrays = [np.ones(2, np.float32) for _ in range(4)]
-    optimiser = _core.Optimiser(
+    optimizer = _core_testing.Optimiser(
         "sgd",
         [("trunk", arrays[0], arrays[1]), ("head", arrays[2], arrays[3])],
         freeze=["trunk"],
         groups=[("head", 0.5, None)],
         weight_decay=0.25,
     )
-    assert optimiser.rules == [(True, 1.0, 0.25), (False, 0.5, 0.25)]
-    assert optimiser.step(0.1) is None
-    assert optimiser.updates == 1
-    assert list(optimiser.buffers()) == ["momentum/head"]
-    np.testing.assert_array_equal(optimiser.buffers()["momentum/head"], [1.25, 1.25])
+    assert optimizer.rules == [(True, 1.0, 0.25), (False, 0.5, 0.25)]
+    assert optimizer.step(0.1) is None
+    assert optimizer.updates == 1
+    assert list(optimizer.buffers()) == ["momentum/head"]
+    np.testing.assert_array_equal(optimizer.buffers()["momentum/head"], [1.25, 1.25])
     np.testing.assert_array_equal(arrays[0], 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans and profiles: their tables, their numbers, the command, the chart."""
 
 import json

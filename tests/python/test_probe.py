@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probes: parity with scikit-learn, few-shot protocol, messages."""
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pybit
 import pytest
 from pybit import probe
+from pybit.evaluation.probe import draw_examples
 
 Table = npt.NDArray[np.float32]
 
@@ -157,7 +159,7 @@ def test_few_shot_takes_a_test_set_and_draws_nested_examples() -> None:
     x, y = clusters(60, 8, 3)
     report = probe.few_shot(x, y, test_features=x, test_labels=y, shots=("full",), methods=("knn",), k=1)
     assert report.get("full", "knn").mean == 1.0 and report.num_test == 60  # each is its own neighbour
-    draws = [probe._draw(y, np.arange(60), n, seed=5) for n in (2, 4)]
+    draws = [draw_examples(y, np.arange(60), n, seed=5) for n in (2, 4)]
     for draw, n in zip(draws, (2, 4), strict=True):
         assert [int(np.sum(y[draw] == c)) for c in range(3)] == [n, n, n]
     assert set(draws[0]) < set(draws[1])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table "Public names" in HACKING.md: each name in it exists in C++, in Python and in the shell."""
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """BiT-HyperRule, mixup and few-shot choices as Python sees them."""
 
 from __future__ import annotations
 
 import doctest
 
+import _core_testing
 import numpy as np
 import pybit
 import pybit.data.datasets
@@ -11,7 +13,6 @@ import pybit.train.recipe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pybit import _core
 
 
 def reference_lr(step: int, n: int, base_lr: float) -> float | None:
@@ -81,24 +82,24 @@ def test_the_docstring_examples_run():
 
 def test_mixup_mixes_in_place_and_its_labels_add_up():
     images = np.random.default_rng(0).standard_normal((6, 3, 9, 9)).astype(np.float32)
-    partners = _core.mixup_partners(6, "previous", 0, 0)
+    partners = _core_testing.mixup_partners(6, "previous", 0, 0)
     assert partners.tolist() == [5, 0, 1, 2, 3, 4]
     mixed = images.copy()
-    _core.mix_images(mixed, partners, 0.3)
+    _core_testing.mix_images(mixed, partners, 0.3)
     # float32's rounding of both products and their sum, each below 4
     np.testing.assert_allclose(mixed, 0.3 * images + 0.7 * images[partners], atol=1e-6)
     assert np.abs(mixed - images).max() > 0.1
-    rows = _core.mixed_probabilities(np.array([0, 1, 2, 0, 1, 2]), partners, 0.3, 4)
+    rows = _core_testing.mixed_probabilities(np.array([0, 1, 2, 0, 1, 2]), partners, 0.3, 4)
     assert rows[0].tolist() == [0.3, 0, 0.7, 0]
     np.testing.assert_allclose(rows.sum(1), 1)
     with pytest.raises(TypeError):  # a copy would be mixed and thrown away
-        _core.mix_images(images[:, ::2], partners, 0.5)
+        _core_testing.mix_images(images[:, ::2], partners, 0.5)
     with pytest.raises(ValueError, match="one partner per image"):
-        _core.mix_images(mixed, partners[:3], 0.5)
+        _core_testing.mix_images(mixed, partners[:3], 0.5)
 
 
 def test_mixup_weights_are_beta_distributed():
     stats = pytest.importorskip("scipy.stats")
-    drawn = [_core.mixup_lambda(0.1, 7, step) for step in range(20_000)]
+    drawn = [_core_testing.mixup_lambda(0.1, 7, step) for step in range(20_000)]
     assert stats.kstest(drawn, stats.beta(0.1, 0.1).cdf).pvalue > 0.001
     assert stats.kstest(drawn, stats.beta(0.11, 0.11).cdf).pvalue < 0.001  # the negative control

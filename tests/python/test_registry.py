@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cards of the released models: complete, consistent with each other and with the sources that are installed."""
 
 from __future__ import annotations

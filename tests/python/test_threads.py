@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loading and running in hostile processes: threads, affinity, forks, other runtimes, signals. Same bits throughout.
 
 What a process must be born with, or may die of, runs in a process of its own.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit.Trainer and resizing against PyTorch's golden values, and these against an installed PyTorch.
 
 The values are in tests/golden/torch_values.npz, so that runs without PyTorch compare with them, too.

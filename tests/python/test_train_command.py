@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit train, eval and predict as commands: a whole run on real digits, kills and signals, flags."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input to `pybit train`: each is one line that names what to do, and nothing that was there is lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit train --recompute and --keep_features as commands: what they save changes no result; and what a step takes."""
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def train(place: Path, folder: Path, *more: str) -> Path:
 
 
 def tensors(folder: Path) -> dict[str, bytes]:
-    """Weights and the optimiser's state, as last.safetensors has them."""
+    """Weights and the optimizer's state, as last.safetensors has them."""
     raw = (folder / "last.safetensors").read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header: dict[str, Any] = json.loads(raw[8 : 8 + size])

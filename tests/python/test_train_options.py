@@ -1,4 +1,5 @@
-"""Optimisers, groups, losses, TensorBoard events and the time estimate of pybit train, and its messages."""
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizers, groups, losses, TensorBoard events and the time estimate of pybit train, and its messages."""
 
 from __future__ import annotations
 

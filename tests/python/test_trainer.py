@@ -1,9 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit.Trainer: the golden trace, what a step does to its model, and what it refuses."""
 
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +203,35 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
     model.reset_classifier(0)
     with pytest.raises(ConfigError, match="head"):
         pybit.Trainer(model)
+
+
+def test_control_c_ends_a_step_and_leaves_the_weights_as_they_were() -> None:
+    model, other = small(), small()
+    trainer, again = pybit.Trainer(model), pybit.Trainer(other)
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 3, 320, 320)).astype(np.float32)  # many operations of milliseconds
+    y = np.arange(8) % 5
+    finished = 0
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        while finished < 1000:
+            trainer.step(x, y, lr=1e-3)
+            finished += 1
+    timer.join()
+    # A step that could not be ended would have taken place before the exception came.
+    assert trainer.updates == finished
+    for _ in range(finished):
+        again.step(x, y, lr=1e-3)
+    assert all(np.array_equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    assert trainer.step(x, y, lr=1e-3) == again.step(x, y, lr=1e-3)
+
+
+def test_a_training_memory_plan_counts_the_state_that_the_optimizer_keeps() -> None:
+    model = small()
+    rows = {m: model.memory_plan(64, 8, training=True, momentum=m).rows["optimizer"] for m in (0.0, 0.9)}
+    assert rows[0.0] == 0 and rows[0.9] > 0
+    with pytest.raises(ConfigError, match="got beta"):
+        model.memory_plan(64, 8, training=True, beta=1)
 
 
 def test_a_model_whose_weights_were_replaced_wants_a_new_trainer() -> None:

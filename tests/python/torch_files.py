@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of torch files share: both ways in which torch.save writes, and exact comparison."""
 
 from __future__ import annotations

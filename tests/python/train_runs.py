@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs of `pybit train` on a folder of digits: what the tests of the command share."""
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def tensors(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Every tensor of a checkpoint, the optimiser's included, as the file has them."""
+    """Every tensor of a checkpoint, the optimizer's included, as the file has them."""
     raw = path.read_bytes()
     size = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + size])

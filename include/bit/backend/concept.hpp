@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend must give to run the network: this list is all there is to a backend.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <memory>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A backend gives the type of numbers, prepared weights, and programs compiled for one input shape. Distinct threads
 /// may make weights, plans and workspaces, and run plans, at the same time.
@@ -45,4 +46,4 @@ concept backend = requires(const program& p, const freeze_options& choices,
   { plan.run(image, outputs, memory, options) } -> std::same_as<bool>;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

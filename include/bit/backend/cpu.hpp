@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // cpu<float> and cpu<bfloat16>: OpenMP over blocks of channels, one fused kernel per step, the instruction set chosen
 // at run time.
 #pragma once
@@ -9,7 +10,7 @@
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/detail/machine_memory.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The CPU backend. F is the number format (backend/cpu/format.hpp): float, or bfloat16 for activations and weights. With
 /// bfloat16, sums, statistics, normalisation and the first convolution stay in float; activations and weights take half the
@@ -41,4 +42,4 @@ struct cpu {
 
 static_assert(backend<cpu<float>> && backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend with memory of its own gives beside concept.hpp: runs on tensors that lie there, in the caller's queue.
 // Nothing of backend/cpu includes this, and programs that use the CPU compile none of it.
 #pragma once
@@ -7,7 +8,7 @@
 #include <cstddef>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A view of a batch of images, or of room for a result, in the memory of a device; it does not own it. A matrix (n,c)
 /// has h = w = 1. The host never follows `data`; a run reads images and writes results only.
@@ -47,4 +48,4 @@ concept device_backend = backend<B> &&
   { plan.enqueue(image, outputs, memory, queue) } -> std::same_as<void>;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // What may be chosen when a model is frozen, the same for every backend.
 #pragma once
 
 #include <bit/config.hpp>
 #include <string_view>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The ways in which 3x3 convolutions of stride 1 can be computed; all other steps have one way only.
 enum class algorithm {
@@ -35,7 +36,7 @@ struct freeze_options {
   int device = 0;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/freeze_options.ipp>

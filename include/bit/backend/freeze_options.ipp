@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/freeze_options.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <bit/error.hpp>
 #include <string>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// In the order of the enumeration.
@@ -26,4 +27,4 @@ BIT_FUNC algorithm algorithm_of(std::string_view name) {
   throw config_error("[freeze] expected algorithm to be one of " + names + ", got \"" + std::string(name) + "\"");
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

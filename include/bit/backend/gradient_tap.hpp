@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a backward pass hands gradients of feature maps and images to its caller.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// One value of a training program whose gradient the caller wants. `out` has room for the value's elements and receives
 /// dloss/dvalue: it is written, not added to, and the scale of the parameters' gradients does not apply. Feature maps and
@@ -39,4 +40,4 @@ std::vector<T*> tap_outputs(std::span<const value_id> taps, std::span<const grad
 }
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a backend must give for gradients of a frozen model, beside what concept.hpp lists for inference.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/backend/gradient_tap.hpp>
 #include <bit/program/backward.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A backend's types for gradients of a frozen model, specialised in backend/<name>/gradients.hpp:
 ///  - plan(program, weights): a training program of which no parameter learns, compiled for one shape over the weights of
@@ -35,4 +36,4 @@ concept gradient_backend = backend<B> &&
   { plan.backward(image, dlogits, taps, memory, options) } -> std::same_as<bool>;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

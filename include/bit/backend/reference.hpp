@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // reference<T>: every step written plainly in xtensor and xtensor-blas, float or double. It is the specification of the
 // steps and the oracle that the fast kernels and gradients are tested against; slow, exact and single-threaded.
 // Maps are (n,h,w,c) xtensors, tables (n,c).
@@ -7,7 +8,7 @@
 #include <bit/backend/reference/plan.hpp>
 #include <bit/detail/machine_memory.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The reference backend; T is float or double.
 template <class T>
@@ -28,4 +29,4 @@ struct reference {
 
 static_assert(backend<reference<float>> && backend<reference<double>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

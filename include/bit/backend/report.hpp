@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What each step of a plan is, how it is computed, what it moves, and how long it takes: rows of `pybit profile`.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// One step of a plan.
 struct step_profile {
@@ -30,7 +31,7 @@ BIT_FUNC std::vector<step_profile> report_steps(const program& p, const std::vec
 /// Fills in min_seconds and median_seconds; from `seconds[run * rows.size() + step]`.
 BIT_FUNC void add_seconds(std::vector<step_profile>& rows, const std::vector<double>& seconds);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/report.ipp>

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/report.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit/backend/report.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 BIT_FUNC std::vector<step_profile> report_steps(const program& p, const std::vector<std::size_t>& value_bytes,
                                                 std::size_t item_size) {
@@ -39,4 +40,4 @@ BIT_FUNC void add_seconds(std::vector<step_profile>& rows, const std::vector<dou
   }
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

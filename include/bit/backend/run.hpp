@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What goes into one run of a plan, the same for every backend: the images and the options.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <mutex>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A view of a caller's batch of images at any strides, which are counted in elements. It does not own them.
 template <class T>
@@ -79,4 +80,4 @@ class step_timer {
 
 }  // namespace detail
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

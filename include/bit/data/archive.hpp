@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Members of tar archives, plain or gzipped, read from front to back without unpacking anything to disk.
 #pragma once
 
@@ -10,7 +11,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 /// Calls visit(name, size) for each regular file of the archive (POSIX ustar); where it answers true, take(name, bytes)
 /// gets its content. Throws io_error if the file cannot be read, format_error for anything damaged, truncated or larger
@@ -19,7 +20,7 @@ BIT_FUNC void read_tar(const std::filesystem::path& path,
                        const std::function<bool(const std::string& name, std::size_t size)>& visit,
                        const std::function<void(const std::string& name, std::vector<std::byte> bytes)>& take);
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/data/archive.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/archive.hpp.
 #pragma once
 
@@ -19,7 +20,7 @@
 #include <zlib.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 inline constexpr std::uint64_t largest_member = std::uint64_t{1} << 30;
 
@@ -161,4 +162,4 @@ BIT_FUNC void read_tar(const std::filesystem::path& path,
   }
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What training does to an image before the network sees it: resize, random crop, random mirroring, values in [-1,1].
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/data/preprocess.hpp>
 #include <bit/data/types.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// When an image is mirrored left to right.
 enum class flip_mode {
@@ -53,7 +54,7 @@ BIT_FUNC augmentation draw_augmentation(const augment_spec& spec, std::uint64_t 
 /// shape_error if `out` has another size or the crop leaves the image, and as validate(). Thread-safe.
 BIT_FUNC void augment(rgb_view image, const augment_spec& spec, const augmentation& decided, std::span<float> out);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/augment.ipp>

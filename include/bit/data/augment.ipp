@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/augment.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/random.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 namespace detail {
 
@@ -60,4 +61,4 @@ BIT_FUNC void augment(rgb_view image, const augment_spec& spec, const augmentati
                        decided.flip, out.data());
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

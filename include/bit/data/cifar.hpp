@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their binary layout: "cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz", or
 // the folders that they unpack to. Each record is its label bytes and 3072 bytes of red, green and blue planes of 32 x 32.
 #pragma once
@@ -10,7 +11,7 @@
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// Which labels of CIFAR-100 are meant; CIFAR-10 has one kind.
 enum class cifar_labels {
@@ -28,7 +29,7 @@ BIT_FUNC bool is_cifar_binary(const std::filesystem::path& path);
 /// one is missing, is not a whole number of records or has a label out of range.
 BIT_FUNC dataset_split open_cifar_binary(const std::filesystem::path& path, cifar_labels labels = cifar_labels::fine);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/cifar.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/cifar.hpp.
 #pragma once
 
@@ -16,7 +17,7 @@
 #include <bit/data/cifar.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 inline constexpr std::size_t cifar_side = 32, cifar_bytes = 3 * cifar_side * cifar_side;
@@ -170,4 +171,4 @@ BIT_FUNC dataset_split open_cifar_binary(const std::filesystem::path& path, cifa
           detail::cifar_set(files, {"test_batch.bin"}, layout, source, "test set")};
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lists of labelled images: text files with a path and a label per line.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// Reads a CSV list (RFC 4180: commas, double quotes where needed, UTF-8, perhaps with a byte-order mark). If the first
 /// line has a column path, file, filename or image and a column label or class, these are taken; otherwise the first two
@@ -32,7 +33,7 @@ struct csv_record {
 BIT_FUNC std::vector<csv_record> parse_csv(std::string_view text, const std::string& name);
 
 }  // namespace detail
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/csv.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/csv.hpp.
 #pragma once
 
@@ -16,7 +17,7 @@
 #include <bit/data/folder.ipp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 BIT_FUNC std::vector<csv_record> parse_csv(std::string_view text, const std::string& name) {
@@ -130,4 +131,4 @@ BIT_FUNC dataset_ptr open_csv(const std::filesystem::path& list, const std::vect
   return std::make_shared<file_dataset>(std::move(paths), std::move(labels), std::move(names), decode);
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Labelled images for training and evaluation: one small interface, and the sets that are made of files, of memory and of
 // parts of other sets.
 #pragma once
@@ -16,7 +17,7 @@
 #include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// A fixed list of labelled images. All members may be called by several threads at once.
 class dataset {
@@ -124,7 +125,7 @@ struct dataset_split {
 /// all. Which ones is a function of (labels, fraction, seed). Throws config_error unless 0 <= fraction < 1.
 BIT_FUNC dataset_split stratified_split(const dataset_ptr& whole, double fraction, std::uint64_t seed);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/dataset.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/dataset.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/error.hpp>
 #include <bit/random.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// Throws shape_error for a label that no class has; `name(i)` says which image it is.
@@ -136,4 +137,4 @@ BIT_FUNC dataset_split stratified_split(const dataset_ptr& whole, double fractio
   return {std::make_shared<subset>(whole, std::move(train)), std::make_shared<subset>(whole, std::move(validation))};
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

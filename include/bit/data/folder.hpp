@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Image files below a folder, in natural order ("img2" before "img10"), plain or with one class per subfolder.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// True if the name ends in .jpg, .jpeg, .jpe, .jfif, .png, .bmp, .dib or .webp, in any case.
 BIT_FUNC bool has_image_suffix(const std::filesystem::path& path);
@@ -39,7 +40,7 @@ struct labelled_images {
 BIT_FUNC labelled_images list_labelled_images(const std::filesystem::path& folder,
                                               class_order order = class_order::natural);
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/folder.ipp>

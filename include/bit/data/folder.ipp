@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/folder.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/data/folder.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -112,4 +113,4 @@ BIT_FUNC labelled_images list_labelled_images(const std::filesystem::path& folde
   return result;
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Encoded images (JPEG, PNG, BMP, WebP) to 8-bit RGB, equal to Pillow's Image.open(...).convert("RGB") where Pillow's
 // conversion loses nothing it need not lose. No colour management: embedded ICC profiles are ignored, as Pillow does.
 #pragma once
@@ -11,7 +12,7 @@
 #include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// True if this build can decode the format (BIT_HAS_JPEG, BIT_HAS_PNG, BIT_HAS_WEBP; BMP always).
 BIT_FUNC bool can_decode(image_format format);
@@ -33,7 +34,7 @@ BIT_FUNC image_info probe(std::span<const std::byte> bytes, const decode_options
 /// probe() of a file.
 BIT_FUNC image_info read_image_info(const std::filesystem::path& path, const decode_options& options = {});
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/image.ipp>

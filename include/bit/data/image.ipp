@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/image.hpp: recognise the format, decode, turn upright; read whole files.
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <bit/data/codec/exif.hpp>
 #include <bit/data/image.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 BIT_FUNC bool can_decode(image_format format) {
   constexpr bool linked[] = {BIT_HAS_JPEG != 0, BIT_HAS_PNG != 0, true, BIT_HAS_WEBP != 0};
@@ -120,4 +121,4 @@ BIT_FUNC image_info read_image_info(const std::filesystem::path& path, const dec
   return probe(detail::read_file(path, options), options, path.string());
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A training and a validation set from a folder of images, one subfolder per class.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/data/dataset.hpp>
 #include <bit/data/folder.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 struct split_options {
   class_order order = class_order::natural;  ///< how classes are numbered; bit_pytorch: lexical
@@ -24,7 +25,7 @@ struct split_options {
 /// training set lacks. Classes without images keep their number; check_trainable() reports them.
 BIT_FUNC dataset_split open_image_folder(const std::filesystem::path& folder, const split_options& options = {});
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/image_folder.ipp>

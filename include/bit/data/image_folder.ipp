@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/image_folder.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/data/image_folder.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// True for a folder with a folder in it.
@@ -65,4 +66,4 @@ BIT_FUNC dataset_split open_image_folder(const std::filesystem::path& folder, co
   return stratified_split(whole, options.validation_fraction, options.seed);
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

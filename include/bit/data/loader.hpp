@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches of preprocessed images from a list of files, decoded ahead by threads.
 #pragma once
 
@@ -13,7 +14,7 @@
 #include <bit/data/preprocess.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 struct loader_options {
   std::size_t batch_size = 32;
@@ -66,7 +67,7 @@ class image_loader {
   std::optional<detail::ordered_tasks> tasks_;  // its threads read what stands above
 };
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/loader.ipp>

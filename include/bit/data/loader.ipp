@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/loader.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/data/loader.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 BIT_FUNC image_loader::image_loader(std::vector<std::filesystem::path> paths, const preprocess_spec& spec,
                                     const loader_options& options)
@@ -62,4 +63,4 @@ BIT_FUNC std::optional<image_batch> image_loader::next() {
   return batch;
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

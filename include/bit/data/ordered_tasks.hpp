@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads that prepare images ahead for whoever consumes them in order; what the loaders share.
 #pragma once
 
@@ -13,7 +14,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 /// Runs tasks on its threads and hands out their results in the order in which the tasks came. push(), take() and stop()
 /// are for one thread at a time. Idle threads sleep.
@@ -69,7 +70,7 @@ BIT_FUNC std::size_t decoding_threads(std::size_t threads, std::size_t items);
 /// The message if `failure` is a file's fault (format_error, io_error) and may be passed over; nothing for others.
 BIT_FUNC std::optional<std::string> fault_of_file(const std::exception_ptr& failure);
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/data/ordered_tasks.ipp>

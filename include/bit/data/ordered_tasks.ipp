@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/ordered_tasks.hpp: threads claim tasks in order from a ring of slots, take() empties it in order.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/data/ordered_tasks.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 BIT_FUNC ordered_tasks::ordered_tasks(std::size_t threads, std::size_t capacity) : slots_(capacity) {
   try {
@@ -92,4 +93,4 @@ BIT_FUNC std::optional<std::string> fault_of_file(const std::exception_ptr& fail
   }
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

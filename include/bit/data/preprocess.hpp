@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From decoded images to what the network reads: squash or crop, then normalise to [-1,1].
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 enum class crop_mode {
   squash,       ///< resize to the target whatever the aspect: bit_pytorch, bit_tf2, bit_jax
@@ -56,7 +57,7 @@ BIT_FUNC void write_window(rgb_view image, const resize_window& window, interpol
 BIT_FUNC tensor4<float>::shape_type batch_shape(const preprocess_spec& spec, std::size_t n);
 
 }  // namespace detail
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/preprocess.ipp>

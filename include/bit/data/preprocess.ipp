@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/preprocess.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/data/preprocess.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// Offset of a centred crop, int(round((full - part) / 2.0)) of Python: halves go to the even neighbour.
@@ -118,4 +119,4 @@ BIT_FUNC tensor4<float> preprocess(std::span<const rgb_image> images, const prep
   return batch;
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

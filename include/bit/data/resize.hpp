@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resizing: Pillow's antialiased filters, bit for bit, and TensorFlow's bilinear without antialiasing.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 enum class interpolation {
   bilinear,  ///< triangle of radius 1
@@ -51,7 +52,7 @@ BIT_FUNC float_image resize_tf(rgb_view image, const resize_window& window);
 BIT_FUNC float_image resize_tf(pixel_view<float> image, const resize_window& window);
 
 }  // namespace detail
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data
 
 #if BIT_HEADER_ONLY
 #include <bit/data/resize.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/resize.hpp. Pillow's rules are those of its Resample.c: coefficients in double, for 8-bit images
 // rounded to 22 fractional bits; two passes, the first one's result stored in the pixel type.
 #pragma once
@@ -10,7 +11,7 @@
 #include <bit/data/resize.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// The input pixels and weights that make output pixels `first`.. of one axis.
@@ -230,4 +231,4 @@ BIT_FUNC float_image resize_tf(rgb_view image, std::size_t height, std::size_t w
   return detail::resize_tf(image, detail::resize_window{height, width, 0, 0, height, width});
 }
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

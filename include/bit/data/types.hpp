@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the headers of this folder share: pixels, formats, options. No function bodies of weight.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-namespace bit::inline v0::data {
+namespace bit::inline BIT_ABI::data {
 
 /// Row-major pixels (height,width,3) that someone else owns; made implicitly from an image.
 template <class T>
@@ -54,4 +55,4 @@ struct image_info {
   friend bool operator==(const image_info&, const image_info&) = default;
 };
 
-}  // namespace bit::inline v0::data
+}  // namespace bit::inline BIT_ABI::data

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Uninitialised memory on 64-byte boundaries (a cache line, an AVX-512 vector); large buffers in huge pages.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <memory>
 #include <new>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Memory of `bytes` bytes; throws std::bad_alloc. From 2 MiB on it is aligned to, and asks the system for, huge pages:
 /// a batch of 8 images walks through 50 MB in strides of a feature map, which 4 KiB pages make a miss in the address
@@ -43,7 +44,7 @@ class aligned_buffer {
   std::size_t size_ = 0;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/detail/aligned_buffer.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of detail/aligned_buffer.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline constexpr std::size_t huge_page = std::size_t{2} << 20;
 inline constexpr std::align_val_t cache_line{64};
@@ -57,4 +58,4 @@ BIT_FUNC void* allocate_zeros(std::size_t bytes) { return std::memset(allocate_p
 BIT_FUNC void free_pages(void* memory, std::size_t /*bytes*/) noexcept { ::operator delete(memory, cache_line); }
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Included by the parts of the implementation: a unit that holds bodies must not see them as inline functions too.
 #pragma once
 

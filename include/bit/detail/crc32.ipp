@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of detail/crc32.hpp. A register holds bits in reverse: bit 31 is the factor of x^0.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline constexpr std::uint32_t crc32_polynomial = 0xEDB88320;
 
@@ -135,4 +136,4 @@ BIT_FUNC std::uint32_t crc32_of(std::span<const std::byte> bytes, std::uint32_t 
   return ~crc32_update(~before, bytes.data(), bytes.size());
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

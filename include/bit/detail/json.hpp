@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A strict reader of JSON (RFC 8259) for documents of a known form: the caller asks for what belongs next; and quoting.
 // Our own because nlohmann/json, used for one file header, cost every program that includes us a sixth of its
 // compilation (13.0 s with it, 10.7 s without, busy machine) and 180 MB (g++ 12 -O2, 2026-11). Not here: booleans, null,
@@ -15,7 +16,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The document is not JSON, or not what the caller asked for: "byte 17: expected a string, got 'n'".
 struct json_error : std::runtime_error {
@@ -80,7 +81,7 @@ BIT_FUNC std::map<std::string, std::string> read_json_object(std::string_view te
 BIT_FUNC std::string json_list(const std::vector<std::string>& items);
 BIT_FUNC std::vector<std::string> read_json_list(std::string_view text);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/detail/json.ipp>

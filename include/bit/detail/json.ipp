@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of detail/json.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 
 #include <bit/detail/json.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Bytes of the well-formed UTF-8 sequence (RFC 3629) that `text` starts with; 0 if there is none.
 inline std::size_t utf8_length(std::string_view text) {
@@ -191,4 +192,4 @@ BIT_FUNC std::vector<std::string> read_json_list(std::string_view text) {
   return items;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of detail/machine_memory.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <sys/sysinfo.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC std::size_t machine_memory() {
 #if defined(__linux__)
@@ -18,4 +19,4 @@ BIT_FUNC std::size_t machine_memory() {
   return std::numeric_limits<std::size_t>::max();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Numbers as text. printf and streams follow the program's locale, which writes 0,1 in some; this never does.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The shortest text that reads back as the same number.
 inline std::string number_text(double value) {
@@ -29,4 +30,4 @@ inline std::string size_text(std::uint64_t bytes) {
                  : number_text(gib, std::chars_format::fixed, 1) + " GiB";
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

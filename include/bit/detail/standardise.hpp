@@ -1,13 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weight standardisation of one kernel, outside all backends: the definition that the reference backend computes with,
 // that exported files are made by, and that the CPU's vectorised form (backend/cpu/isa/standardise.inl) is tested against.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What standardises a kernel, per output channel.
 struct kernel_moments {
@@ -57,4 +59,4 @@ void standardise_kernel(std::span<const T> values, std::size_t height, std::size
           static_cast<T>((static_cast<double>(values[k * out + o]) - moments.mean[o]) / moments.deviation[o]);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

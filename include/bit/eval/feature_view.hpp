@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A table of feature vectors somewhere in memory: what the probes read.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 #include <bit/error.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 /// Read-only table of `rows` feature vectors of `columns` numbers each, row-major; the caller keeps it alive.
 struct feature_view {
@@ -40,4 +41,4 @@ inline void check_labels(std::span<const std::size_t> labels, const feature_view
                         std::to_string(label));
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

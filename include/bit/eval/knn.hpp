@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // k nearest neighbours by cosine similarity: a probe with nothing to fit.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/eval/feature_view.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 /// The k rows most similar to each query, the most similar first; of equals the earlier row.
 struct neighbours {
@@ -26,7 +27,7 @@ BIT_FUNC neighbours nearest_neighbours(const feature_view& train, const feature_
 BIT_FUNC std::vector<std::size_t> knn_classify(const feature_view& train, std::span<const std::size_t> labels,
                                                std::size_t classes, const feature_view& queries, std::size_t k);
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval
 
 #if BIT_HEADER_ONLY
 #include <bit/eval/knn.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of eval/knn.hpp: blocks of both tables are normalised and multiplied, a short sorted list per query is kept.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/error.hpp>
 #include <bit/eval/knn.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 namespace knn_detail {
 
@@ -84,4 +85,4 @@ BIT_FUNC std::vector<std::size_t> knn_classify(const feature_view& train, std::s
   return answer;
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linear probe: ridge regression of one-hot labels in closed form, its strength chosen by leave-one-out.
 // The few-shot evaluation of arXiv:1912.11370 and arXiv:2106.04560 in seconds instead of a fine-tuning run.
 #pragma once
@@ -10,7 +11,7 @@
 #include <bit/eval/feature_view.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 /// One tried ridge strength and the mean squared error over examples and classes that leave-one-out gives it.
 struct ridge_candidate {
@@ -40,7 +41,7 @@ BIT_FUNC ridge_classifier fit_ridge(const feature_view& x, std::span<const std::
 /// Scores (rows, classes) of each row; the largest is the predicted class. Throws shape_error. Thread-safe.
 BIT_FUNC matrix<double> ridge_scores(const ridge_classifier& model, const feature_view& x);
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval
 
 #if BIT_HEADER_ONLY
 #include <bit/eval/ridge.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of eval/ridge.hpp. With centred rows X (n,d) and centred targets Y (n,c):
 //   n <= d (dual):   w = X' (X X' + lambda)^-1 Y          n > d (primal): w = (X' X + lambda)^-1 X' Y
 // Leave-one-out needs no refit: e_i = residual_i / (1 - H_ii), H the hat matrix with the intercept's 1/n.
@@ -15,7 +16,7 @@
 #include <bit/error.hpp>
 #include <bit/eval/ridge.hpp>
 
-namespace bit::inline v0::eval {
+namespace bit::inline BIT_ABI::eval {
 
 namespace ridge_detail {
 
@@ -217,4 +218,4 @@ BIT_FUNC matrix<double> ridge_scores(const ridge_classifier& model, const featur
   return scores;
 }
 
-}  // namespace bit::inline v0::eval
+}  // namespace bit::inline BIT_ABI::eval

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: data sets, their loaders, and the random numbers that they use.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the recipe and fine-tuning.
 #pragma once
 
@@ -8,3 +9,4 @@
 #include <bit/train/optimizer_choice.ipp>
 #include <bit/train/recipe.ipp>
 #include <bit/train/time_estimate.ipp>
+#include <bit/train/trainable_backends.ipp>

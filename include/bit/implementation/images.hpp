@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: image files to the network's input.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the microkernels for float of every instruction set.
 #pragma once
 
@@ -5,8 +6,8 @@
 
 #include <bit/backend/cpu/isa/microkernels_of.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template const microkernel_table<float>& microkernels_of<float>(instruction_set);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

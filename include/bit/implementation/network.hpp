@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the model, its program and the backend cpu<float>.
 #pragma once
 
@@ -24,7 +25,7 @@
 #include <bit/program/program.ipp>
 #include <bit/program/summary.ipp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -39,4 +40,4 @@ template class cpu_plan<float>;
 template class frozen_resnet_v2<cpu<float>>;
 template class resnet_v2<cpu<float>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

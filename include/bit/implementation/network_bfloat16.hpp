@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the backend cpu<bfloat16>, beside network.hpp, and the measurement of both dtypes' peaks.
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <bit/backend/cpu/winograd.ipp>
 #include <bit/model/resnet_v2.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -26,4 +27,4 @@ template class cpu_plan<bfloat16>;
 template class frozen_resnet_v2<cpu<bfloat16>>;
 template class resnet_v2<cpu<bfloat16>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

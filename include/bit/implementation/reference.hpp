@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Part of the implementation: the reference backend in single and double precision, inference and training.
 // xtensor-blas decides in this unit what multiplies: define XTENSOR_USE_FLENS_BLAS for its own loops, or link a CBLAS.
 #pragma once
@@ -6,7 +7,7 @@
 
 #include <bit/reference.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template class frozen_resnet_v2<reference<float>>;
 template class frozen_resnet_v2<reference<double>>;
@@ -15,4 +16,4 @@ template class trainable_resnet_v2<reference<double>>;
 template class frozen_gradients<reference<float>>;
 template class frozen_gradients<reference<double>>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Opening a checkpoint: what it holds is found from its tensors, checked as a whole, and read only when asked for.
 #pragma once
 
@@ -15,7 +16,7 @@
 #include <bit/model/config.hpp>
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// How strict open_checkpoint() and recognise() are. The defaults refuse whatever is not exactly one BiT network.
 struct open_options {
@@ -62,7 +63,7 @@ BIT_FUNC std::vector<std::string> find_bad_values(const checkpoint& from);
 /// What shapes cannot tell about a configuration, as metadata for write_safetensors(): groups, eps values, stride.
 BIT_FUNC std::map<std::string, std::string> config_metadata(const resnet_config& config);
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
 #if BIT_HEADER_ONLY
 #include <bit/io/checkpoint.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/checkpoint.hpp: files and values. How tensors are recognised stands in recognise.ipp.
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <bit/io/sniff.hpp>
 #include <bit/io/values.ipp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC std::size_t checkpoint::num_parameters() const {
   std::size_t total = 0;
@@ -77,4 +78,4 @@ BIT_FUNC std::vector<std::string> find_bad_values(const checkpoint& from) {
   return found;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

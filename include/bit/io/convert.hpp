@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From stored tensors to parameters and back: number formats, byte order and axis order.
 #pragma once
 
@@ -11,14 +12,14 @@
 #include <bit/io/raw_tensor.hpp>
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// Parameters from values in memory, row-major in the official layout.
 BIT_FUNC std::shared_ptr<const tensor_data> in_memory(std::vector<float> values);
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A walk over a tensor of up to four axes: sizes of the result, and how far one step along each axis moves in the
 /// source, in elements. Missing axes have size 1 and lead.
@@ -36,7 +37,7 @@ BIT_FUNC std::shared_ptr<const tensor_data> as_parameter(io::raw_tensor tensor, 
 /// Writes values of `source` to `out` in the order of `walk`, rows `first` to `first + count - 1` of its first axis.
 BIT_FUNC void gather(const axis_walk& walk, const float* source, std::size_t first, std::size_t count, float* out);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/convert.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/convert.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/error.hpp>
 #include <bit/io/convert.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 static_assert(std::endian::native == std::endian::little, "the loaders and bytes() assume a little-endian machine");
 
@@ -166,12 +167,12 @@ BIT_FUNC std::shared_ptr<const tensor_data> as_parameter(io::raw_tensor tensor, 
   return std::make_shared<stored_parameter>(std::move(tensor), order);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC std::shared_ptr<const tensor_data> in_memory(std::vector<float> values) {
   return std::make_shared<owned_values<float>>(std::move(values));
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Files as the loaders need them: read at an offset or mapped, and written so that a crash leaves the old or the new
 // one.
 #pragma once
@@ -10,7 +11,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// How tensors leave a file.
 enum class read_mode {
@@ -19,9 +20,9 @@ enum class read_mode {
   copy,  ///< by pread into memory: slower, but safe on files that may change and on unreliable network mounts
 };
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A regular file opened for reading. All members may be called by several threads at once.
 class input_file {
@@ -80,7 +81,7 @@ class output_file {
   std::uint64_t position_ = 0;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/file.ipp>

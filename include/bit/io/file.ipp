@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/file.hpp, for POSIX systems.
 #pragma once
 
@@ -18,7 +19,7 @@
 #include <bit/error.hpp>
 #include <bit/io/file.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC input_file::input_file(const std::filesystem::path& path, io::read_mode mode) : name_(path.string()) {
   const auto fail = [&](const char* action) {
@@ -180,4 +181,4 @@ BIT_FUNC void output_file::commit() {
     throw io_error("[io] cannot sync the folder " + folder.string() + ": " + std::strerror(code), code);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What becomes of a checkpoint's classification head when a model is made from it: said, never guessed.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/config.hpp>
 #include <bit/io/checkpoint.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// A choice of head.
 class head {
@@ -35,7 +36,7 @@ class head {
 /// The checkpoint with another head; its other tensors are shared. Throws config_error if `to` has 0 classes.
 BIT_FUNC checkpoint adapt_head(checkpoint from, const head& to);
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
 #if BIT_HEADER_ONLY
 #include <bit/io/head.ipp>

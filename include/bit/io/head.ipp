@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/head.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/io/convert.hpp>
 #include <bit/io/head.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Normal values by splitmix64 (Steele et al. 2014) and Box-Muller: std::normal_distribution differs between libraries.
 inline std::vector<float> normal_values(std::size_t count, double deviation, std::uint64_t seed) {
@@ -30,9 +31,9 @@ inline std::vector<float> normal_values(std::size_t count, double deviation, std
   return values;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC checkpoint adapt_head(checkpoint from, const head& to) {
   if (to.kind_ == head::kind::keep) return from;
@@ -54,4 +55,4 @@ BIT_FUNC checkpoint adapt_head(checkpoint from, const head& to) {
   return from;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

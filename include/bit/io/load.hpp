@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bit::load: a model from a checkpoint file in one call.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// What load() may change about the network in the file.
 struct load_options {
@@ -28,4 +29,4 @@ resnet_v2<Backend> load(const std::filesystem::path& path, const load_options& o
   return {from.config, from.tensors};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

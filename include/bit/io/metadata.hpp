@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fine-tuned checkpoint says about its use, beside its weights: its classes, and how large its images are.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/config.hpp>
 #include <bit/io/checkpoint.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 struct checkpoint_metadata {
   std::vector<std::string> labels;        ///< by class; empty if the file names none
@@ -20,7 +21,7 @@ struct checkpoint_metadata {
 /// format_error if they are malformed, or for another number of labels than classes.
 BIT_FUNC checkpoint_metadata read_metadata(const checkpoint& from);
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
 #if BIT_HEADER_ONLY
 #include <bit/io/metadata.ipp>

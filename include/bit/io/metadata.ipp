@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/metadata.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/io/metadata.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC checkpoint_metadata read_metadata(const checkpoint& from) {
   checkpoint_metadata about;
@@ -33,4 +34,4 @@ BIT_FUNC checkpoint_metadata read_metadata(const checkpoint& from) {
   return about;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

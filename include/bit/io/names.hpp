@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameter names and layouts of the frameworks that BiT checkpoints come from, and the way between them.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// Whose names and layout a checkpoint uses.
 enum class naming {
@@ -42,14 +43,14 @@ BIT_FUNC axis_order axes_in(naming names, std::string_view official, std::size_t
 BIT_FUNC std::vector<std::size_t> shape_in(naming names, std::string_view official,
                                            const std::vector<std::size_t>& shape);
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Axes of a stored parameter of `rank` axes in the official layout; empty if no layout of that rank is known.
 BIT_FUNC io::axis_order order_from(io::naming names, std::string_view official, std::size_t rank);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/names.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/names.hpp. The table follows bit_pytorch/models.py, timm/models/resnetv2.py and transformers'
 // modeling_bit.py.
 #pragma once
@@ -7,7 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/io/names.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// One parameter's name in the order of io::naming: official, reference_torch, timm, transformers.
 using name_row = std::array<std::string_view, 4>;
@@ -127,9 +128,9 @@ BIT_FUNC io::axis_order order_from(io::naming names, std::string_view official, 
   return rank == 1 ? io::axis_order{0} : io::axis_order{};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 inline constexpr std::string_view naming_words[] = {"official", "reference_torch", "timm", "transformers"};
 
@@ -184,4 +185,4 @@ BIT_FUNC std::vector<std::size_t> shape_in(naming names, std::string_view offici
   return result;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The header of one array in NumPy's npy format, versions 1 to 3 (numpy/lib/format.py): parsed as a literal, never run.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/config.hpp>
 #include <bit/io/raw_tensor.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What the header says.
 struct npy_header {
@@ -31,7 +32,7 @@ BIT_FUNC npy_header parse_npy_header(std::span<const std::byte> bytes, const std
 /// it.
 BIT_FUNC std::string make_npy_header(const std::vector<std::size_t>& shape);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/npy.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/npy.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/error.hpp>
 #include <bit/io/npy.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Parser of the one kind of literal that npy headers are: a dict of 'descr', 'fortran_order' and 'shape'.
 class npy_literal {
@@ -173,4 +174,4 @@ BIT_FUNC std::string make_npy_header(const std::vector<std::size_t>& shape) {
   return std::string("\x93NUMPY\x01\0", 8) + static_cast<char>(length & 0xff) + static_cast<char>(length >> 8) + text;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

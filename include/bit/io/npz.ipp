@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/npz.hpp.
 #pragma once
 
@@ -12,7 +13,7 @@
 #include <bit/io/npz.hpp>
 #include <bit/io/zip.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// An array inside an archive: the member's bytes after the npy header.
 class npz_data final : public io::raw_data {
@@ -99,4 +100,4 @@ BIT_FUNC std::vector<io::raw_tensor> read_npz(const std::shared_ptr<const input_
   return tensors;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

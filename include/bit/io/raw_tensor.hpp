@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tensor as a file stores it, before its name, layout and dtype are made official.
 #pragma once
 
@@ -12,7 +13,7 @@
 #include <bit/dtype.hpp>
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 using bit::dtype;
 using bit::size_of;
@@ -58,4 +59,4 @@ inline std::optional<std::uint64_t> byte_count(const std::vector<std::size_t>& s
   return bytes;
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

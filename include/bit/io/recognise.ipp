@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How io::checkpoint is found from stored tensors: whose names they bear, which network they make, what does not fit.
 #pragma once
 
@@ -18,7 +19,7 @@
 #include <bit/io/values.ipp>
 #include <bit/model/completeness.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A stored tensor with its place in the network.
 struct placed_tensor {
@@ -194,9 +195,9 @@ inline void recognise_into(io::checkpoint& into, std::vector<io::raw_tensor> ten
   }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC std::map<std::string, std::string> config_metadata(const resnet_config& config) {
   return {{"bit.groups", std::to_string(config.groups)},
@@ -205,4 +206,4 @@ BIT_FUNC std::map<std::string, std::string> config_metadata(const resnet_config&
           {"bit.weight_eps", detail::number_text(config.weight_eps)}};
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // safetensors: a JSON header and contiguous little-endian tensors. The format's checks follow its reference
 // implementation (safetensors/src/tensor.rs): header cap, no duplicate keys, no hole, no overlap, exact end.
 #pragma once
@@ -12,7 +13,7 @@
 #include <bit/io/file.hpp>
 #include <bit/io/raw_tensor.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What a file's header says; tensors' data has not been read.
 struct safetensors_content {
@@ -32,7 +33,7 @@ BIT_FUNC std::string make_safetensors_header(
     const std::vector<std::pair<std::string, std::vector<std::size_t>>>& tensors,
     const std::map<std::string, std::string>& metadata);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/safetensors.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/safetensors.hpp.
 #pragma once
 
@@ -13,7 +14,7 @@
 #include <bit/error.hpp>
 #include <bit/io/safetensors.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Tensor bytes in a safetensors file, which has no checksums.
 class safetensors_data final : public io::raw_data {
@@ -211,4 +212,4 @@ BIT_FUNC std::string make_safetensors_header(
   return result + text;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a file is, from its first bytes: the formats we read, and plain words for what people save under their names.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 enum class file_kind { zip, safetensors, other };
 
@@ -19,7 +20,7 @@ BIT_FUNC file_kind kind_of(std::span<const std::byte> start, std::uint64_t size,
 /// A sentence on what a file of kind `other` seems to be and what to do, e.g. that it is a saved web page.
 BIT_FUNC std::string describe_other(std::span<const std::byte> start, std::uint64_t size);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/sniff.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/sniff.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/io/sniff.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -53,4 +54,4 @@ BIT_FUNC file_kind kind_of(std::span<const std::byte> start, std::uint64_t size,
   return file_kind::other;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

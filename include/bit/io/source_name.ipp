@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a checkpoint's file name claims, against what was found in it.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 #include <bit/io/checkpoint.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The last part of a path, e.g. of a folder "m-r50x1/1/".
 inline std::string last_component(std::string_view path) {
@@ -46,4 +47,4 @@ inline std::string contradiction_in_name(const std::string& source, const resnet
   return sentence;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading whole tensors to judge their values.
 #pragma once
 
@@ -10,7 +11,7 @@
 
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline std::size_t element_count(const std::vector<std::size_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
@@ -40,4 +41,4 @@ inline std::string bad_values(const named_tensor& tensor, bool& unusable) {
          " filters have no variance, so standardisation turns them to zeros";
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Writing checkpoints: npz and safetensors, under any naming, whole or not at all.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/io/names.hpp>
 #include <bit/program/parameter.hpp>
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 /// Writes parameters (official names and layout) as a NumPy npz archive of stored float32 arrays, with names and axes
 /// of `names`; ZIP64 where sizes need it. The file appears by a rename when all is written and synced, so a failure
@@ -25,7 +26,7 @@ BIT_FUNC void write_safetensors(const std::filesystem::path& path, std::span<con
                                 naming names = naming::official,
                                 const std::map<std::string, std::string>& metadata = {});
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io
 
 #if BIT_HEADER_ONLY
 #include <bit/io/write.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/write.hpp.
 #pragma once
 
@@ -16,7 +17,7 @@
 #include <bit/io/write.hpp>
 #include <bit/io/zip.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values of a parameter in the layout of `names`; `keep` holds them if they are not in place already.
 inline std::span<const std::byte> values_in(const named_tensor& tensor, io::naming names, std::vector<float>& keep) {
@@ -162,9 +163,9 @@ inline std::string zip_end(std::uint64_t count, std::uint64_t size, std::uint64_
       .text();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::io {
+namespace bit::inline BIT_ABI::io {
 
 BIT_FUNC void write_npz(const std::filesystem::path& path, std::span<const named_tensor> tensors, naming names) {
   const auto forms = detail::stored_forms(tensors, names);
@@ -200,4 +201,4 @@ BIT_FUNC void write_safetensors(const std::filesystem::path& path, std::span<con
   file.commit();
 }
 
-}  // namespace bit::inline v0::io
+}  // namespace bit::inline BIT_ABI::io

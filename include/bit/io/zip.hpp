@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading of zip archives as npz files use them: stored and deflated members, ZIP64 (PKWARE's APPNOTE.TXT 6.3.10).
 // Strict: one archive per file, both headers of a member agree, members do not overlap, CRC-32 holds.
 #pragma once
@@ -12,7 +13,7 @@
 #include <bit/config.hpp>
 #include <bit/io/file.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// One member of an archive; every number has been checked against the file.
 struct zip_entry {
@@ -53,7 +54,7 @@ class zip_reader {
   std::uint32_t crc_ = 0;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/io/zip.ipp>

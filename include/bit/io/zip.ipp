@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of io/zip.hpp: the members' data. The directory is read in zip_directory.ipp.
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <zlib.h>
 #endif
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 #if BIT_HAS_ZLIB
 
@@ -114,4 +115,4 @@ BIT_FUNC void zip_reader::finish() {
   if (crc_ != entry_.crc) fail("its CRC-32 differs from the one recorded");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Body of read_zip_directory (io/zip.hpp): end records, central directory, local headers, and their agreement.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/error.hpp>
 #include <bit/io/zip.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A little-endian number at a place in a zip record; the caller has checked that it lies inside.
 template <class T>
@@ -205,4 +206,4 @@ class zip_directory {
 
 BIT_FUNC std::vector<zip_entry> read_zip_directory(const input_file& file) { return zip_directory(file).read(); }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

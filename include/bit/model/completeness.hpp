@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether a set of tensors is the parameters of one network, and the words for what is wrong if it is not.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A tensor that is there, as far as tensor_problems() looks at it.
 struct present_tensor {
@@ -36,7 +37,7 @@ BIT_FUNC std::string capped_list(const std::set<std::string>& items);
 BIT_FUNC std::string tensor_problems(const std::vector<tensor_spec>& specs, std::span<const present_tensor> tensors,
                                      const parameter_spelling& spelling);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/model/completeness.ipp>

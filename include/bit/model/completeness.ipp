@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/completeness.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/program/parameter.hpp>
 #include <map>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC std::string capped_list(const std::set<std::string>& items) {
   constexpr std::size_t limit = 12;
@@ -49,4 +50,4 @@ BIT_FUNC std::string tensor_problems(const std::vector<tensor_spec>& specs, std:
   return text;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

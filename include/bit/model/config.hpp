@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a BiT ResNetV2 is made of: numbers only. Facts from bit_pytorch/models.py of google-research/big_transfer.
 #pragma once
 
@@ -8,8 +9,9 @@
 #include <vector>
 
 #include <bit/config.hpp>
+#include <bit/program/tensor_spec.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// This is the architecture of a BiT ResNetV2 (arXiv:1912.11370, section 3; He et al. arXiv:1603.05027 with stride in
 /// the 3x3). The defaults are those of R50x1 with 1000 classes.
@@ -43,12 +45,6 @@ struct resnet_config {
   friend bool operator==(const resnet_config&, const resnet_config&) = default;
 };
 
-/// This is the name and shape of one parameter in the official npz layout (kernels HWIO).
-struct tensor_spec {
-  std::string name;
-  std::vector<std::size_t> shape;
-};
-
 /// Throws config_error if the numbers cannot make a network (a zero, channels that the groups do not divide, ...).
 BIT_FUNC void validate(const resnet_config& config);
 
@@ -59,7 +55,7 @@ BIT_FUNC std::vector<tensor_spec> tensor_specs(const resnet_config& config);
 /// 32".
 BIT_FUNC std::string architecture_name(const resnet_config& config);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/model/config.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/config.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/model/config.hpp>
 #include <charconv>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 BIT_FUNC void validate(const resnet_config& config) {
   const auto require = [](bool holds, const std::string& message) {
@@ -94,4 +95,4 @@ BIT_FUNC std::string architecture_name(const resnet_config& config) {
          std::to_string(u[3]) + "}, stem " + std::to_string(config.stem_channels);
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

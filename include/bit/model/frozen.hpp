@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network prepared for inference: parameters standardised and packed once, plans made once per input shape.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <concepts>
 #include <memory>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A model for inference that never changes. Every member may be called by any number of threads at once: each call
 /// runs in a workspace of its own. The first call of a shape makes a plan and a workspace, while calls of other shapes
@@ -122,6 +123,6 @@ class frozen_resnet_v2 {
   std::shared_ptr<state> shared_;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #include <bit/model/frozen.ipp>

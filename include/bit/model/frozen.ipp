@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/frozen.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <bit/model/frozen.hpp>
 #include <new>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// Calls work(), and turns std::bad_alloc into a memory_error with the text that describe() returns: it says what was
@@ -283,4 +284,4 @@ std::size_t frozen_resnet_v2<Backend>::workspace_bytes(const dims4& images, std:
   return default_plan(images)->workspace_bytes(Backend::threads(threads));
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

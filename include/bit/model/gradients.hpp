@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model: of a logit, or of anything that is computed from the logits, with respect to feature maps
 // and the image. Grad-CAM (arXiv:1610.02391), saliency maps and adversarial examples are made of them.
 #pragma once
@@ -14,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Receives the logits (n,classes) of a batch and writes the gradient, with respect to each of them, of what is to be
 /// differentiated: 1 for a logit and 0 elsewhere gives that logit's gradients. What it throws comes out of the call.
@@ -80,6 +81,6 @@ class frozen_gradients {
   std::shared_ptr<state> shared_;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #include <bit/model/gradients.ipp>

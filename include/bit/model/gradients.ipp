@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/gradients.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit/model/gradients.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 template <gradient_backend Backend>
 auto frozen_gradients<Backend>::find_plan(const dims4& images, std::span<const std::string> names) const
@@ -67,4 +68,4 @@ std::size_t frozen_gradients<Backend>::workspace_bytes(const dims4& images, std:
   return find_plan(images, taps)->plan.workspace_bytes(Backend::threads(threads));
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BiT ResNetV2 on one page: layers with their parameters, and the program they emit for an input shape.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <optional>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The layers of a BiT ResNetV2, the same for every backend. Parameters are handles (tensor_data), so a network is
 /// small and cheap to copy; one that has been moved from is a copy of the other. Const members may be called by several
@@ -58,7 +59,7 @@ network snapshot_of(const network& net) {
   return {net.config(), tensors};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/model/network.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/network.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/model/network.hpp>
 #include <map>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// Finds parameters by name after having checked all of them at once.
@@ -188,4 +189,4 @@ BIT_FUNC program network::emit_head(const dims4& features, bool pre_logits) cons
   return p;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

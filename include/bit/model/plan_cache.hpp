@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plans of a frozen model by what they compute, each made once and without keeping other threads from working.
 #pragma once
 
@@ -14,7 +15,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A least-recently-used cache of plans. Every member may be called by any number of threads at once.
 template <class Plan>
@@ -134,4 +135,4 @@ class plan_cache {
   std::atomic<std::size_t> waiting_{0};
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From logits to answers.
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// This is a class, by its index in the head, and its probability.
 struct prediction {
@@ -71,4 +72,4 @@ std::vector<prediction> top_k(const matrix<T>& logits, std::size_t k, std::size_
   return best;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/random.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a bijection of the counter, so any value can be computed on its own.
@@ -83,4 +84,4 @@ BIT_FUNC std::vector<named_tensor> zero_head(std::size_t features, std::size_t c
   return {detail::generated(specs[0], 0, 0, 0), detail::generated(specs[1], 0, 0, 0)};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

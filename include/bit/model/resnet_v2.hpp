@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // resnet_v2<Backend>: a BiT ResNetV2 whose steps run under a backend.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <bit/model/random.hpp>
 #include <memory>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A BiT ResNetV2 (arXiv:1912.11370) with its parameters; freeze() makes it fit for inference.
 /// `Backend` is one of cpu<float>, cpu<bfloat16>, reference<float>, reference<double>.
@@ -50,4 +51,4 @@ extern template class resnet_v2<cpu<float>>;
 extern template class resnet_v2<cpu<bfloat16>>;
 #endif
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

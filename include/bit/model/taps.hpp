@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradient taps by the names of the network's outputs.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A request for the gradient of the loss, or of whatever the caller differentiates, with respect to one value of the
 /// network. `name` is "image" or one of network::output_names() but "logits": "features" is the map after the last norm
@@ -48,7 +49,7 @@ std::vector<gradient_tap<T>> find_taps(std::span<const named_tap<T>> wanted, std
 }
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/model/taps.ipp>

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/taps.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit/model/taps.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC tapped_program emit_tapped(const network& net, const dims4& images, std::span<const std::string> names) {
   if (net.config().num_classes == 0)
@@ -36,4 +37,4 @@ BIT_FUNC tapped_program emit_tapped(const network& net, const dims4& images, std
   return made;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,100 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of model/trainable.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit/model/trainable.hpp>
-#include <functional>
-#include <numeric>
 #include <string>
+#include <type_traits>
+#include <utility>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
-/// A parameter's present values; the memory is the model's.
+/// A parameter's present values, wherever they are.
 template <class T>
 class present_values final : public tensor_data {
  public:
-  explicit present_values(std::span<const T> values) : values_(values) {}
+  present_values(std::shared_ptr<const trainable_parameters<T>> parameters, std::size_t number)
+      : parameters_(std::move(parameters)), number_(number) {}
   void read(std::span<float> out) const override { copy_to(out); }
   void read(std::span<double> out) const override { copy_to(out); }
   std::span<const std::byte> bytes() const override {
-    if constexpr (std::is_same_v<T, float>) return std::as_bytes(values_);
+    if constexpr (std::is_same_v<T, float>) return std::as_bytes(parameters_->in_host_memory(number_));
     return {};
   }
 
  private:
   template <class Out>
   void copy_to(std::span<Out> out) const {
-    std::transform(values_.begin(), values_.end(), out.begin(), [](T v) { return static_cast<Out>(v); });
+    std::span<const T> values = parameters_->in_host_memory(number_);
+    std::vector<T> copy;
+    if (values.empty()) values = copy = parameters_->values(number_);
+    std::transform(values.begin(), values.end(), out.begin(), [](T v) { return static_cast<Out>(v); });
   }
-  std::span<const T> values_;
+  std::shared_ptr<const trainable_parameters<T>> parameters_;
+  std::size_t number_;
 };
 
-inline std::size_t number_of_values(const std::vector<std::size_t>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
-}
-
 }  // namespace detail
-
-/// Parameters begin on cache lines.
-template <trainable_backend Backend>
-std::size_t trainable_resnet_v2<Backend>::padded(std::size_t size) {
-  constexpr std::size_t line = 64 / sizeof(T);
-  return (size + line - 1) / line * line;
-}
 
 template <trainable_backend Backend>
 trainable_resnet_v2<Backend>::trainable_resnet_v2(const resnet_config& config,
                                                   const std::vector<named_tensor>& tensors) {
   const std::vector<named_tensor> given = bit::network(config, tensors).parameters();
-  std::size_t total = 0;
-  for (const named_tensor& t : given) total += padded(detail::number_of_values(t.shape));
-  values_ = detail::aligned_buffer<T>(total);
+  parameters_ = std::make_shared<parameters_type>(std::span<const named_tensor>(given));
   std::vector<named_tensor> present;
-  T* next = values_.data();
-  for (const named_tensor& t : given) {
-    const std::span<T> value{next, detail::number_of_values(t.shape)};
-    next += padded(value.size());
-    t.data->read(value);
-    t.data->release();
-    parameters_.push_back({t.name, t.shape, value, {}});
-    present.push_back({t.name, t.shape, std::make_shared<detail::present_values<T>>(value)});
-  }
-  place_gradients();
+  for (std::size_t i = 0; i < given.size(); ++i)
+    present.push_back({given[i].name, given[i].shape, std::make_shared<detail::present_values<T>>(parameters_, i)});
   net_ = std::make_unique<bit::network>(config, present);
-  weights_ =
-      std::make_shared<typename training_of<Backend>::weights>(std::span<const trainable_parameter<T>>(parameters_));
-}
-
-template <trainable_backend Backend>
-void trainable_resnet_v2<Backend>::place_gradients() {
-  std::size_t total = 0;
-  for (const auto& p : parameters_) total += options_.frozen.contains(p.name) ? 0 : padded(p.value.size());
-  gradients_ = {};  // before the new ones, not beside them
-  // A model is made before it is told what learns. Until the first step its gradients take no memory: written, they were
-  // 95 MB of R50x1 more than a step that trains the head, in either dtype.
-  gradients_ = detail::aligned_buffer<T>::zeros(total);
-  T* next = gradients_.data();
-  for (auto& p : parameters_) {
-    p.gradient = {};
-    if (options_.frozen.contains(p.name)) continue;
-    p.gradient = {next, p.value.size()};
-    next += padded(p.value.size());
-  }
+  weights_ = std::make_shared<typename training_of<Backend>::weights>(parameters_);
 }
 
 template <trainable_backend Backend>
 void trainable_resnet_v2<Backend>::set_training(const training_options& options) {
-  for (const std::string& name : options.frozen)
-    if (std::none_of(parameters_.begin(), parameters_.end(), [&](const auto& p) { return p.name == name; }))
-      throw config_error("[trainable] expected frozen parameters out of this model's, got \"" + name + "\"");
+  for (const std::string& name : options.frozen) parameters_->index_of(name);
+  follow_gradients();
   if (options == options_) return;
   const bool moves = options.frozen != options_.frozen;
   options_ = options;
   plans_.clear();  // packed forms stay: both ways of recomputation read the same
   if (!moves) return;
   release();
-  place_gradients();
+  parameters_->freeze(options.frozen);
+  gradient_version_ = parameters_->gradient_version();
+}
+
+template <trainable_backend Backend>
+void trainable_resnet_v2<Backend>::follow_gradients() {
+  if (gradient_version_ == parameters_->gradient_version()) return;
+  gradient_version_ = parameters_->gradient_version();
+  options_.frozen = parameters_->frozen();
+  release();
 }
 
 template <trainable_backend Backend>
@@ -102,13 +77,7 @@ void trainable_resnet_v2<Backend>::release() {
   plans_.clear();
   memory_ = nullptr;
   memory_bytes_ = 0;
-  weights_ =
-      std::make_shared<typename training_of<Backend>::weights>(std::span<const trainable_parameter<T>>(parameters_));
-}
-
-template <trainable_backend Backend>
-void trainable_resnet_v2<Backend>::zero_gradients() {
-  std::fill_n(gradients_.data(), gradients_.size(), T(0));
+  weights_ = std::make_shared<typename training_of<Backend>::weights>(parameters_);
 }
 
 template <trainable_backend Backend>
@@ -125,6 +94,7 @@ training_program trainable_resnet_v2<Backend>::emit(const bit::network& net, con
 template <trainable_backend Backend>
 auto trainable_resnet_v2<Backend>::find_plan(const dims4& images, pass what, std::span<const named_tap<T>> taps)
     -> planned& {
+  follow_gradients();
   std::vector<std::string> names;
   for (const named_tap<T>& t : taps) names.push_back(t.name);
   const auto found = std::find_if(plans_.begin(), plans_.end(), [&](const planned& p) {
@@ -153,26 +123,17 @@ training_memory trainable_resnet_v2<Backend>::memory_of(const resnet_config& con
                                                         const training_options& options, std::size_t threads,
                                                         const dims4& evaluated) {
   threads = Backend::threads(threads);
+  const std::vector<tensor_spec> specs = tensor_specs(config);
   std::vector<named_tensor> tensors;
-  std::vector<trainable_parameter<T>> parameters;
-  std::size_t largest = 0;
-  for (const tensor_spec& spec : tensor_specs(config)) {
-    tensors.push_back({spec.name, spec.shape, nullptr});
-    largest = std::max(largest, detail::number_of_values(spec.shape));
-  }
-  // Plans ask their constants for the forms that they read. Nothing is packed before the first step, and memory that
-  // nobody touches takes none.
-  const detail::aligned_buffer<T> untouched(largest);
   training_memory m;
-  for (const named_tensor& t : tensors) {
-    const std::span<T> room{untouched.data(), detail::number_of_values(t.shape)};
-    parameters.push_back({t.name, t.shape, room, room});
-    m.values += room.size_bytes();
-    if (!options.frozen.contains(t.name)) m.gradients += room.size_bytes();
+  for (const tensor_spec& spec : specs) {
+    tensors.push_back({spec.name, spec.shape, nullptr});
+    m.values += spec.size() * sizeof(T);
+    if (!options.frozen.contains(spec.name)) m.gradients += spec.size() * sizeof(T);
   }
+  // Plans ask their constants for the forms that they read; nothing is packed before the first step.
   const bit::network net(config, tensors);
-  const auto weights =
-      std::make_shared<typename training_of<Backend>::weights>(std::span<const trainable_parameter<T>>(parameters));
+  const auto weights = std::make_shared<typename training_of<Backend>::weights>(parameters_type::without_memory(specs));
   const plan_type step(emit(net, images, pass::training, options), weights);
   m.arena = step.memory().total;
   m.scratch = step.workspace_bytes(threads) - m.arena;
@@ -198,32 +159,67 @@ auto trainable_resnet_v2<Backend>::memory_for(const plan_type& plan, std::size_t
 }
 
 template <trainable_backend Backend>
-double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, const loss_function<T>& loss, double scale,
-                                                std::span<const named_tap<T>> taps, const run_options& options) {
-  return accumulate(pass::training, images, loss, scale, taps, options);
+double trainable_resnet_v2<Backend>::evaluate_on_host(const loss_function<T>& own, std::size_t n, double weight) {
+  const std::size_t classes = config().num_classes;
+  host_logits_.resize(n * classes);
+  host_gradient_.resize(n * classes);
+  logits_.read_logits(host_logits_);
+  const double value = own(host_logits_, host_gradient_, n, classes);
+  if (weight != 1)
+    for (T& g : host_gradient_) g = static_cast<T>(static_cast<double>(g) * weight);
+  logits_.write_gradient(host_gradient_);
+  return value;
 }
 
 template <trainable_backend Backend>
-double trainable_resnet_v2<Backend>::accumulate_head(const image_view<T>& features, const loss_function<T>& loss,
-                                                     double scale, const run_options& options) {
-  return accumulate(pass::head_training, features, loss, scale, {}, options);
+double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, const loss& what, double scale,
+                                                std::span<const named_tap<T>> taps, const run_options& options,
+                                                double weight) {
+  const auto evaluate = [&] { return logits_.evaluate(what, weight); };
+  return accumulate(pass::training, images, evaluate, scale, taps, options);
 }
 
 template <trainable_backend Backend>
-double trainable_resnet_v2<Backend>::accumulate(pass what, const image_view<T>& images, const loss_function<T>& loss,
+double trainable_resnet_v2<Backend>::accumulate(const image_view<T>& images, const loss_function<T>& own, double scale,
+                                                std::span<const named_tap<T>> taps, const run_options& options,
+                                                double weight) {
+  const auto evaluate = [&] { return evaluate_on_host(own, images.dims.n, weight); };
+  return accumulate(pass::training, images, evaluate, scale, taps, options);
+}
+
+template <trainable_backend Backend>
+double trainable_resnet_v2<Backend>::accumulate_head(const image_view<T>& features, const loss& what, double scale,
+                                                     const run_options& options, double weight) {
+  const auto evaluate = [&] { return logits_.evaluate(what, weight); };
+  return accumulate(pass::head_training, features, evaluate, scale, {}, options);
+}
+
+template <trainable_backend Backend>
+double trainable_resnet_v2<Backend>::accumulate_head(const image_view<T>& features, const loss_function<T>& own,
+                                                     double scale, const run_options& options, double weight) {
+  const auto evaluate = [&] { return evaluate_on_host(own, features.dims.n, weight); };
+  return accumulate(pass::head_training, features, evaluate, scale, {}, options);
+}
+
+template <trainable_backend Backend>
+template <class Evaluate>
+double trainable_resnet_v2<Backend>::accumulate(pass what, const image_view<T>& images, const Evaluate& evaluate,
                                                 double scale, std::span<const named_tap<T>> taps, run_options options) {
-  const std::size_t n = images.dims.n, classes = config().num_classes;
+  const std::size_t n = images.dims.n;
+  if (config().num_classes == 0)
+    throw config_error("[trainable] expected a network with a head, got 0 classes; give it one before training");
   if (n == 0) throw shape_error("[trainable] expected at least one image, got " + to_string(images.dims));
   options.threads = Backend::threads(options.threads);
   planned& found = find_plan(images.dims, what, taps);
   const std::vector<gradient_tap<T>> wanted = detail::find_taps<T>(taps, found.tapped, found.tap_dims);
   plan_type& plan = *found.plan;
   workspace& memory = memory_for(plan, options.threads);
-  logits_.resize(n * classes);
-  dlogits_.resize(logits_.size());
-  if (!plan.forward(images, logits_.data(), memory, options)) throw interrupted_error("[trainable] interrupted");
-  const double value = loss(logits_, dlogits_, n, classes);
-  if (!plan.backward(images, dlogits_.data(), scale, wanted, memory, options))
+  logits_.resize(n, config().num_classes);
+  if (!plan.forward(images, logits_.logits(), memory, options)) throw interrupted_error("[trainable] interrupted");
+  const double value = evaluate();
+  if (parameters_->gradient_version() != gradient_version_)
+    throw config_error("[trainable] the loss changed which parameters learn; do that between two steps");
+  if (!plan.backward(images, logits_.gradient(), scale, wanted, memory, options))
     throw interrupted_error("[trainable] interrupted");
   return value;
 }
@@ -232,9 +228,20 @@ template <trainable_backend Backend>
 void trainable_resnet_v2<Backend>::run_forward(pass what, const image_view<T>& images, T* out, run_options options) {
   plan_type& plan = *find_plan(images.dims, what).plan;
   if (images.dims.n == 0) return;
+  const std::size_t columns =
+      what == pass::features || config().num_classes == 0 ? config().num_features() : config().num_classes;
   options.threads = Backend::threads(options.threads);
-  if (!plan.forward(images, out, memory_for(plan, options.threads), options))
+  logits_.resize(images.dims.n, columns);
+  if (!plan.forward(images, logits_.logits(), memory_for(plan, options.threads), options))
     throw interrupted_error("[trainable] interrupted");
+  logits_.read_logits({out, images.dims.n * columns});
+}
+
+template <trainable_backend Backend>
+training_speed trainable_resnet_v2<Backend>::speed(std::size_t height, std::size_t width, std::size_t threads) const {
+  const std::string output = config().num_classes > 0 ? "logits" : "pooled";
+  return training_of<Backend>::speed(network().emit({1, config().in_channels, height, width}, {&output, 1}),
+                                     *parameters_, threads);
 }
 
 template <trainable_backend Backend>
@@ -252,4 +259,4 @@ void trainable_resnet_v2<Backend>::head_logits(const image_view<T>& features, T*
   run_forward(pass::head_logits, features, out, options);
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workspaces of a frozen model's calls, kept between calls and given back after a burst.
 #pragma once
 
 #include <algorithm>
+#include <bit/config.hpp>
 #include <cstddef>
 #include <iterator>
 #include <list>
@@ -9,7 +11,7 @@
 #include <mutex>
 #include <utility>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Lends a workspace to each call. Idle ones are kept only as far as the last 64 to 128 calls needed them: as many as
 /// ran at once, none larger than the largest. Every member may be called by any number of threads at once.
@@ -112,4 +114,4 @@ class workspace_pool {
   peaks now_, before_;  ///< of this window of calls and the one before it
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pre-activation bottleneck unit (arXiv:1603.05027), stride in the 3x3 (bit_pytorch/models.py: "Except it puts the
 // stride on 3x3 conv").
 #pragma once
@@ -5,7 +6,7 @@
 #include <bit/nn/std_conv2d.hpp>
 #include <optional>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// y = conv3(relu(norm3(conv2(relu(norm2(conv1(o))))))) + shortcut with o = relu(norm1(x)); the shortcut is x itself,
 /// or projection(o) in the first unit of a block.
@@ -41,4 +42,4 @@ struct bottleneck {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Group normalisation and ReLU (arXiv:1803.08494): never a step of its own, the step that reads the map applies it.
 #pragma once
 
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// A feature map on its way through the network, and the sums that the next norm needs.
 struct flow {
@@ -23,4 +24,4 @@ struct group_norm {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

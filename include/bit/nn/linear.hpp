@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Linear classifier on pooled features.
 #pragma once
 
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// kernel (1,1,c,classes) as the release stores it, bias (classes); not standardised.
 struct linear {
@@ -17,4 +18,4 @@ struct linear {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Convolution with standardised weights and no bias (arXiv:1903.10520): every output channel's kernel has mean 0 and
 // variance 1 over (h,w,i).
 #pragma once
 
 #include <bit/nn/group_norm.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// Kernel HWIO (size,size,cin,cout) and how it slides.
 struct std_conv2d {
@@ -24,4 +25,4 @@ struct std_conv2d {
   dims4 out(const dims4& in) const { return {in.n, out_channels(), window.out(in.h), window.out(in.w)}; }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

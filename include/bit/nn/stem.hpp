@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Root block: 7x7/2 standardised convolution and the zero-padded max-pool.
 #pragma once
 
 #include <bit/nn/std_conv2d.hpp>
 
-namespace bit::inline v0::nn {
+namespace bit::inline BIT_ABI::nn {
 
 /// The first layers; no norm, no ReLU before the pool.
 struct stem {
@@ -22,4 +23,4 @@ struct stem {
   }
 };
 
-}  // namespace bit::inline v0::nn
+}  // namespace bit::inline BIT_ABI::nn

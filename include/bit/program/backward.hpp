@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of a training program: plain records like step.hpp's, one for each thing that a gradient goes
 // through. dv is the gradient of the loss with respect to v. A convolution y = conv(relu(norm(x)), kernel) has three:
 //   backward_data_step  gradient of relu(norm(x)),    backward_weights_step  of the kernel,    norm_backward_step  of x.
@@ -13,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// One product of an backward_data_step: dy (n,cout,oh,ow), and the convolution whose transpose it goes through.
 struct backward_source {
@@ -132,7 +133,7 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p);
 BIT_FUNC training_program with_backward(program forward, const training_options& options = {},
                                         std::span<const value_id> taps = {});
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/program/backward.ipp>

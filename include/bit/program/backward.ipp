@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of program/backward.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <map>
 #include <utility>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 struct backward_lister {
@@ -236,4 +237,4 @@ BIT_FUNC training_program with_backward(program forward, const training_options&
   return p;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

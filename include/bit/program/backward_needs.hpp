@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What with_backward decides before it emits a step: which gradients are wanted, and which feature maps are recomputed.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <map>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Which gradients are wanted at all: a value's if it is tapped, or if a parameter or a tap comes before it.
 class backward_needs {
@@ -82,4 +83,4 @@ class map_restorer {
   std::map<value_id, value_id> again_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sizes of convolutions and pools.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cstddef>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// A square window that slides over rows and columns alike; `padding` zeros on every side.
 struct window {
@@ -26,4 +28,4 @@ struct window {
 /// (ConstantPad2d(1, 0) then MaxPool2d(3, 2): bit_pytorch/models.py, "subtly not the same").
 inline constexpr window stem_pool{.size = 3, .stride = 2, .padding = 1};
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One arena for all values of a program: a value's bytes are free again after the last step that reads it.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <span>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// First and last step that touch a value; outputs live to the end.
 struct live_range {
@@ -37,7 +38,7 @@ BIT_FUNC memory_plan plan_memory(const program& p, const std::vector<std::size_t
 BIT_FUNC memory_plan plan_memory(std::span<const step_values> steps, std::span<const value_id> outputs,
                                  const std::vector<std::size_t>& bytes, std::size_t alignment = 64);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/program/memory_plan.ipp>

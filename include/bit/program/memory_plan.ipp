@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of program/memory_plan.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/program/memory_plan.hpp>
 #include <numeric>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 inline std::vector<step_values> flow_of(const program& p) {
@@ -111,4 +112,4 @@ BIT_FUNC memory_plan plan_memory(std::span<const step_values> steps, std::span<c
   return plan;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

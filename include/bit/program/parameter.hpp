@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where parameters' values come from: memory, a mapped checkpoint, a deflated entry, another layout or dtype.
 // Reading is lazy, so that loading a checkpoint copies nothing and freezing streams one tensor at a time.
 #pragma once
 
 #include <algorithm>
+#include <bit/config.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,7 +15,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// It gives the values of one tensor, which it does not change, in the official layout (convolution kernels HWIO, the
 /// head (1,1,c,classes)), row-major. Every member may be called by several threads at once.
@@ -95,4 +97,4 @@ named_tensor snapshot_of(const named_tensor& tensor) {
   return {tensor.name, tensor.shape, std::make_shared<owned_values<T>>(std::move(values))};
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

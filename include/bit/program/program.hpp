@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network for one input shape: values, constants, steps in order, and what the caller wants back.
 // Layers emit into it; backends compile it; the memory plan, the summary and the feature taps read it.
 #pragma once
@@ -9,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// What lies behind a value's name.
 enum class value_kind {
@@ -74,7 +75,7 @@ struct standardised_kernel_ref {
 /// The kernels of `s` that are standardised, in the order in which it lists its parameters.
 BIT_FUNC std::vector<standardised_kernel_ref> standardised_kernels(const step& s);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/program/program.ipp>

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of program/program.hpp.
 #pragma once
 
 #include <bit/program/program.hpp>
 #include <type_traits>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 struct value_lister {
@@ -104,4 +105,4 @@ BIT_FUNC step_values values_of(const step& s) {
   return out;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

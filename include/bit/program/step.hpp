@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The steps that a network is made of. A step computes nothing itself: it is a plain record over values and constants
 // that a backend executes. The structs are the documentation of the kernels:
 //   y = sum over sources of conv(relu(norm(x)), kernel) + residual, and the statistics of y on the way out.
@@ -8,7 +9,7 @@
 #include <optional>
 #include <variant>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// Index into program::values.
 enum class value_id : std::size_t {};
@@ -78,4 +79,4 @@ struct head_step {
 
 using step = std::variant<stem_step, conv_step, pool_step, mean_step, head_step>;
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

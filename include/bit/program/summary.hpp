@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a program costs, step by step: the rows of `pybit summary`.
 #pragma once
 
 #include <bit/program/program.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// One step: what it makes and what that takes.
 struct step_summary {
@@ -19,7 +20,7 @@ struct step_summary {
 /// A row for every step. Thread-safe.
 BIT_FUNC std::vector<step_summary> summarise(const program& p);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/program/summary.ipp>

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of program/summary.hpp.
 #pragma once
 
 #include <bit/program/summary.hpp>
 #include <set>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 inline std::size_t product_of(const std::vector<std::size_t>& shape) {
@@ -73,4 +74,4 @@ BIT_FUNC std::vector<step_summary> summarise(const program& p) {
   return rows;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

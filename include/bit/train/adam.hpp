@@ -1,16 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
 // Adam (arXiv:1412.6980) and AdamW (arXiv:1711.05101), as torch.optim computes them. Distillation uses them.
 #pragma once
 
 #include <bit/config.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct adam_options {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  ///< torch.optim.Adam; arXiv:1412.6980, algorithm 1
   bool decoupled = false;                         ///< AdamW: value shrinks by rate·weight_decay, the gradient stays
   double clip_norm = 0;                           ///< of all gradients together; 0: none
   parameter_options parameters = {};
+
+  /// Buffers of state that each parameter has.
+  std::size_t state_buffers() const { return 2; }
 };
 
 /// mean and square are running averages of g and g²; value -= rate·mean' / (sqrt(square') + eps), both corrected for
@@ -18,12 +22,12 @@ struct adam_options {
 template <class T>
 class basic_adam final : public basic_optimizer<T> {
  public:
-  /// Throws what optimizer's constructor throws, and config_error for betas outside [0,1) or a negative eps.
-  explicit basic_adam(std::span<const trainable_parameter<T>> parameters, const adam_options& options = {});
+  /// Throws what basic_optimizer's constructor throws, and config_error for betas outside [0,1) or a negative eps.
+  explicit basic_adam(trainable_parameters<T>& parameters, const adam_options& options = {});
   std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
 
  private:
-  void update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
+  void update(trainable_parameters<T>& parameters, optimizer_state<T>& state, double rate, double gradient_scale,
               std::size_t threads) override;
   adam_options options_;
 };
@@ -35,7 +39,7 @@ extern template class basic_adam<float>;
 extern template class basic_adam<double>;
 #endif
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/adam.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/adam.hpp.
 #pragma once
 
@@ -6,10 +7,10 @@
 #include <bit/error.hpp>
 #include <bit/train/adam.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T>
-basic_adam<T>::basic_adam(std::span<const trainable_parameter<T>> parameters, const adam_options& options)
+basic_adam<T>::basic_adam(trainable_parameters<T>& parameters, const adam_options& options)
     : basic_optimizer<T>(parameters, options.parameters, options.clip_norm, {"mean", "square"}), options_(options) {
   const auto is_beta = [](double b) { return b >= 0 && b < 1; };
   if (!is_beta(options.beta1) || !is_beta(options.beta2) || !(options.eps >= 0))
@@ -18,13 +19,18 @@ basic_adam<T>::basic_adam(std::span<const trainable_parameter<T>> parameters, co
 }
 
 template <class T>
-void basic_adam<T>::update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
-                           std::size_t threads) {
+void basic_adam<T>::update(trainable_parameters<T>& parameters, optimizer_state<T>& state, double rate,
+                           double gradient_scale, std::size_t threads) {
   const auto t = static_cast<double>(this->updates());
-  detail::adam_update<T>(chunks,
-                         {rate, options_.beta1, options_.beta2, options_.eps, options_.decoupled,
-                          1 - std::pow(options_.beta1, t), 1 - std::pow(options_.beta2, t), gradient_scale},
-                         threads);
+  const adam_hyperparameters how{rate,
+                                 options_.beta1,
+                                 options_.beta2,
+                                 options_.eps,
+                                 options_.decoupled,
+                                 1 - std::pow(options_.beta1, t),
+                                 1 - std::pow(options_.beta2, t),
+                                 gradient_scale};
+  parameters.update(how, this->rules(), state, threads);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

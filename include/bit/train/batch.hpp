@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the trainer asks of its data: the images of a step, in parts that fit memory.
 #pragma once
 
@@ -8,9 +9,9 @@
 #include <bit/backend/run.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
-/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation may fill `targets`.
+/// Images with what the loss compares with. Mixup fills `partners` and `weight`, distillation `teacher`.
 /// T is float, or double for the reference backend.
 template <class T>
 struct basic_micro_batch {
@@ -20,6 +21,9 @@ struct basic_micro_batch {
   std::vector<std::int64_t> partners;  ///< (n), or empty
   double weight = 1;                   ///< of `labels`, if there are partners
   std::vector<double> targets;         ///< (n,classes) probabilities instead of labels, or empty
+  std::vector<double> teacher;         ///< (n,classes) logits of a teacher instead of labels, or empty
+  double temperature = 1;              ///< of the distillation, if there is a teacher
+  double loss_weight = 1;              ///< what the part's loss and its gradient are multiplied by
 
   std::size_t size() const { return images.shape(0); }
   image_view<T> view() const { return view_of(images.data(), dims_of(images.shape(), order), order); }
@@ -52,4 +56,4 @@ class basic_batch_source {
 
 using batch_source = basic_batch_source<float>;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/checkpoint.hpp.
 #pragma once
 
@@ -16,23 +17,40 @@
 #include <bit/io/safetensors.hpp>
 #include <bit/train/checkpoint.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
-/// A tensor of a training file, with its values in memory.
+/// A tensor of a training file: a parameter, or a part of the optimizer's state if there is one.
 struct training_tensor {
   std::string name;
   std::vector<std::size_t> shape;
-  std::span<float> values;
+  std::size_t parameter = 0, size = 0;
+  std::optional<train::optimizer_buffer> state = {};
 };
 
-inline std::vector<training_tensor> training_tensors(std::span<const trainable_parameter<float>> parameters,
-                                                     train::optimizer* by) {
+inline std::vector<training_tensor> training_tensors(const trainable_parameters<float>& parameters,
+                                                     const train::optimizer* by) {
   std::vector<training_tensor> tensors;
-  for (const auto& p : parameters) tensors.push_back({p.name, p.shape, p.value});
+  const auto specs = parameters.specs();
+  for (std::size_t i = 0; i < specs.size(); ++i) tensors.push_back({specs[i].name, specs[i].shape, i, specs[i].size()});
   if (by)
-    for (const auto& b : by->buffers())
-      tensors.push_back({"optimiser/" + b.buffer + "/" + b.parameter, b.shape, b.values});
+    for (const auto& b : by->buffers()) {
+      const tensor_spec& of = specs[b.parameter];
+      tensors.push_back({"optimiser/" + b.name + "/" + of.name, of.shape, b.parameter, of.size(), b});
+    }
   return tensors;
+}
+
+/// The tensor's values: where they lie if that is host memory, otherwise a copy in `room`.
+inline std::span<const float> values_of(const training_tensor& tensor, const trainable_parameters<float>& parameters,
+                                        const train::optimizer* by, std::vector<float>& room) {
+  if (!tensor.state)
+    if (const auto here = parameters.in_host_memory(tensor.parameter); here.size() == tensor.size) return here;
+  room.resize(tensor.size);
+  if (tensor.state)
+    by->read(*tensor.state, room);
+  else
+    parameters.read(parameter_array::values, tensor.parameter, room);
+  return room;
 }
 
 inline std::map<std::string, std::string> training_metadata(const train::training_state& state,
@@ -59,24 +77,25 @@ inline std::map<std::string, std::string> training_metadata(const train::trainin
   return metadata;
 }
 
-inline void write_training(const std::filesystem::path& path, std::span<const trainable_parameter<float>> parameters,
-                           train::optimizer* by, const train::training_state& state) {
-  for (const auto& p : parameters)
-    if (!std::all_of(p.value.begin(), p.value.end(), [](float v) { return std::isfinite(v); }))
-      throw diverged_error("[training] " + p.name + " holds NaN or infinite values at step " +
-                           std::to_string(state.step) + "; " + path.string() +
-                           " was left as it is. A lower learning rate, or a longer warm-up, may help");
+inline void write_training(const std::filesystem::path& path, const trainable_parameters<float>& parameters,
+                           const train::optimizer* by, const train::training_state& state) {
   const auto tensors = training_tensors(parameters, by);
   std::vector<std::pair<std::string, std::vector<std::size_t>>> forms;
+  std::vector<float> room;
   std::uint32_t checksum = 0;
   for (const auto& t : tensors) {
+    const auto values = values_of(t, parameters, by, room);
+    if (!t.state && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+      throw diverged_error("[training] " + t.name + " holds NaN or infinite values at step " +
+                           std::to_string(state.step) + "; " + path.string() +
+                           " was left as it is. A lower learning rate, or a longer warm-up, may help");
     forms.emplace_back(t.name, t.shape);
-    checksum = crc32_of(std::as_bytes(t.values), checksum);
+    checksum = crc32_of(std::as_bytes(values), checksum);
   }
   const std::string header = make_safetensors_header(forms, training_metadata(state, by, checksum));
   output_file file(path);
   file.append(header);
-  for (const auto& t : tensors) file.append(std::as_bytes(t.values));
+  for (const auto& t : tensors) file.append(std::as_bytes(values_of(t, parameters, by, room)));
   file.commit();
 }
 
@@ -203,16 +222,15 @@ inline std::vector<const io::raw_tensor*> place_training(const training_file& fi
   return places;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
-BIT_FUNC void save_training(const std::filesystem::path& path, std::span<const trainable_parameter<float>> parameters,
-                            optimizer& by, const training_state& state) {
-  detail::write_training(path, parameters, &by, state);
+BIT_FUNC void save_training(const std::filesystem::path& path, const optimizer& by, const training_state& state) {
+  detail::write_training(path, by.parameters(), &by, state);
 }
 
-BIT_FUNC void save_weights(const std::filesystem::path& path, std::span<const trainable_parameter<float>> parameters,
+BIT_FUNC void save_weights(const std::filesystem::path& path, const trainable_parameters<float>& parameters,
                            const training_state& state) {
   detail::write_training(path, parameters, nullptr, state);
 }
@@ -221,8 +239,7 @@ BIT_FUNC training_state read_training_state(const std::filesystem::path& path) {
   return detail::state_in(detail::training_file(path));
 }
 
-BIT_FUNC training_state restore_training(const std::filesystem::path& path,
-                                         std::span<const trainable_parameter<float>> parameters, optimizer& by,
+BIT_FUNC training_state restore_training(const std::filesystem::path& path, optimizer& by,
                                          const training_state& expected) {
   const detail::training_file file(path);
   training_state state = detail::state_in(file);
@@ -230,11 +247,19 @@ BIT_FUNC training_state restore_training(const std::filesystem::path& path,
     file.fail("holds weights without the optimizer's state; continue from the run's last.safetensors instead");
   detail::check_same_run(file, state, expected, by);
   const auto updates = file.number<std::uint64_t>("bit.training.updates");
-  const auto tensors = detail::training_tensors(parameters, &by);
+  const auto tensors = detail::training_tensors(by.parameters(), &by);
   const auto places = detail::place_training(file, tensors);
-  for (std::size_t i = 0; i < tensors.size(); ++i) places[i]->data->read(std::as_writable_bytes(tensors[i].values));
+  std::vector<float> room;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    room.resize(tensors[i].size);
+    places[i]->data->read(std::as_writable_bytes(std::span(room)));
+    if (tensors[i].state)
+      by.write(*tensors[i].state, room);
+    else
+      by.parameters().write(parameter_array::values, tensors[i].parameter, room);
+  }
   by.set_updates(updates);
   return state;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How good logits are: mean loss, top-1 and top-5, counted over all examples, the last short batch included.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// What one image shows and what the network took it for.
 struct label_pair {
@@ -42,7 +43,7 @@ class evaluation_counter {
   std::vector<label_pair> pairs_;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/evaluation.ipp>

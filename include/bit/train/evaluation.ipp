@@ -1,20 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/evaluation.hpp.
 #pragma once
 
+#include <bit/backend/loss.hpp>
+#include <bit/train/evaluation.hpp>
 #include <cmath>
 #include <vector>
 
-#include <bit/train/evaluation.hpp>
-#include <bit/train/loss.hpp>
-
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC void evaluation_counter::add(std::span<const float> logits, std::span<const std::int64_t> labels,
                                       std::size_t classes) {
   if (labels.empty() && logits.empty()) return;
   std::vector<float> unused(logits.size());
   const auto n = static_cast<double>(labels.size());
-  loss_ += n * cross_entropy<float>(labels)(logits, unused, labels.size(), classes);
+  loss_ += n * evaluate_loss<float>(cross_entropy{.labels = labels}, logits, unused, labels.size(), classes);
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const auto x = logits.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
@@ -37,4 +37,4 @@ BIT_FUNC evaluation evaluation_counter::result() const {
   return {examples_, loss_ / n, static_cast<double>(first_) / n, static_cast<double>(among_five_) / n, pairs_};
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Choosing K examples of each class.
 #pragma once
 
@@ -9,7 +10,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Indices of `per_class` examples of each class, increasing; a function of its arguments, where every choice is equally
 /// likely and a class's choice does not depend on the other classes. `labels` are below classes.size(). Throws
@@ -24,7 +25,7 @@ BIT_FUNC std::vector<std::size_t> few_shot_last_seen(std::span<const std::size_t
                                                      std::span<const std::string> classes, std::size_t per_class,
                                                      std::uint64_t seed);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/few_shot.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/few_shot.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/random.hpp>
 #include <bit/train/few_shot.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The examples of each class, checked to be enough.
 inline std::vector<std::vector<std::size_t>> members_of_classes(std::span<const std::size_t> labels,
@@ -35,9 +36,9 @@ inline std::vector<std::vector<std::size_t>> members_of_classes(std::span<const 
   return members;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC std::vector<std::size_t> few_shot(std::span<const std::size_t> labels, std::span<const std::string> classes,
                                            std::size_t per_class, std::uint64_t seed) {
@@ -72,4 +73,4 @@ BIT_FUNC std::vector<std::size_t> few_shot_last_seen(std::span<const std::size_t
   return shuffled;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

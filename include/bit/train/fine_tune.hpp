@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Fine-tuning as a whole: a checkpoint, a data set and a recipe go in, a run's folder with a model for the set comes out.
 #pragma once
 
@@ -11,15 +12,7 @@
 #include <bit/train/recipe.hpp>
 #include <bit/train/trainer.hpp>
 
-namespace bit::inline v0::train {
-
-/// The loss of one part of a step, for logs as bit_pytorch writes them.
-struct part_report {
-  std::size_t step = 0;  ///< number of the update, from 0 on
-  std::size_t part = 0, parts = 1;
-  double loss = 0;  ///< mean over the part's images
-  double rate = 0;
-};
+namespace bit::inline BIT_ABI::train {
 
 /// What a caller wants to hear. All are called by the thread that calls fine_tune(), and any may be empty.
 struct fine_tune_callbacks {
@@ -52,7 +45,7 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
                                    const fine_tune_options& options, const recipe& plan,
                                    const fine_tune_callbacks& callbacks = {});
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/fine_tune.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/fine_tune.hpp.
 #pragma once
 
@@ -9,37 +10,12 @@
 #include <bit/train/kept_features.hpp>
 #include <bit/train/loader_source.hpp>
 #include <bit/train/optimizer_choice.hpp>
+#include <bit/train/trainable_backends.hpp>
 #include <memory>
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0::detail {
-
-/// Which part of which step is in work: the trainer mixes a part before it asks for the part's loss.
-struct part_in_work {
-  std::size_t step = 0, part = 0;
-  double factor = 1;  ///< of the part's loss
-};
-
-/// A loss that is reported, and for bit_pytorch's habit weighted as if its part had as many images as the others.
-class reported_loss final : public loss_function<float> {
- public:
-  reported_loss(std::unique_ptr<loss_function<float>> loss, double factor, std::function<void(double)> report)
-      : loss_(std::move(loss)), factor_(factor), report_(std::move(report)) {}
-  double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
-                    std::size_t classes) const override {
-    const double value = (*loss_)(logits, gradient, n, classes);
-    if (report_) report_(value);
-    if (factor_ != 1)
-      for (float& g : gradient) g = static_cast<float>(g * factor_);
-    return factor_ * value;
-  }
-
- private:
-  std::unique_ptr<loss_function<float>> loss_;
-  double factor_;
-  std::function<void(double)> report_;
-};
+namespace bit::inline BIT_ABI::detail {
 
 /// The entry that pybit.load() reads: labels, and how images become what the network was trained on.
 inline std::string metadata_json(const train::recipe& plan, const std::vector<std::string>& labels,
@@ -66,26 +42,29 @@ inline train::training_state state_of(const train::recipe& plan, const train::fi
   return run;
 }
 
-/// Mixup, and the loss of each part with its report.
+/// A teacher's logits of a part's images.
+inline void add_teacher(const train::fine_tune_options& options, std::size_t classes, train::micro_batch& batch) {
+  std::vector<float> logits(batch.size() * classes);
+  options.teacher(batch.view(), logits.data());
+  batch.teacher.assign(logits.begin(), logits.end());
+  batch.temperature = options.temperature;
+}
+
+/// Mixup, a teacher, what a part weighs, and the loss. In bit_pytorch's manner a short part counts as much as the others.
 inline void install_loss(train::trainer_options& how, const train::recipe& plan,
-                         const train::fine_tune_options& options, const train::batch_source& source,
-                         const train::fine_tune_callbacks& callbacks, part_in_work& work) {
+                         const train::fine_tune_options& options, const train::batch_source& source) {
   const auto mixup = train::mixup_of(plan.rule.mixup_alpha, plan.partner, plan.seed, plan.batch_split);
   const bool equal_parts = plan.compat == train::compat_mode::pytorch;
-  how.mix = [&work, &source, mixup, equal_parts, parts = plan.batch_split](std::size_t step, std::size_t part,
-                                                                           train::micro_batch& batch) {
-    const auto all = static_cast<double>(source.size(step));
-    work = {step, part, equal_parts ? all / (static_cast<double>(batch.size()) * static_cast<double>(parts)) : 1.0};
+  how.mix = [&source, &options, mixup, equal_parts, parts = plan.batch_split, classes = plan.classes](
+                std::size_t step, std::size_t part, train::micro_batch& batch) {
+    if (equal_parts)
+      batch.loss_weight =
+          static_cast<double>(source.size(step)) / (static_cast<double>(batch.size()) * static_cast<double>(parts));
     if (mixup) mixup(step, part, batch);
+    if (options.teacher) add_teacher(options, classes, batch);
   };
-  how.loss = [&work, &callbacks, kind = options.loss, smoothing = options.label_smoothing, parts = plan.batch_split,
-              rate = how.rate](const train::micro_batch& batch) -> std::unique_ptr<loss_function<float>> {
-    std::function<void(double)> report;
-    if (callbacks.on_part)
-      report = [&work, &callbacks, parts, rate](double loss) {
-        callbacks.on_part({work.step, work.part, parts, loss, rate(work.step).value_or(0)});
-      };
-    return std::make_unique<reported_loss>(make_loss(batch, kind, smoothing), work.factor, report);
+  how.loss = [kind = options.loss, smoothing = options.label_smoothing](const train::micro_batch& batch) {
+    return make_loss(batch, kind, smoothing);
   };
 }
 
@@ -103,6 +82,7 @@ inline train::trainer_options trainer_options_of(const train::tunable_model& mod
   how.save_every = options.save_every != 0 ? options.save_every : options.eval_every;
   how.save_seconds = options.save_seconds;
   if (!options.folder.empty()) how.run = state_of(plan, options, *split.train, model.config());
+  how.on_part = callbacks.on_part;
   how.on_step = callbacks.on_step;
   how.on_evaluation = callbacks.on_evaluation;
   how.on_checkpoint = callbacks.on_checkpoint;
@@ -124,8 +104,7 @@ inline train::training_result tune_all(train::tunable_model& model, const data::
   const auto [order, batches] = order_of(plan);
   train::loader_source source(split.train, order, plan.augmentation, plan.seed, options.loader, batches);
   auto how = trainer_options_of(model, split, options, plan, callbacks);
-  part_in_work work;
-  install_loss(how, plan, options, source, callbacks, work);
+  install_loss(how, plan, options, source);
   if (split.validation && split.validation->size() != 0) {
     how.eval_every = options.eval_every;
     how.evaluate = [&](std::size_t) {
@@ -165,20 +144,19 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
   model.release();  // what the trunk took
   const auto [order, batches] = order_of(plan);
   train::feature_source source(learned, order, batches);
-  part_in_work work;
-  install_loss(how, plan, options, source, callbacks, work);
+  install_loss(how, plan, options, source);
   const auto by = make_optimizer(model.parameters(), options);
   train::head_of head(model);
   return train::train(head, *by, source, how);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, bit::dtype dtype) {
   const auto adapted = io::adapt_head(from, io::head::zero(classes));
-  return {adapted.config, adapted.tensors, dtype};
+  return make_tunable(adapted.config, adapted.tensors, dtype);
 }
 
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
@@ -207,4 +185,4 @@ BIT_FUNC training_result fine_tune(tunable_model& model, const data::dataset_spl
                             : detail::tune_all(model, split, options, plan, callbacks);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // BiT-HyperRule: what fine-tuning needs to know of a data set is its size and its images' size (arXiv:1912.11370,
 // section 3.3; numbers from big_transfer's bit_hyperrule.py, where code and paper differ the code).
 #pragma once
@@ -10,7 +11,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Height and width of images in pixels.
 struct image_size {
@@ -60,7 +61,7 @@ BIT_FUNC std::optional<image_size> known_image_size(std::string_view data_set);
 /// Several lines for people: resolution, mixup, steps, learning-rate plan.
 BIT_FUNC std::string to_string(const hyper_rule& rule);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/hyper_rule.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/hyper_rule.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/error.hpp>
 #include <bit/train/hyper_rule.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 // bit_hyperrule.py: get_resolution, get_mixup, get_schedule.
 inline constexpr std::size_t small_area = 96 * 96;
@@ -18,9 +19,9 @@ inline constexpr std::size_t small_set = 20'000, medium_set = 500'000;
 /// Six digits, enough for a rate.
 inline std::string rate_text(double x) { return number_text(x, std::chars_format::general, 6); }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC std::optional<double> hyper_rule::lr(std::size_t step) const {
   if (step >= steps()) return std::nullopt;
@@ -90,4 +91,4 @@ BIT_FUNC std::string to_string(const hyper_rule& rule) {
   return text;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

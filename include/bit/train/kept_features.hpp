@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training the head alone on features that a frozen trunk computes once: a source, a model and an evaluation over them.
 #pragma once
 
@@ -15,7 +16,7 @@
 #include <bit/train/recipe.hpp>
 #include <bit/train/sampler.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Pooled features of a data set, (n,c), row-major.
 struct feature_table {
@@ -49,13 +50,15 @@ class feature_source final : public batch_source {
 class head_of {
  public:
   explicit head_of(tunable_model& model) : model_(model) {}
-  std::span<const trainable_parameter<float>> parameters() const { return model_.parameters(); }
-  void zero_gradients() { model_.zero_gradients(); }
-  double accumulate(const image_view<float>& features, const loss_function<float>& loss, double scale, std::span<float>,
-                    const run_options& run) {
-    return model_.accumulate_head(features, loss, scale, run);
+  trainable_parameters<float>& parameters() { return model_.parameters(); }
+  double accumulate(const image_view<float>& features, const loss& what, double scale, std::span<float>,
+                    const run_options& run, double weight) {
+    return model_.accumulate_head(features, what, scale, run, weight);
   }
-  void parameters_changed() { model_.parameters_changed(); }
+  double accumulate(const image_view<float>& features, const loss_function<float>& own, double scale, std::span<float>,
+                    const run_options& run, double weight) {
+    return model_.accumulate_head(features, own, scale, run, weight);
+  }
 
  private:
   tunable_model& model_;
@@ -65,7 +68,7 @@ class head_of {
 BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& features, std::size_t batch,
                                   const run_options& run);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/kept_features.ipp>

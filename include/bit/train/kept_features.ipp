@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/kept_features.hpp.
 #pragma once
 
 #include <algorithm>
 #include <bit/train/kept_features.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC feature_table compute_features(tunable_model& model, const data::dataset_ptr& images,
                                         const data::augment_spec& spec, std::size_t batch,
@@ -73,4 +74,4 @@ BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& fea
   return counter.result();
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

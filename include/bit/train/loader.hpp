@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Batches of augmented, labelled images for a range of steps, decoded ahead by threads.
 #pragma once
 
@@ -15,7 +16,7 @@
 #include <bit/tensor.hpp>
 #include <bit/train/sampler.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct batch_loader_options {
   std::size_t threads = 0;   ///< that decode; 0: as many as the machine has processors, at most 8
@@ -85,7 +86,7 @@ class batch_loader {
   std::optional<data::detail::ordered_tasks> tasks_;  // its threads read what stands above
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/loader.ipp>

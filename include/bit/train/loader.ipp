@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/loader.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/error.hpp>
 #include <bit/train/loader.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline tensor4<float>::shape_type crop_shape(const data::augment_spec& spec, std::size_t n) {
   if (spec.order == layout::nchw) return {n, 3, spec.crop, spec.crop};
@@ -27,9 +28,9 @@ inline tensor4<float>::shape_type crop_shape(const data::augment_spec& spec, std
   }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC batch_loader::batch_loader(data::dataset_ptr images, sampler order, const data::augment_spec& spec,
                                     std::uint64_t seed, std::uint64_t first, std::uint64_t last,
@@ -129,4 +130,4 @@ BIT_FUNC void batch_loader::end_batch() {
   ++next_;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loader as the trainer's source of images, and BiT's mixup as the trainer's hook.
 #pragma once
 
@@ -15,7 +16,7 @@
 #include <bit/train/mixup.hpp>
 #include <bit/train/sampler.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Batches of a data set as a function of the step: step s takes batch s of the sampler, its parts one after another. Asked
 /// for another step or part than the next one, it starts anew there, so a resumed run gets what an uninterrupted one gets.
@@ -59,7 +60,7 @@ BIT_FUNC std::function<void(std::size_t step, std::size_t part, micro_batch&)> m
                                                                                         std::uint64_t seed,
                                                                                         std::size_t parts);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/loader_source.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/loader_source.hpp.
 #pragma once
 
@@ -9,7 +10,7 @@
 #include <bit/error.hpp>
 #include <bit/train/loader_source.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC loader_source::loader_source(data::dataset_ptr images, const sampler& order, const data::augment_spec& spec,
                                       std::uint64_t seed, const batch_loader_options& options,
@@ -86,4 +87,4 @@ BIT_FUNC std::function<void(std::size_t step, std::size_t part, micro_batch&)> m
   };
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

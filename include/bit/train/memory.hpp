@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a training step is made to fit the memory: bytes predicted from the plans that would run, and a written rule that
 // chooses the parts of a step and recomputation.
 #pragma once
@@ -12,7 +13,7 @@
 #include <bit/config.hpp>
 #include <bit/program/backward.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Predicted bytes of a training process by what they are for, without what the program itself takes.
 struct memory_estimate {
@@ -60,7 +61,7 @@ BIT_FUNC std::string size_text(std::uint64_t bytes);
 /// "none" or "units".
 BIT_FUNC const char* to_string(recomputation how);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/memory.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/memory.hpp.
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <limits>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number behind `key` in a file of lines "key number ..."; without a key the file's first number. Nothing if it is
 /// not there or a word like "max".
@@ -71,9 +72,9 @@ inline std::vector<costed_schedule> schedules_of(const train::step_constraints& 
   return ways;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC double relative_cost(std::size_t part, recomputation how) {
   return (1 + 0.75 / static_cast<double>(part)) * (how == recomputation::units ? 1.2 : 1.0);
@@ -116,4 +117,4 @@ BIT_FUNC std::string size_text(std::uint64_t bytes) { return detail::size_text(b
 
 BIT_FUNC const char* to_string(recomputation how) { return how == recomputation::units ? "units" : "none"; }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

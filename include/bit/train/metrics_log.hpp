@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A run's measurements as JSON lines: one object per line, each written by one call, so that a killed run leaves at most
 // its last line unfinished.
 #pragma once
@@ -9,7 +10,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// One JSON object under construction: metrics_line("step").add("loss", 0.5).
 class metrics_line {
@@ -45,7 +46,7 @@ class metrics_log {
   int descriptor_ = -1;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/metrics_log.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/metrics_log.hpp, for POSIX systems.
 #pragma once
 
@@ -13,7 +14,7 @@
 #include <bit/error.hpp>
 #include <bit/train/metrics_log.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC metrics_line::metrics_line(std::string_view event) : text_("{\"event\":" + detail::json_string(event)) {}
 
@@ -68,4 +69,4 @@ BIT_FUNC void metrics_log::append(const std::string& text) {
 
 BIT_FUNC void metrics_log::write(const metrics_line& line) { append(line.text() + '\n'); }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

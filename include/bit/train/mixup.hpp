@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mixup (arXiv:1710.09412) as BiT uses it: one weight per optimizer step, each image mixed with a partner of its batch.
 #pragma once
 
@@ -12,7 +13,7 @@
 #include <bit/config.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Who is mixed with whom.
 enum class mixup_partner {
@@ -76,7 +77,7 @@ BIT_FUNC mixed_labels mix_labels(std::span<const std::int64_t> labels, std::span
 /// `classes`.
 BIT_FUNC std::vector<double> to_probabilities(const mixed_labels& labels, std::size_t classes);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/mixup.ipp>

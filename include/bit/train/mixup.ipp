@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/mixup.hpp.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/random.hpp>
 #include <bit/train/mixup.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC mixup_partner parse_mixup_partner(std::string_view name) {
   if (name == "permuted") return mixup_partner::permuted;
@@ -62,4 +63,4 @@ BIT_FUNC std::vector<double> to_probabilities(const mixed_labels& labels, std::s
   return rows;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The optimizer and the loss that a run's options choose: the objects, what a recipe says of them, and their flags.
 #pragma once
 
@@ -7,27 +8,29 @@
 #include <string>
 #include <vector>
 
-#include <bit/backend/loss_function.hpp>
+#include <bit/backend/loss.hpp>
 #include <bit/config.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct fine_tune_options;  // recipe.hpp, whose bodies include this file
 enum class training_loss;
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// SGD, Adam or AdamW over the parameters. Throws what their constructors throw.
-BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(std::span<const trainable_parameter<float>> parameters,
+BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(trainable_parameters<float>& parameters,
                                                           const train::fine_tune_options& options);
 
-/// The loss of a part of a step, which must outlive it. Throws config_error for smoothing outside [0,1].
-BIT_FUNC std::unique_ptr<loss_function<float>> make_loss(const train::micro_batch& batch, train::training_loss kind,
-                                                         double smoothing);
+/// Buffers of state that the chosen optimizer keeps for each parameter.
+BIT_FUNC std::size_t state_buffers_of(const train::fine_tune_options& options);
+
+/// The loss of a part of a step, which must outlive it.
+BIT_FUNC loss make_loss(const train::micro_batch& batch, train::training_loss kind, double smoothing);
 
 /// Adds a sentence on each thing that is not SGD with momentum 0.9 of all parameters at one rate by softmax.
 BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const train::fine_tune_options& options);
@@ -35,7 +38,7 @@ BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const tra
 /// Adds all that changes an update.
 BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, const train::fine_tune_options& options);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/train/optimizer_choice.ipp>

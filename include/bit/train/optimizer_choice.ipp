@@ -1,15 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/optimizer_choice.hpp.
 #pragma once
 
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/adam.hpp>
-#include <bit/train/loss.hpp>
 #include <bit/train/optimizer_choice.hpp>
 #include <bit/train/recipe.hpp>
 #include <bit/train/sgd.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline double clip_norm_of(const train::fine_tune_options& options) {
   return options.adam ? options.adam->clip_norm : options.sgd.clip_norm;
@@ -17,41 +17,21 @@ inline double clip_norm_of(const train::fine_tune_options& options) {
 
 inline const char* name_of(const train::adam_options& options) { return options.decoupled ? "adamw" : "adam"; }
 
-/// Sigmoid cross-entropy of labels, mixed and smoothed as cross_entropy does it: two images that are mixed give both
-/// their classes, each with its weight.
-class sigmoid_of_labels final : public loss_function<float> {
- public:
-  sigmoid_of_labels(const train::micro_batch& batch, double smoothing) : batch_(batch), smoothing_(smoothing) {
-    if (!(smoothing >= 0 && smoothing <= 1))
-      throw config_error("[fine_tune] expected label smoothing in [0,1], got " + number_text(smoothing));
-  }
-  double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
-                    std::size_t classes) const override {
-    std::vector<float> targets(n * classes, static_cast<float>(smoothing_ / static_cast<double>(classes)));
-    const auto add = [&](const std::vector<std::int64_t>& labels, double weight) {
-      for (std::size_t i = 0; i < labels.size(); ++i)
-        targets[i * classes + static_cast<std::size_t>(labels[i])] += static_cast<float>(weight * (1 - smoothing_));
-    };
-    add(batch_.labels, batch_.partners.empty() ? 1 : batch_.weight);
-    add(batch_.partners, 1 - batch_.weight);
-    return train::sigmoid_cross_entropy<float>(targets)(logits, gradient, n, classes);
-  }
-
- private:
-  const train::micro_batch& batch_;
-  double smoothing_;
-};
-
-BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(std::span<const trainable_parameter<float>> parameters,
+BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(trainable_parameters<float>& parameters,
                                                           const train::fine_tune_options& options) {
   if (options.adam) return std::make_unique<train::adam>(parameters, *options.adam);
   return std::make_unique<train::sgd>(parameters, options.sgd);
 }
 
-BIT_FUNC std::unique_ptr<loss_function<float>> make_loss(const train::micro_batch& batch, train::training_loss kind,
-                                                         double smoothing) {
-  if (kind == train::training_loss::sigmoid) return std::make_unique<sigmoid_of_labels>(batch, smoothing);
-  return std::make_unique<train::cross_entropy<float>>(batch.labels, batch.partners, batch.weight, smoothing);
+BIT_FUNC std::size_t state_buffers_of(const train::fine_tune_options& options) {
+  return options.adam ? options.adam->state_buffers() : options.sgd.state_buffers();
+}
+
+BIT_FUNC loss make_loss(const train::micro_batch& batch, train::training_loss kind, double smoothing) {
+  if (!batch.teacher.empty()) return distillation{batch.teacher, batch.temperature};
+  if (kind == train::training_loss::sigmoid)
+    return sigmoid_cross_entropy{batch.labels, batch.partners, batch.weight, smoothing};
+  return cross_entropy{batch.labels, batch.partners, batch.weight, smoothing};
 }
 
 BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const train::fine_tune_options& options) {
@@ -70,6 +50,9 @@ BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const tra
     said.push_back("gradients clipped to norm " + number_text(clip));
   if (options.loss == train::training_loss::sigmoid)
     said.push_back("sigmoid cross-entropy instead of softmax; evaluations still tell softmax's");
+  if (options.teacher)
+    said.push_back("distilled from a teacher at temperature " + number_text(options.temperature) +
+                   ": labels count for evaluations alone");
   if (options.label_smoothing > 0) said.push_back("label smoothing " + number_text(options.label_smoothing));
   if (!rules.train.empty() || !rules.freeze.empty()) said.push_back("not all layers learn");
   if (rules.layer_decay != 1)
@@ -91,6 +74,10 @@ BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, con
   flags["clip_norm"] = number_text(clip_norm_of(options));
   flags["label_smoothing"] = number_text(options.label_smoothing);
   if (options.loss == train::training_loss::sigmoid) flags["loss"] = "sigmoid";
+  if (options.teacher) {
+    flags["loss"] = "distillation";
+    flags["temperature"] = number_text(options.temperature);
+  }
   const auto& rules = rules_of(options);
   flags["weight_decay"] = number_text(rules.weight_decay);
   if (!rules.decay_vectors) flags["decay_vectors"] = "no";
@@ -102,4 +89,4 @@ BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, con
         g.pattern + " " + number_text(g.rate_scale) + " " + (g.weight_decay ? number_text(*g.weight_decay) : "-") + " ";
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

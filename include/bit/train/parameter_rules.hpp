@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which parameters learn, how fast, and with how much weight decay: chosen by patterns over their names.
 #pragma once
 
@@ -8,10 +9,11 @@
 #include <string>
 #include <vector>
 
+#include <bit/backend/hyperparameters.hpp>
 #include <bit/config.hpp>
-#include <bit/model/config.hpp>
+#include <bit/program/tensor_spec.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Patterns are those of fnmatch(3) over a whole official name: `*` any characters, slashes too, `?` one, `[12]` a set.
 /// "resnet/head/*" is the head, "*/group_norm/*" every norm, "resnet/block[12]/*" the first two blocks.
@@ -31,13 +33,6 @@ struct parameter_options {
   double layer_decay = 1;     ///< rate × layer_decay^(layers above); timm's param_groups_layer_decay
 };
 
-/// What the options say about one parameter.
-struct parameter_rule {
-  bool frozen = false;
-  double rate_scale = 1, weight_decay = 0;
-  friend bool operator==(const parameter_rule&, const parameter_rule&) = default;
-};
-
 /// One rule per parameter. Throws config_error for a pattern that fits no parameter, for numbers below zero, a
 /// layer_decay outside (0,1], and if nothing is left to learn.
 BIT_FUNC std::vector<parameter_rule> resolve(std::span<const tensor_spec> parameters, const parameter_options& options);
@@ -49,7 +44,7 @@ BIT_FUNC std::set<std::string> frozen_names(std::span<const tensor_spec> paramet
 /// last unit, the head and what is no BiT parameter above all.
 BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const tensor_spec> parameters);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/parameter_rules.ipp>

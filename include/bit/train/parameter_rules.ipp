@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/parameter_rules.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <bit/error.hpp>
 #include <bit/train/parameter_rules.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 inline bool fits(const std::string& pattern, const std::string& name) {
   return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
@@ -45,9 +46,9 @@ inline void check_numbers(const train::parameter_options& options) {
   }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC std::vector<std::size_t> layer_numbers(std::span<const tensor_spec> parameters) {
   // "resnet/block1/unit01/..." sorts as the units run: block numbers have one digit, unit numbers two.
@@ -110,4 +111,4 @@ BIT_FUNC std::set<std::string> frozen_names(std::span<const tensor_spec> paramet
   return frozen;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

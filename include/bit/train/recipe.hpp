@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a fine-tuning run will do, decided before its first step: BiT-HyperRule, what the caller changed of it, and a batch
 // that fits the memory.
 #pragma once
@@ -5,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,7 +24,7 @@
 #include <bit/train/sgd.hpp>
 #include <bit/train/tunable_model.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Whose habits are followed where the reference's three programs differ from what was meant.
 enum class compat_mode {
@@ -65,6 +67,11 @@ struct fine_tune_options {
   std::optional<adam_options> adam = {};  ///< instead of sgd; its rules for parameters and its clip_norm count then
   training_loss loss = training_loss::softmax;
   double label_smoothing = 0;
+  /// Distillation (arXiv:2106.05237): writes a teacher's logits (n,classes), row-major, of a part's images, which are
+  /// augmented and mixed already, so that teacher and student see the same. They take the place of labels. A continued
+  /// run must be given the same teacher; name it in `flags`.
+  std::function<void(const image_view<float>& images, float* logits)> teacher = nullptr;
+  double temperature = 1;  ///< of the distillation
 
   std::size_t eval_every = 0;                     ///< steps; 0: at the end only
   std::size_t eval_batch = 32;                    ///< bit_common.py's --batch_eval
@@ -124,7 +131,7 @@ BIT_FUNC std::string to_string(const recipe& plan);
 BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const fine_tune_options& options,
                                                      const data::dataset& train);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/recipe.ipp>

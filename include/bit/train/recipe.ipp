@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/recipe.hpp.
 #pragma once
 
@@ -13,7 +14,7 @@
 #include <cstdlib>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The rule's schedule shortened or stretched to `steps`, in the same proportions as far as whole steps allow.
 inline std::vector<std::size_t> scaled_schedule(const std::vector<std::size_t>& schedule, std::size_t steps) {
@@ -99,7 +100,7 @@ inline train::memory_estimate estimate(const train::recipe& plan, const train::f
                                     options.threads, {options.eval_batch, 3, crop, crop});
   train::memory_estimate memory;
   if (plan.keep_features) memory.images = plan.examples * model.config().num_features() * sizeof(float);
-  memory.parameters = step.values + (options.adam ? 3 : 2) * step.gradients;  // momentum; Adam keeps two moments
+  memory.parameters = step.values + (1 + state_buffers_of(options)) * step.gradients;
   memory.packed = step.packed;
   memory.workspace = step.arena + step.scratch;
   const auto ahead = [&](std::size_t batch) {
@@ -120,7 +121,7 @@ inline void decide_features(train::recipe& plan, const train::fine_tune_options&
   });
   const bool steady = plan.augmentation.flip == data::flip_mode::never &&
                       plan.augmentation.resize == plan.augmentation.crop && plan.rule.mixup_alpha == 0;
-  plan.keep_features = options.keep_features.value_or(head_alone && steady);
+  plan.keep_features = options.keep_features.value_or(head_alone && steady && !options.teacher);
   if (!plan.keep_features) return;
   if (!head_alone)
     throw config_error("[recipe] features can be kept only if nothing but the head learns: train \"resnet/head/*\"");
@@ -156,9 +157,9 @@ inline void fit_memory(train::recipe& plan, const train::fine_tune_options& opti
                               train::size_text(plan.memory_limit) + "; a larger batch_split needs less");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC const char* to_string(compat_mode compat) {
   constexpr const char* names[] = {"none", "pytorch", "jax", "tf2"};
@@ -175,6 +176,12 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
     throw config_error("[recipe] expected a network of 3 channels and " + std::to_string(plan.classes) +
                        " classes, got " + std::to_string(model.config().in_channels) + " channels and " +
                        std::to_string(model.config().num_classes) + " classes");
+  if (options.teacher &&
+      (options.loss != training_loss::softmax || options.label_smoothing != 0 || options.keep_features.value_or(false)))
+    throw config_error(
+        "[recipe] a teacher takes the place of labels: expected no sigmoid loss, label smoothing or kept features "
+        "beside "
+        "it");
   if (options.batch == 0 || options.eval_batch == 0)
     throw config_error("[recipe] expected batches of at least 1 image, got 0");
   const bool tensorflow = options.compat == compat_mode::jax || options.compat == compat_mode::tf2;
@@ -246,4 +253,4 @@ BIT_FUNC std::map<std::string, std::string> flags_of(const recipe& plan, const f
   return flags;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The folder of a run: last.safetensors to continue from, best.safetensors to use, metrics.jsonl to plot.
 #pragma once
 
@@ -5,7 +6,7 @@
 
 #include <bit/config.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// Holds a run's folder for one process at a time. Destroying it, or the process's end, frees the folder.
 class run_folder {
@@ -28,7 +29,7 @@ class run_folder {
   int descriptor_ = -1;
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/run_folder.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/run_folder.hpp, for POSIX systems.
 #pragma once
 
@@ -15,7 +16,7 @@
 #include <bit/io/file.hpp>
 #include <bit/train/run_folder.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC run_folder::run_folder(std::filesystem::path path) : path_(std::move(path)) {
   const auto fail = [&](const std::string& what, int code) {
@@ -46,4 +47,4 @@ BIT_FUNC run_folder::run_folder(std::filesystem::path path) : path_(std::move(pa
 
 BIT_FUNC run_folder::~run_folder() { ::close(descriptor_); }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which examples make which batch: seeded epochs as a function of the batch's number, so that a run resumes anywhere.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/config.hpp>
 #include <bit/random.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 /// In which order examples are taken.
 enum class sample_order {
@@ -63,7 +64,7 @@ class sampler {
   std::vector<std::size_t> kept_order_;  // of kept_epoch_; empty until first used
 };
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/sampler.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/sampler.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/error.hpp>
 #include <bit/train/sampler.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC sampler::sampler(std::size_t examples, std::size_t batch_size, std::uint64_t seed,
                           const sampler_options& options)
@@ -52,4 +53,4 @@ BIT_FUNC std::vector<std::size_t> sampler::batch(std::uint64_t number) {
   return indices;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

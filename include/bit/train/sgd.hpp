@@ -1,16 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stochastic gradient descent with momentum, as torch.optim.SGD computes it: what BiT-HyperRule trains with.
 #pragma once
 
 #include <bit/config.hpp>
 #include <bit/train/optimizer.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 struct sgd_options {
   double momentum = 0.9;  ///< bit_pytorch/train.py; 0 keeps no state
   bool nesterov = false;
   double clip_norm = 0;  ///< of all gradients together; 0: none
   parameter_options parameters = {};
+
+  /// Buffers of state that each parameter has.
+  std::size_t state_buffers() const { return momentum == 0 ? 0 : 1; }
 };
 
 /// g = gradient + weight_decay·value; buffer = momentum·buffer + g; value -= rate·buffer, with Nesterov
@@ -18,12 +22,12 @@ struct sgd_options {
 template <class T>
 class basic_sgd final : public basic_optimizer<T> {
  public:
-  /// Throws what optimizer's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
-  explicit basic_sgd(std::span<const trainable_parameter<T>> parameters, const sgd_options& options = {});
+  /// Throws what basic_optimizer's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
+  explicit basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options = {});
   std::string name() const override { return "sgd"; }
 
  private:
-  void update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
+  void update(trainable_parameters<T>& parameters, optimizer_state<T>& state, double rate, double gradient_scale,
               std::size_t threads) override;
   double momentum_;
   bool nesterov_;
@@ -36,7 +40,7 @@ extern template class basic_sgd<float>;
 extern template class basic_sgd<double>;
 #endif
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #if BIT_HEADER_ONLY
 #include <bit/train/sgd.ipp>

@@ -1,15 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/sgd.hpp.
 #pragma once
 
 #include <bit/error.hpp>
 #include <bit/train/sgd.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
 template <class T>
-basic_sgd<T>::basic_sgd(std::span<const trainable_parameter<T>> parameters, const sgd_options& options)
-    : basic_optimizer<T>(parameters, options.parameters, options.clip_norm,
-                         options.momentum == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
+basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options)
+    : basic_optimizer<T>(
+          parameters, options.parameters, options.clip_norm,
+          options.state_buffers() == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
       momentum_(options.momentum),
       nesterov_(options.nesterov) {
   if (!(momentum_ >= 0 && momentum_ < 1) || (nesterov_ && momentum_ == 0))
@@ -17,9 +19,9 @@ basic_sgd<T>::basic_sgd(std::span<const trainable_parameter<T>> parameters, cons
 }
 
 template <class T>
-void basic_sgd<T>::update(std::span<const detail::update_chunk<T>> chunks, double rate, double gradient_scale,
-                          std::size_t threads) {
-  detail::sgd_update<T>(chunks, {rate, momentum_, nesterov_, gradient_scale}, threads);
+void basic_sgd<T>::update(trainable_parameters<T>& parameters, optimizer_state<T>& state, double rate,
+                          double gradient_scale, std::size_t threads) {
+  parameters.update(sgd_hyperparameters{rate, momentum_, nesterov_, gradient_scale}, this->rules(), state, threads);
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

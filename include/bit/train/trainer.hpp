@@ -1,9 +1,9 @@
-// The training loop: steps by a schedule, accumulation, evaluation, checkpoints, resume. What a model must give is
-// listed by the concept below; model/trainable.hpp gives it.
+// SPDX-License-Identifier: Apache-2.0
+// The training loop: steps by a schedule, evaluation, checkpoints, resume. train/step.hpp takes one step and lists what a
+// model must give.
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -12,40 +12,21 @@
 #include <span>
 #include <string>
 
-#include <bit/backend/loss_function.hpp>
-#include <bit/backend/run.hpp>
 #include <bit/config.hpp>
-#include <bit/program/trainable_parameter.hpp>
 #include <bit/train/batch.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
 #include <bit/train/optimizer.hpp>
+#include <bit/train/step.hpp>
 
-namespace bit::inline v0::train {
+namespace bit::inline BIT_ABI::train {
 
-/// A model that can be trained. accumulate() adds scale · dloss/dparameter to the gradients and returns the loss.
-template <class Model, class T = float>
-concept trainable_model = requires(Model& m, const image_view<T>& images, const loss_function<T>& loss,
-                                   const run_options& run) {
-  { m.parameters() } -> std::convertible_to<std::span<const trainable_parameter<T>>>;
-  m.zero_gradients();
-  { m.accumulate(images, loss, 1.0, {}, run) } -> std::convertible_to<double>;
-  m.parameters_changed();
-};
-
-/// Seconds by phase.
-struct phase_seconds {
-  double load = 0, gradients = 0, update = 0, evaluate = 0, save = 0;
-};
-
-/// One finished step.
-struct update_report {
-  std::size_t step = 0;  ///< number of updates done, this one included
-  double loss = 0;       ///< mean over the step's images, before the update
+/// The loss of one part of a step, for logs as bit_pytorch writes them.
+struct part_report {
+  std::size_t step = 0;  ///< number of the update, from 0 on
+  std::size_t part = 0, parts = 1;
+  double loss = 0;  ///< mean over the part's images
   double rate = 0;
-  std::optional<double> gradient_norm;  ///< if gradients are clipped
-  std::size_t images = 0;
-  phase_seconds seconds;  ///< of this step
 };
 
 /// How a run goes. All functions are called by the thread that calls train(). T is float, or double for the reference
@@ -55,10 +36,13 @@ struct basic_trainer_options {
   /// The learning rate of update number `step`, from 0 on, or nothing at the end. Must be set.
   std::function<std::optional<double>(std::size_t step)> rate = nullptr;
   std::size_t batch_split = 1;  ///< parts that a step's images are taken in; the results differ by rounding alone
-  std::function<void(std::size_t step, std::size_t part, basic_micro_batch<T>&)> mix =
-      nullptr;  ///< mixup, after a part was read
-  /// The loss of a part; by default softmax cross-entropy of its targets, or of its labels and partners.
-  std::function<std::unique_ptr<loss_function<T>>(const basic_micro_batch<T>&)> loss = nullptr;
+  /// Changes a part after it was read: mixup, a teacher's logits, another weight.
+  std::function<void(std::size_t step, std::size_t part, basic_micro_batch<T>&)> mix = nullptr;
+  /// The loss of a part, which may view the part's labels; by default distillation if it has a teacher's logits,
+  /// otherwise softmax cross-entropy of its targets, or of its labels and partners.
+  std::function<bit::loss(const basic_micro_batch<T>&)> loss = nullptr;
+  /// Instead of `loss`, one of the caller's own.
+  std::function<std::unique_ptr<loss_function<T>>(const basic_micro_batch<T>&)> own_loss = nullptr;
   double label_smoothing = 0;  ///< of the default loss
 
   std::function<evaluation(std::size_t step)> evaluate = nullptr;
@@ -69,6 +53,7 @@ struct basic_trainer_options {
   std::size_t save_every = 0;         ///< steps; 0: with each evaluation. The end and an interrupt save, too
   double save_seconds = 600;          ///< saves when so much time has passed since the last save; 0: never
 
+  std::function<void(const part_report&)> on_part = nullptr;
   std::function<void(const update_report&)> on_step = nullptr;
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
@@ -91,12 +76,6 @@ struct training_result {
   phase_seconds seconds;  ///< in total
 };
 
-/// One update: the mean loss of `images`, its gradient, a step of the optimizer. Returns the loss. Throws diverged_error,
-/// before anything is changed, if the loss is not finite.
-template <class Model, class T>
-double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss_function<T>& loss,
-                  double rate, const run_options& run = {});
-
 /// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the
 /// same bits as if it had never stopped. Evaluations that reach a better top-1 write best.safetensors. Throws
 /// - config_error without a schedule, for a batch_split of 0, for a folder in double precision, or if it holds another run;
@@ -107,6 +86,6 @@ template <class T, trainable_model<T> Model>
 training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options);
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train
 
 #include <bit/train/trainer.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of train/trainer.hpp.
 #pragma once
 
@@ -7,26 +8,11 @@
 #include <utility>
 
 #include <bit/error.hpp>
-#include <bit/train/loss.hpp>
 #include <bit/train/metrics_log.hpp>
 #include <bit/train/run_folder.hpp>
 #include <bit/train/trainer.hpp>
 
-namespace bit::inline v0::detail {
-
-/// Adds the seconds of its own life to `total`.
-class phase_clock {
- public:
-  explicit phase_clock(double& total) : total_(total) {}
-  phase_clock(const phase_clock&) = delete;
-  phase_clock& operator=(const phase_clock&) = delete;
-  ~phase_clock() { total_ += std::chrono::duration<double>(clock::now() - start_).count(); }
-
- private:
-  using clock = std::chrono::steady_clock;
-  double& total_;
-  clock::time_point start_ = clock::now();
-};
+namespace bit::inline BIT_ABI::detail {
 
 inline void add(train::phase_seconds& total, const train::phase_seconds& part) {
   total.load += part.load;
@@ -36,27 +22,19 @@ inline void add(train::phase_seconds& total, const train::phase_seconds& part) {
   total.save += part.save;
 }
 
+/// The loss of a part that the options do not choose.
 template <class T>
-std::unique_ptr<loss_function<T>> loss_of(const train::basic_trainer_options<T>& options,
-                                          const train::basic_micro_batch<T>& batch) {
-  using loss = train::cross_entropy<T>;
-  if (options.loss) return options.loss(batch);
-  if (!batch.targets.empty())
-    return std::make_unique<loss>(loss::of_probabilities(batch.targets, options.label_smoothing));
-  return std::make_unique<loss>(batch.labels, batch.partners, batch.weight, options.label_smoothing);
-}
-
-inline void check_loss(double loss, std::uint64_t step) {
-  if (!std::isfinite(loss))
-    throw diverged_error("[training] the loss of step " + std::to_string(step) + " is " + std::to_string(loss) +
-                         "; nothing was changed by it. A lower learning rate, or a longer warm-up, may help");
+loss default_loss(const train::basic_micro_batch<T>& batch, double smoothing) {
+  if (!batch.teacher.empty()) return distillation{batch.teacher, batch.temperature};
+  if (!batch.targets.empty()) return cross_entropy{.smoothing = smoothing, .probabilities = batch.targets};
+  return cross_entropy{batch.labels, batch.partners, batch.weight, smoothing};
 }
 
 /// What a run writes; does nothing without a folder.
 template <class T>
 class run_recorder {
  public:
-  run_recorder(std::span<const trainable_parameter<T>> parameters, train::basic_optimizer<T>& by,
+  run_recorder(const trainable_parameters<T>& parameters, train::basic_optimizer<T>& by,
                const train::basic_trainer_options<T>& options)
       : parameters_(parameters), by_(by), options_(options), state_(options.run) {
     if (options.folder.empty()) return;
@@ -68,7 +46,6 @@ class run_recorder {
   }
 
   train::training_state& state() { return state_; }
-  bool resumed() const { return resumed_; }
   double seconds_since_save() const { return std::chrono::duration<double>(clock::now() - saved_at_).count(); }
 
   void write(const train::metrics_line& line) {
@@ -83,7 +60,7 @@ class run_recorder {
   void save_last() {
     if (!folder_ || (saved_step_ == state_.step && saved_best_ == state_.best)) return;
     try {
-      if constexpr (has_files) train::save_training(folder_->last(), parameters_, by_, state_);
+      if constexpr (has_files) train::save_training(folder_->last(), by_, state_);
     } catch (const io_error& e) {
       throw io_error(e.what() + advice() + "; make room and run again to continue", e.code);
     }
@@ -113,11 +90,10 @@ class run_recorder {
     folder_.emplace(options_.folder);
     if (std::filesystem::exists(folder_->last())) {
       const auto metadata = std::move(state_.metadata);
-      state_ = train::restore_training(folder_->last(), parameters_, by_, options_.run);
+      state_ = train::restore_training(folder_->last(), by_, options_.run);
       state_.metadata = metadata;
       saved_step_ = state_.step;
       saved_best_ = state_.best;
-      resumed_ = true;
     }
     log_.emplace(folder_->metrics());
     log_->write(train::metrics_line("start").add("step", state_.step).add("seed", state_.seed));
@@ -127,7 +103,7 @@ class run_recorder {
     if (options_.on_checkpoint) options_.on_checkpoint(static_cast<std::size_t>(state_.step), path);
   }
 
-  std::span<const trainable_parameter<T>> parameters_;
+  const trainable_parameters<T>& parameters_;
   train::basic_optimizer<T>& by_;
   const train::basic_trainer_options<T>& options_;
   train::training_state state_;
@@ -135,35 +111,32 @@ class run_recorder {
   std::optional<train::metrics_log> log_;
   std::optional<std::uint64_t> saved_step_;  // what last.safetensors holds
   std::optional<double> saved_best_;
-  bool resumed_ = false;
   clock::time_point saved_at_ = clock::now();
 };
 
-/// Loss and gradients of one step, part by part; each part weighs by its share of the planned images. Returns what the
-/// gradients must be multiplied with, which is 1 unless images were left out.
-template <class T, class Model>
-double accumulate_step(Model& model, train::basic_batch_source<T>& data, const train::basic_trainer_options<T>& options,
-                       train::update_report& report) {
+/// Reads a part of a step and gives it to `accumulate`; see take_step().
+template <class T, class Accumulate>
+void train_on_part(train::basic_batch_source<T>& data, const train::basic_trainer_options<T>& options, std::size_t part,
+                   train::update_report& report, const Accumulate& accumulate) {
   const std::size_t step = report.step - 1;
-  const auto planned = static_cast<double>(data.size(step));
-  model.zero_gradients();
-  for (std::size_t part = 0; part < options.batch_split; ++part) {
-    train::basic_micro_batch<T> batch;
-    {
-      const phase_clock timing(report.seconds.load);
-      batch = data.read(step, part, options.batch_split);
-      if (options.mix && batch.size() != 0) options.mix(step, part, batch);
-    }
-    if (batch.size() == 0) continue;
-    const phase_clock timing(report.seconds.gradients);
-    const double share = static_cast<double>(batch.size()) / planned;
-    report.loss += share * model.accumulate(batch.view(), *loss_of(options, batch), share, {}, options.execution);
-    report.images += batch.size();
+  train::basic_micro_batch<T> batch;
+  {
+    const phase_clock timing(report.seconds.load);
+    batch = data.read(step, part, options.batch_split);
+    if (options.mix && batch.size() != 0) options.mix(step, part, batch);
   }
-  if (report.images == 0) throw config_error("[training] the data has no images for step " + std::to_string(step));
-  const double correction = planned / static_cast<double>(report.images);
-  report.loss *= correction;
-  return correction;
+  if (batch.size() == 0) return;
+  train::step_part<T> work{batch.view()};
+  work.weight = batch.loss_weight;
+  std::unique_ptr<loss_function<T>> own;
+  if (options.own_loss) {
+    own = options.own_loss(batch);
+    work.own = own.get();
+  } else {
+    work.what = options.loss ? options.loss(batch) : default_loss(batch, options.label_smoothing);
+  }
+  const double value = accumulate(work);
+  if (options.on_part) options.on_part({step, part, options.batch_split, value, report.rate});
 }
 
 template <class T>
@@ -213,17 +186,13 @@ void update_once(Model& model, train::basic_optimizer<T>& by, train::basic_batch
                  const train::basic_trainer_options<T>& options, double rate, run_recorder<T>& record,
                  train::training_result& result) {
   train::training_state& state = record.state();
-  train::update_report report;
-  report.step = static_cast<std::size_t>(state.step) + 1;
-  report.rate = rate;
-  const double correction = accumulate_step(model, data, options, report);
-  check_loss(report.loss, state.step);
-  {
-    const phase_clock timing(report.seconds.update);
-    report.gradient_norm = by.step(rate, options.execution.threads, correction);
-    ++state.step;
-    model.parameters_changed();
-  }
+  const auto step = static_cast<std::size_t>(state.step);
+  const train::step_plan plan{step, data.size(step), options.batch_split, rate, options.execution};
+  const auto report =
+      train::take_step<T>(model, by, plan, [&](std::size_t part, train::update_report& so_far, const auto& accumulate) {
+        train_on_part(data, options, part, so_far, accumulate);
+      });
+  ++state.step;
   result.loss = report.loss;
   add(result.seconds, report.seconds);
   write_step(record, report);
@@ -255,29 +224,19 @@ void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_so
   record.save_last();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
-namespace bit::inline v0::train {
-
-template <class Model, class T>
-double train_step(Model& model, basic_optimizer<T>& by, const image_view<T>& images, const loss_function<T>& loss,
-                  double rate, const run_options& run) {
-  model.zero_gradients();
-  const double value = model.accumulate(images, loss, 1.0, {}, run);
-  detail::check_loss(value, by.updates());
-  by.step(rate, run.threads);
-  model.parameters_changed();
-  return value;
-}
+namespace bit::inline BIT_ABI::train {
 
 template <class T, trainable_model<T> Model>
 training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T>& data,
                       const basic_trainer_options<T>& options) {
   if (!options.rate || options.batch_split == 0)
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");
+  if (static_cast<trainable_parameters<T>*>(&model.parameters()) != &by.parameters())
+    throw config_error("[training] expected an optimizer of this model's parameters, got one of another model");
   detail::run_recorder<T> record(model.parameters(), by, options);
   const training_state& state = record.state();
-  if (record.resumed()) model.parameters_changed();
   training_result result;
   result.first_step = static_cast<std::size_t>(state.step);
   try {
@@ -295,4 +254,4 @@ training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T
   return result;
 }
 
-}  // namespace bit::inline v0::train
+}  // namespace bit::inline BIT_ABI::train

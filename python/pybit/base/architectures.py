@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architectures that were released, by name: a depth and a width factor, as in "R50x1"."""
 
 from __future__ import annotations

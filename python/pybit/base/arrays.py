@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arrays of any library in, arrays of the same library out; nothing is copied where the memory already fits."""
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def to_numpy(x: Any) -> tuple[Array, Restore]:
             return np.from_dlpack(x), restore
         except (BufferError, RuntimeError, TypeError) as e:
             if not hasattr(x, "__array__"):
-                raise ShapeError(f"expected an array in main memory with a NumPy number format: {e}") from e
+                raise ShapeError(f"expected an array in main memory with a NumPy dtype: {e}") from e
     try:
         return np.asarray(x), restore
     except ValueError as e:
@@ -78,7 +79,8 @@ def check_floating(a: Array, what: str) -> None:
 
 
 def as_batch(x: Any, *, channels: int, layout: str, dtype: str, what: str) -> tuple[Array, Restore]:
-    """A batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", in the network's dtype, and the way back.
+    """A batch (N, C, H, W), or (N, H, W, C) with layout="nhwc", in the network's dtype, and a function
+    that turns a result into the family of `x`.
 
     Views of any strides are used in place; only another dtype costs a copy. Raises ShapeError with the shape for
     anything that is no such batch, and ConfigError for another layout.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The other project called pybit: an exchange connector that owns the name `pybit` on the package index.
 
 Both projects install a package `pybit`; in one environment the later installation overwrites files of the earlier.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules that have moved: their old paths work for one release, with a DeprecationWarning that names the new one.
 
 Pickles name classes and functions by their modules, so those of earlier versions are read by way of this table, too.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The progress bar of all long work: tqdm if it is installed, otherwise one rewritten line on standard error."""
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pybit.base.sizes import byte_text
 
 Unit = Literal["img", "B"]
 
-_DELAY = 1.0  # seconds before the first output where nobody asked for a bar: short work stays quiet
+_DELAY = 1.0  # seconds before the first output where the caller did not ask for a bar: short work stays quiet
 _INTERVAL = 0.2  # seconds between redraws on a terminal
 _INTERVAL_IN_LOGS = 10.0  # elsewhere, where each redraw stays
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keywords that have another name today: the old one works for one release and says so."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sizes as people write and read them: bytes, and the height and width of images."""
 
 from __future__ import annotations

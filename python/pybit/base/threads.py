@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Threads and the facts of this build and machine: what `pybit info` shows and what bug reports need."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: `pybit COMMAND ...` or `python -m pybit COMMAND ...`.
 
 Results go to standard output, everything else to standard error. Exit codes: 0 success, 1 a problem in the data (a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options and small helpers that several commands share; no command itself."""
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 
 def add_compute_options(group: Any) -> None:
     """How a network computes: --dtype, --algorithm, --threads; `group` is a parser or a group of its options."""
-    group.add_argument("--dtype", default="float32", choices=DTYPES, help="number format to compute in")
+    group.add_argument("--dtype", default="float32", choices=DTYPES, help="what to compute in")
     group.add_argument(
         "--algorithm",
         default="auto",

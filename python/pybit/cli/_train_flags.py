@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The flags of `pybit train` but for the optimizer's; no command itself."""
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="number format to compute in; weights are float32",
+        help="what to compute in; weights are float32",
     )
     group.add_argument("--flip", choices=("random", "always", "never"), help="mirroring (default: random)")
     group.add_argument("--loss", choices=("softmax", "sigmoid"), default="softmax", help="(default: softmax)")

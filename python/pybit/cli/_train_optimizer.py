@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The flags of `pybit train` that choose the optimizer and what it changes; no command itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pybit summary"""
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ examples:
   pybit summary BiT-M-R50x1
   pybit summary r152x4.npz --size 480
 
-`pybit profile --plan` tells the same for other number formats, with algorithms."""
+`pybit profile --plan` tells the same for other dtypes, with algorithms."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images in batches: the iterator that prepares the next ones ahead."""
 
 from __future__ import annotations

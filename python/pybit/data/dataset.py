@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The data set class of pybit.datasets, its batches, and few-shot selection."""
 
 from __future__ import annotations

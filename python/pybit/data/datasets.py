@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled images for training and evaluation: folders, CIFAR archives, CSV lists, NumPy arrays.
 
     train, validation = pybit.datasets.open("photos/")

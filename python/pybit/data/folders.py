@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Classes of images from the folders that they lie in."""
 
 from __future__ import annotations

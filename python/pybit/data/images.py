@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images to network input: decoding, exact resizing, normalisation."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What counts as an image: inputs of every kind to uint8 or float32 arrays (H,W,3)."""
 
 from __future__ import annotations

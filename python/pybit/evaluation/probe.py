@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evaluate features without fine-tuning: linear probes in closed form, nearest neighbours, few-shot accuracy.
 
     features = model.embed("photos/")              # a folder with one folder per class
@@ -192,8 +193,11 @@ class FewShotReport:
         return "\n".join(lines)
 
 
-def _draw(labels: npt.NDArray[np.int64], rows: Array, shots: int, seed: int) -> Array:
-    """`shots` rows per class; a larger number contains the smaller ones' rows of the same seed."""
+def draw_examples(labels: npt.NDArray[np.int64], rows: Array, shots: int, seed: int) -> Array:
+    """Of `rows`, row numbers of `labels`, `shots` per class at random by the seed.
+
+    More shots of the same seed contain the rows of fewer. Raises ConfigError for a class with too few rows.
+    """
     rng = np.random.default_rng(seed)
     drawn = []
     for c in np.unique(labels[rows]):
@@ -248,7 +252,7 @@ def few_shot(
     for shot in shots:
         if shot != "full" and (not isinstance(shot, (int, np.integer)) or shot < 1):
             raise ConfigError(f'expected shots of 1 or more, or "full", got {shot!r}')
-        draws = [train] if shot == "full" else [_draw(y, train, int(shot), seed) for seed in range(seeds)]
+        draws = [train] if shot == "full" else [draw_examples(y, train, int(shot), seed) for seed in range(seeds)]
         for method in methods:
             accuracies = []
             for rows in draws:

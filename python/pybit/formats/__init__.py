@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every checkpoint format that BiT weights come in: h5, TFHub, torch here; npz, safetensors in the C++ library.
 
 `open_any` is the one door: it looks at the content, never at the file's name, and returns the recognised checkpoint

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CIFAR-10 and CIFAR-100 in their Python layout (pickles of arrays), read without executing pickles.
 
 `cifar-10-python.tar.gz` holds cifar-10-batches-py/ with data_batch_1 .. 5, test_batch and batches.meta;

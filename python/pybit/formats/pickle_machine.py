@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the pickle instructions that torch.save writes, without Python's pickle module: nothing can be executed.
 
 Instructions are those of pickletools. A global becomes an inert `Symbol`, a call becomes an inert `Call` that only
@@ -67,7 +68,7 @@ _CONSTANTS: dict[bytes, Callable[[], Any]] = {
     b")": tuple,
     b"\x8f": set,
 }
-# A state dict of R152x4 with its optimiser takes 100,000 instructions. One byte can make an empty list of 56.
+# A state dict of R152x4 with its optimizer takes 100,000 instructions. One byte can make an empty list of 56.
 _MAX_STEPS = 2_000_000
 
 

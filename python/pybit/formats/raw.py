@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every reader of this package returns, and how it reports damage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downloads checkpoints into a cache: resumable, verified, safe for several processes; nothing but the standard
 library.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files in the cache: where they lie, the record beside each (address, size, SHA-256), whether they are unharmed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`download`: which files a name means, where they come from, and how they enter the cache."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class names: from a file, from the release's label files in the cache, or from an installed package that ships them.
 
 Nothing is copied into this package. ImageNet names come from WordNet; timm (Apache-2.0) ships them as data files,

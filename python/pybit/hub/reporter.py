@@ -1,4 +1,5 @@
-"""The progress of a download: to the caller's function, to a bar, or to nobody."""
+# SPDX-License-Identifier: Apache-2.0
+"""The progress of a download: to the caller's function or to a bar."""
 
 from __future__ import annotations
 

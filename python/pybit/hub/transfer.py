@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fetches one http(s) address into a `.part` file: resumes by range, retries with growing pauses, bounds sizes.
 
 Rules from RFC 9110: a part is continued only with If-Range and a validator of the first answer (strong ETag, else

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images in, answers out: predictions and features, and the tables that hold them."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What comes out: predictions with labels, tables of features with their paths."""
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ class Embeddings:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the features."""
+        """The shape of the features."""
         return self.features.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Number format of the features."""
+        """The dtype of the features."""
         return self.features.dtype
 
     def __len__(self) -> int:

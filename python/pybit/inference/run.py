@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images in, answers out: how a network is run over batches of images."""
 
 from __future__ import annotations

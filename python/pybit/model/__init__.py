@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model that users hold, and the two ways to one: `create_model` and `load`."""
 
 from pybit.model.create import create_model, load

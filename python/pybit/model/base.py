@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model is and what it knows of itself; `Model` adds what it does with images."""
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class ModelBase:
     def take_from(self, source: NetworkSource, origin: str | None = None) -> None:
         """Take the network from `source` from here on, as `pybit.Trainer` has it.
 
-        `origin` says in words where the weights come from, if they are others than before; the model then no longer
-        counts as what its file holds. One thread at a time may use the model meanwhile.
+        `origin` says in words where the weights come from, if they are others than before; the model then does
+        not count as what its file holds. One thread at a time may use the model meanwhile.
         """
         self._source = source
         if origin is not None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """create_model and load: the two ways to a model."""
 
 from __future__ import annotations

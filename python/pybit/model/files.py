@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own checkpoint files: written with labels and preprocessing, which are read back from their metadata."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model that users hold: a network with its labels and its preprocessing, and what it does with images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models out of pickles. Pickles name these functions, so their names and arguments must stay."""
 
 from __future__ import annotations

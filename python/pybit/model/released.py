@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the cards of released models say about a name, a file and a network."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks from checkpoints and from arrays, and configurations with some numbers changed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heads: fitted to the classes that are asked for, or replaced."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The five feature levels that `Model.forward_intermediates` gives."""
 
 from __future__ import annotations

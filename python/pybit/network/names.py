@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters under other frameworks' names and layouts; the tables live in include/bit/io/names.hpp."""
 
 from __future__ import annotations

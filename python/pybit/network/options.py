@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a network computes: its dtype and the algorithm of its 3x3 convolutions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a model's network comes from, and what others read of a model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every BiT model that was ever released, as cards: what it is, how to feed it, where it lies, what it should reach."""
 
 from __future__ import annotations

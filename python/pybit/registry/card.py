@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a released model: its card, the files it comes in, the results it should reach."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The data of pybit.registry: cards of all released models, each fact with the place it was taken from.
 
 Sources: README, bit_hyperrule.py and colabs of google-research/big_transfer @140de6e;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cards of the models on the Hugging Face hub: timm's 15 tags and transformers' google/bit-50.
 
 Sources: timm/models/resnetv2.py and results/results-imagenet.csv of timm @aa4b585; transformers models/bit.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Charts of profiles, with matplotlib: each layer's rate against the ceiling, and the roofline."""
 
 from __future__ import annotations

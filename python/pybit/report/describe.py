@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a model shows itself: one line at the prompt, a small table in a notebook."""
 
 from __future__ import annotations

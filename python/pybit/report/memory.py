@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training step takes in memory."""
 
 from __future__ import annotations

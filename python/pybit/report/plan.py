@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plans and profiles: what each step of a network does at one input shape, and how long it takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """fine_tune: the library's run with Python's words for models, data and results."""
 
 from __future__ import annotations

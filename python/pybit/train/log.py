@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a training command shows: log lines as the reference writes them, a live line, a chart at the end."""
 
 from __future__ import annotations

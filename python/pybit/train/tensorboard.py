@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorBoard events of a run: the scalars of metrics.jsonl, written by the library of the extra `tensorboard`."""
 
 from __future__ import annotations

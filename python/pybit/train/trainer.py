@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training step by step: one optimizer over one model."""
 
 from __future__ import annotations

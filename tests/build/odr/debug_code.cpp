@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Header-only, compiled without optimisation.
 #include "logits.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exits with 0 if code compiled header-only without optimisation gives the library's logits to the bit, on every
 // instruction set that the CPU has.
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every front door, after the standard header whose name our folder shares.
 #pragma once
 

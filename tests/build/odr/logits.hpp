@@ -1,4 +1,5 @@
-// Logits and gradients of a small random network on an instruction set, computed by the code that the unit sees.
+// SPDX-License-Identifier: Apache-2.0
+// Logits of a small random network on an instruction set, computed by the code that the unit sees.
 #pragma once
 
 #include <bit/resnet.hpp>
@@ -15,10 +16,10 @@ std::vector<float> logits_of_library(const std::string& isa, bool bfloat16, std:
 template <class T>
 std::vector<float> logits(const std::string& isa, std::uint64_t seed) {
   setenv("BIT_ISA", isa.c_str(), 1);
-  const bit::resnet_config config{.units = {1, 2, 1, 1}, .width_factor = 1, .stem_channels = 32, .num_classes = 10};
-  auto images = bit::tensor4<T>::from_shape({2, 3, 61, 47});
-  for (std::size_t i = 0; i < images.size(); ++i) images.data()[i] = T(static_cast<float>(i * 7919 % 1000) / 500 - 1);
-  const bit::matrix<T> out = bit::resnet_v2<bit::cpu<T>>(config, seed).freeze()(images);
+  const bit::resnet_config config{.units = {1, 2, 1, 1}, .stem_channels = 32, .num_classes = 10};
+  auto images = bit::tensor4<float>::from_shape({2, 3, 61, 47});
+  for (std::size_t i = 0; i < images.size(); ++i) images.data()[i] = static_cast<float>(i * 7919 % 1000) / 500 - 1;
+  const bit::matrix<float> out = bit::resnet_v2<bit::cpu<T>>(config, seed).freeze()(images);
   return {out.begin(), out.end()};
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exits with 0 if both translation units see the same functions and the standard header <bit> is the standard one.
 #include "everything.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exits with 0 if this unit has the decoders of the build and the other one, compiled without any, has none. With
 // BIT_TEST_MIXED it hands the other unit a type of the library's, which must not link.
 #include "options.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a translation unit says of itself when its macros differ from its neighbour's.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A header-only unit without optional libraries, whatever the build links.
 #undef BIT_HAS_JPEG
 #undef BIT_HAS_PNG

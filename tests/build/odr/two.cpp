@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "everything.hpp"
 
 odr::name_function odr::function_in_two() { return &bit::architecture_name; }

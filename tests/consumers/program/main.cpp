@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Random features of a small network: enough to compile, link and run every part that inference needs.
 #include <bit/resnet.hpp>
 #include <bit>

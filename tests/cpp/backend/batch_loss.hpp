@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Mean softmax cross-entropy of labels, written plainly for tests.
 #pragma once
 
-#include <bit/backend/loss_function.hpp>
+#include <bit/model/loss_function.hpp>
 #include <cmath>
 #include <vector>
 

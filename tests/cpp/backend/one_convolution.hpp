@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program around one convolution, and how to run it on any backend.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A race on purpose, in an OpenMP region or between two threads: what the thread sanitizer's tests must report, or
 // their silence about the library means nothing.
 #include <omp.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A frozen model allocates for a new shape, and never again.
 #include <doctest/doctest.h>
 #include <array>

@@ -1,4 +1,5 @@
-// The reference adjoints against central differences of the reference operations, in double.
+// SPDX-License-Identifier: Apache-2.0
+// The reference backend's backward operations against central differences of the reference operations, in double.
 #include <doctest/doctest.h>
 #include <bit/backend/reference/backward_ops.hpp>
 
@@ -37,7 +38,7 @@ constexpr double tolerance = 1e-7;
 
 }  // namespace
 
-TEST_CASE("standardise_adjoint is the gradient of standardise, for filters of any spread") {
+TEST_CASE("standardise_backward is the gradient of standardise, for filters of any spread") {
   for (const shape& s : {shape{3, 3, 4, 5}, shape{1, 1, 7, 3}, shape{7, 7, 3, 2}})
     for (const double spread : {1.0, 0.05}) {
       const map w = 0.3 + spread * random_map(s, 1), dy = random_map(s, 2);
@@ -47,7 +48,7 @@ TEST_CASE("standardise_adjoint is the gradient of standardise, for filters of an
     }
 }
 
-TEST_CASE("the adjoints of conv2d are its gradients for every window") {
+TEST_CASE("backward data and backward weights of conv2d are its gradients for every window") {
   const bit::window windows[] = {{1, 1, 0, 1}, {1, 2, 0, 1}, {3, 1, 1, 1}, {3, 2, 1, 1},
                                  {3, 1, 2, 2}, {3, 2, 2, 2}, {7, 2, 3, 1}};
   for (const bit::window& w : windows)
@@ -66,7 +67,7 @@ TEST_CASE("the adjoints of conv2d are its gradients for every window") {
     }
 }
 
-TEST_CASE("norm_relu_adjoint is the gradient for x, gamma and beta, for one group, several, and as many as channels") {
+TEST_CASE("norm_relu_backward is the gradient for x, gamma and beta, for one group, several, and as many as channels") {
   for (const shape& s : {shape{2, 3, 4, 6}, shape{1, 1, 1, 6}, shape{3, 1, 5, 6}})
     for (const std::size_t groups : {1u, 2u, 6u}) {
       CAPTURE(groups);
@@ -83,7 +84,7 @@ TEST_CASE("norm_relu_adjoint is the gradient for x, gamma and beta, for one grou
     }
 }
 
-TEST_CASE("max_pool_adjoint is the gradient away from ties, odd and even sides") {
+TEST_CASE("max_pool_backward is the gradient away from ties, odd and even sides") {
   for (const shape& s : {shape{2, 7, 6, 3}, shape{1, 1, 1, 4}, shape{1, 2, 5, 1}}) {
     const map x = random_map(s, 10);
     const map dy = random_map({s[0], bit::stem_pool.out(s[1]), bit::stem_pool.out(s[2]), s[3]}, 11);
@@ -93,7 +94,7 @@ TEST_CASE("max_pool_adjoint is the gradient away from ties, odd and even sides")
 }
 
 TEST_CASE(
-    "max_pool_adjoint gives to the first of equals, and nothing where a zero of the padding is largest or first") {
+    "max_pool_backward gives to the first of equals, and nothing where a zero of the padding is largest or first") {
   map x = xt::zeros<double>({1, 3, 3, 1});
   const map dy = xt::ones<double>({1, 2, 2, 1});
   x(0, 1, 1, 0) = x(0, 2, 2, 0) = 5;  // the first is in all four windows, the second only in the last
@@ -109,7 +110,7 @@ TEST_CASE(
   CHECK(xt::sum(dx)() == 0);
 }
 
-TEST_CASE("spatial_mean_adjoint spreads evenly") {
+TEST_CASE("spatial_mean_backward spreads evenly") {
   const map dy = random_map({2, 1, 1, 3}, 12), x = random_map({2, 4, 5, 3}, 13);
   const map dx = ref::spatial_mean_backward(dy, 4, 5);
   CHECK(gradient_error(x, dx, dy, [](const map& v) {

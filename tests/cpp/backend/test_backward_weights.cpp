@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kernel gradients against plain sums of small integers, which bfloat16 and float hold exactly: not one bit may differ,
 // whatever the dtype, the operation, the geometry, the batch and the instruction set.
 #include <doctest/doctest.h>

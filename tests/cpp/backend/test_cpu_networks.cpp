@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole small networks, cpu<float> on every instruction set against reference<double>, on random architectures.
 #include <doctest/doctest.h>
 #include <bit/reference.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Single steps of cpu<float>, every instruction set, against reference<double> on awkward geometry.
 #include <doctest/doctest.h>
 
@@ -46,7 +47,7 @@ const geometry cases[] = {
     {.cin = 64, .cout = 64, .groups = 32, .size = 3, .h = 29, .w = 57, .n = 1},
     {.cin = 256, .cout = 80, .groups = 16, .h = 29, .w = 57, .n = 3},
     {.cin = 16, .cout = 16, .size = 3, .h = 15, .w = 16, .n = 0},
-    // Panels of weights that are taken in slices of k on every instruction set.
+    // Panels of weights that are cut into K blocks on every instruction set.
     {.cin = 720, .cout = 40, .groups = 8, .size = 3, .stride = 2, .h = 6, .w = 7},
     {.cin = 720, .cout = 720, .groups = 16, .size = 3, .h = 2, .w = 3, .n = 1, .residual = true},
     {.cin = 3600, .cout = 40, .groups = 4, .h = 5, .w = 7, .n = 3, .projection = true},

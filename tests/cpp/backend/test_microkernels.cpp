@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Choosing the instruction set, and what its kernels promise about addresses.
 #include <doctest/doctest.h>
 #include <bit/backend/cpu/isa/backward_dispatch.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reading tensors in parts by all threads: every piece sees every value, and what goes wrong is told.
 #include <doctest/doctest.h>
 #include <atomic>

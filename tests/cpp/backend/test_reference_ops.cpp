@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The reference operations against values worked out by hand.
 #include <doctest/doctest.h>
 #include <bit/backend/reference/ops.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a plan tells about itself: names, algorithms, bytes, seconds.
 #include <doctest/doctest.h>
 #include <bit/backend/cpu/peak.hpp>

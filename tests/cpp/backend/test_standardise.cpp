@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The standardisation of one kernel: its definition, and the vectorised form that the CPU packs by.
 #include <doctest/doctest.h>
 #include <bit/backend/cpu.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many threads a process takes: control groups, affinity, OpenMP's environment, forks. What the process must be
 // born with is tested in a child of its own: this binary again, with one of the "child:" cases below.
 #include <doctest/doctest.h>

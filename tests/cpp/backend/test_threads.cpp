@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One frozen model used from several threads, from inside a parallel region, and interrupted.
 #include <doctest/doctest.h>
 #include <omp.h>

@@ -1,4 +1,5 @@
-// Winograd convolutions on every instruction set, against reference<double> on awkward geometry; the choice of the form.
+// SPDX-License-Identifier: Apache-2.0
+// Winograd convolutions on every instruction set, against reference<double> on awkward geometry; the choice of the weight layout.
 #include <doctest/doctest.h>
 #include <bit/error.hpp>
 
@@ -80,7 +81,7 @@ std::shared_ptr<const bit::cpu<float>::weights> freeze(const bit::program& p, al
 
 }  // namespace
 
-TEST_CASE("both Winograd forms compute every awkward convolution like reference<double> on every instruction set") {
+TEST_CASE("both Winograd layouts compute every awkward convolution like reference<double> on every instruction set") {
   for (const std::string& isa : bit::available_isas()) {
     const test::pinned_isa pin(isa);
     std::uint32_t seed = 200;
@@ -106,7 +107,7 @@ TEST_CASE("the tolerances notice one weight that is off by a thousandth") {
     CHECK(test::relative_error(test::run<bit::cpu<float>>(p, 2, 5, {a})[0], expected[0]) > tolerance_4x4);
 }
 
-TEST_CASE("a forced Winograd form leaves the convolutions alone that it does not apply to") {
+TEST_CASE("a forced Winograd layout leaves the convolutions alone that it does not apply to") {
   for (const geometry& g : {geometry{.cin = 24, .cout = 40, .groups = 8, .size = 3, .stride = 2},
                             geometry{.cin = 16, .cout = 32, .groups = 2, .size = 3, .dilation = 2},
                             geometry{.cin = 16, .cout = 16, .size = 3, .residual = true},
@@ -235,7 +236,7 @@ TEST_CASE("the cost model chooses as measured on the 3x3 layers of R50x1") {
   CHECK(layout(8, 56, 64, algorithm::direct) == weight_layout::direct);
 }
 
-TEST_CASE("a kernel is stored only in the forms that living plans need") {
+TEST_CASE("a kernel is stored only in the layouts that existing plans need") {
   const geometry g{.cin = 32, .cout = 32, .groups = 8, .size = 3, .h = 8, .w = 8, .n = 1};
   bit::program p = test::make_program(g, 4), q = p;
   kernel_of(q).data = std::make_shared<values_in_place>(kernel_of(q));
@@ -255,7 +256,7 @@ TEST_CASE("a kernel is stored only in the forms that living plans need") {
   }
 }
 
-TEST_CASE("a form's values do not depend on how it came about") {
+TEST_CASE("the values of a weight layout do not depend on how it came about") {
   const geometry g{.cin = 33, .cout = 47, .groups = 47, .size = 3};
   bit::program p = test::make_program(g, 4), q = p;
   kernel_of(q).data = std::make_shared<values_in_place>(kernel_of(q));
@@ -263,7 +264,7 @@ TEST_CASE("a form's values do not depend on how it came about") {
     CHECK(test::run<bit::cpu<float>>(p, 2, 4, {a}) == test::run<bit::cpu<float>>(q, 2, 4, {a}));
 }
 
-TEST_CASE("a damaged kernel is found when the model is frozen, whatever form it would take") {
+TEST_CASE("a damaged kernel is found when the model is frozen, whatever layout it would take") {
   const geometry g{.cin = 16, .cout = 16, .size = 3};
   for (const bool in_place : {false, true})
     for (const algorithm a : {algorithm::automatic, algorithm::direct, algorithm::winograd_4x4}) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The work queue: nothing is lost, done twice or read too early. What threads share here is plain memory on purpose: the
 // thread sanitizer reports every access that the queue fails to order.
 #include <doctest/doctest.h>
@@ -158,7 +159,7 @@ TEST_CASE("waits grow short after a long sleep, and long again after sleeping fo
   CHECK(waits.spins() == spin_policy::after_long_sleep);
 }
 
-TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for every line of a part") {
+TEST_CASE("the parts of two kernels' weights cover both once, and tiles prefetch every line of a part") {
   std::vector<std::byte> memory(3000);
   const bit::detail::next_weights both{{memory.data(), 640}, {memory.data() + 1000, 1280}};
   std::vector<int> wanted(memory.size(), 0);
@@ -169,7 +170,7 @@ TEST_CASE("the parts of two kernels' weights cover both once, and tiles ask for 
   }
   for (std::size_t b = 0; b < memory.size(); ++b) CHECK(wanted[b] == (b < 640 || (b >= 1000 && b < 2280) ? 1 : 0));
 
-  constexpr std::size_t calls = 3, blocks = 2, prefetches = 4;  // 24 asks for 20 lines
+  constexpr std::size_t calls = 3, blocks = 2, prefetches = 4;  // 24 prefetches for 20 lines
   bit::detail::prefetcher ahead(both.second, calls, blocks, prefetches);
   std::vector<int> lines(20, 0);
   for (std::size_t call = 0; call < calls; ++call) {

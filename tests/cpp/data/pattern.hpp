@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The test images: the pattern that tests/fuzz/make_image_corpus.py writes, and access to the files it made.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Truncated, oversized, many-scan and otherwise hostile images are errors that name the
 // file, found before anything large is allocated.
 #include <doctest/doctest.h>

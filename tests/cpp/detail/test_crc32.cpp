@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CRC-32, whichever way the CPU computes it, against its definition bit by bit.
 #include <doctest/doctest.h>
 #include <bit/detail/crc32.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Seeded feature tables with labels for the probes' tests.
 #pragma once
 

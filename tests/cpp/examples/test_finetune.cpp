@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <bit/io.hpp>
@@ -124,4 +125,27 @@ TEST_CASE("the finetune program says what is wrong with its arguments") {
     CHECK(refused.code == 1);
     CHECK_MESSAGE(contains(refused.text, "error: "), refused.text);
   }
+}
+
+TEST_CASE("the program with a training loop of its own learns a folder of images") {
+  const scratch_folder folder;
+  write_start(folder / "start.npz");
+  for (int c = 0; c < 3; ++c) {
+    const auto place = folder / "images" / ("class" + std::to_string(c));
+    std::filesystem::create_directories(place);
+    for (int i = 0; i < 4; ++i) write_bitmap(place / (std::to_string(i) + ".bmp"), 4 * c);
+  }
+  const auto done =
+      run(BIT_EXAMPLE_TRAIN_LOOP, (folder / "start.npz").string() + " " + (folder / "images").string() + " 10 0.003");
+  REQUIRE_MESSAGE(done.code == 0, done.text);
+  const auto loss_after = [&](const std::string& step) {
+    return std::strtod(done.text.c_str() + done.text.find("loss", done.text.find(step)) + 4, nullptr);
+  };
+  CHECK(loss_after("step 1/10") == doctest::Approx(0.4883).epsilon(1e-3));  // (2/3)² · log 3: a head of zeros
+  CHECK(loss_after("step 10/10") < 0.3);
+  CHECK_MESSAGE(contains(done.text, "of 3 images"), done.text);
+  CHECK(run(BIT_EXAMPLE_TRAIN_LOOP, "").code == 2);
+  const auto refused = run(BIT_EXAMPLE_TRAIN_LOOP, (folder / "start.npz").string() + " nowhere");
+  CHECK(refused.code == 1);
+  CHECK_MESSAGE(contains(refused.text, "error: "), refused.text);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The files that tests/golden/prepare.py has written for the case that runs.
 #pragma once
 

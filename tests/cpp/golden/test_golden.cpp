@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A golden case from an npz checkpoint, with nothing but the library: logits against float64 values of the reference
 // mathematics, for every backend, instruction set, layout and thread count. Made by tests/golden/prepare.py.
 #include <doctest/doctest.h>

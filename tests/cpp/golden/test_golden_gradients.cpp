@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of R50x1 (10 classes, batch 4 of 64x64, mean cross-entropy of labels 0..3) against float64 values of the
 // reference mathematics: each tensor's norm and first eight values. Made by tests/golden/prepare.py.
 #include <algorithm>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 
 #include "../backend/batch_loss.hpp"

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // Twelve optimizer steps of R50x1 from a zero head (batch 8 of 64x64, HyperRule's steps 95..106 at base rate 0.0003),
 // plain and with mixup, against float64 losses and final logits of the reference mathematics.
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <bit/resnet.hpp>
 #include <bit/train.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the tests of io/ share: a folder that goes away, a tiny network, hand-made zip archives, error texts.
 #pragma once
 

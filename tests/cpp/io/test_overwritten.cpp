@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A checkpoint file that is overwritten in place while a model that was loaded from it is in use.
 #include <doctest/doctest.h>
 #include <fcntl.h>

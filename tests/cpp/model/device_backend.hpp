@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A backend whose memory the host cannot reach and whose work is done by a queue's thread: what a GPU will be, on any
 // machine. The arithmetic is another backend's.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tensor whose reading can be held up, counted and made to fail: a slow or broken disk.
 #pragma once
 

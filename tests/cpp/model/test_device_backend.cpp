@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam for devices: a backend with memory and queues of its own passes frozen inference without a change elsewhere.
 #include "device_backend.hpp"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A new image size keeps no other call waiting.
 #include <doctest/doctest.h>
 #include <sys/wait.h>

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients with respect to feature maps and the image: of a frozen model and of one in training, on every backend.
 #include <doctest/doctest.h>
 #include <bit/gradients.hpp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <cmath>
 #include <limits>
@@ -228,7 +229,7 @@ TEST_CASE("taps change no other gradient, and are the same with recomputation an
         const auto found = trained_gradients_of<Backend>(s, tensors, how);
         CHECK(found.size() == (learns ? full.size() : tap_names(bit::network(s.config, tensors)).size()));
         for (const auto& [name, gradient] : found) CHECK_MESSAGE(gradient == full.at(name), name);
-        // Each alone: the pass stops where nobody asks for more.
+        // Each alone: the pass stops where nothing more is wanted.
         for (const std::string& name : tap_names(bit::network(s.config, tensors)))
           CHECK_MESSAGE(trained_gradients_of<Backend>(s, tensors, how, {name}).at(name) == full.at(name), name);
       }

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // run_options::interrupted that throws, and numbers of threads beyond all reason, in every backend and pass.
 #include <doctest/doctest.h>
 #include <bit/gradients.hpp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <limits>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Plans of a frozen model: each is made once, outside the lock, and a failure reaches everybody who waits for it.
 #include <doctest/doctest.h>
 #include <atomic>

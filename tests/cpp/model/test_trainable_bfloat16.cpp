@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2<cpu<bfloat16>> on every instruction set against reference<double>. Rounding to 8 bits opens and closes
 // a per cent of the ReLUs, which alone is an error of ten per cent and more in deep layers' gradients, in any
 // implementation; so these networks keep every pre-activation away from zero, half of the channels open, half closed.
 #include <doctest/doctest.h>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 
 #include "../backend/batch_loss.hpp"
@@ -133,8 +134,7 @@ TEST_CASE("what a bfloat16 model learns stays in float32: a step far below bfloa
   bit::trainable_resnet_v2<bit::cpu<bit::bfloat16>> model(s.config, test::random_parameters(s.config, 1));
   const auto& first = model.parameters().front();
   const float before = first.value[0];
-  first.value[0] += before * 1e-5f;
-  model.parameters_changed();
+  model.parameters().change_values(0, [&](std::span<float> values) { values[0] += before * 1e-5f; });
   CHECK(first.value[0] != before);
   CHECK(static_cast<float>(bit::bfloat16(first.value[0])) == static_cast<float>(bit::bfloat16(before)));
   std::vector<float> stored(first.value.size());

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // trainable_resnet_v2<cpu<float>> on every instruction set against reference<double>, on small awkward networks.
 #include <doctest/doctest.h>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 
 #include "../backend/batch_loss.hpp"
@@ -123,18 +124,70 @@ TEST_CASE("wide layers take Winograd's forms there and back, with the same gradi
   }
 }
 
-TEST_CASE("new values count once parameters_changed has said so, for gradients and logits") {
+TEST_CASE("new values count from the next call on, for gradients and logits, without a word") {
   const test::sample s = sample_of(8, {2, 3, 33, 30});
   bit::trainable_resnet_v2<bit::cpu<float>> model(s.config, test::random_parameters(s.config, 1));
   const step<bit::cpu<float>> before(model, s, 2);
   CHECK(step<bit::cpu<float>>(model, s, 2) == before);
   bit::trainable_resnet_v2<bit::cpu<float>> other(s.config, test::random_parameters(s.config, 2));
   for (std::size_t i = 0; i < model.parameters().size(); ++i)
-    std::copy(other.parameters()[i].value.begin(), other.parameters()[i].value.end(),
-              model.parameters()[i].value.begin());
-  model.parameters_changed();
+    model.parameters().write(bit::parameter_array::values, i, other.parameters()[i].value);
   CHECK(step<bit::cpu<float>>(model, s, 2) == step<bit::cpu<float>>(other, s, 1));
   CHECK(!(step<bit::cpu<float>>(model, s, 2) == before));
+}
+
+TEST_CASE("a loop of gradients and updates learns, whatever is frozen after the optimizer was made") {
+  const test::sample s = sample_of(8, {3, 3, 33, 30});
+  bit::trainable_resnet_v2<bit::cpu<float>> model(s.config, test::random_parameters(s.config, 1));
+  const auto images = test::random_images(s.image, 3);
+  const auto view = bit::view_of(images.data(), s.image, bit::layout::nchw);
+  const std::vector<std::int64_t> labels{0, 1, 2};
+  const std::vector<bit::parameter_rule> rules(model.parameters().size());
+  const auto state = model.parameters().make_state(1, rules);
+  const auto step = [&] {
+    model.zero_gradients();
+    const double loss = model.accumulate(view, bit::cross_entropy{labels});
+    model.parameters().update(bit::sgd_hyperparameters{.rate = 0.01, .momentum = 0.9}, rules, *state, 0);
+    return loss;
+  };
+  double last = step();
+  for (int i = 0; i < 4; ++i) {
+    const double next = step();
+    CHECK(next < last);
+    last = next;
+  }
+  const auto stem = model.parameters().values(0);
+  const std::string stem_name = model.parameters().front().name;
+  model.set_training({.frozen = {stem_name}});
+  CHECK(model.training().frozen == std::set<std::string>{stem_name});
+  const double frozen = step();
+  CHECK(frozen < last);
+  CHECK(model.parameters().values(0) == stem);
+  model.parameters().freeze({});  // the model follows
+  CHECK(model.training().frozen.empty());
+  CHECK(step() < frozen);
+  CHECK(model.parameters().values(0) != stem);
+}
+
+TEST_CASE("a backend's loss and the same loss as the caller's own give the same gradients to the bit") {
+  const test::sample s = sample_of(8, {2, 3, 33, 30});
+  struct own_loss final : bit::loss_function<float> {
+    std::vector<std::int64_t> labels{1, 5};
+    double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
+                      std::size_t classes) const override {
+      return bit::evaluate_loss<float>(bit::cross_entropy{labels}, logits, gradient, n, classes);
+    }
+  } own;
+  const auto images = test::random_images(s.image, 4);
+  const auto view = bit::view_of(images.data(), s.image, bit::layout::nchw);
+  bit::trainable_resnet_v2<bit::cpu<float>> a(s.config, test::random_parameters(s.config, 1)),
+      b(s.config, test::random_parameters(s.config, 1));
+  for (const double weight : {1.0, 0.3}) {
+    CHECK(a.accumulate(view, bit::cross_entropy{own.labels}, 0.5, {}, {}, weight) ==
+          b.accumulate(view, own, 0.5, {}, {}, weight));
+    for (std::size_t i = 0; i < a.parameters().size(); ++i)
+      CHECK(a.parameters().gradient(i) == b.parameters().gradient(i));
+  }
 }
 
 TEST_CASE("logits are those of a frozen model of the same values, for any batch, empty ones too") {

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 // Recomputation and frozen parameters: fewer bytes, fewer steps, the same gradients to the bit.
 #include <doctest/doctest.h>
 #include <bit/model/random.hpp>
-#include <bit/model/trainable.hpp>
+#include <bit/model/trainable_cpu.hpp>
 #include <bit/reference.hpp>
 #include <map>
 

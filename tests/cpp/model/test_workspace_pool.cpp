@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Workspaces between calls: as many as are used at once stay, and those of a burst are given back.
 #include <doctest/doctest.h>
 #include <bit/model/workspace_pool.hpp>

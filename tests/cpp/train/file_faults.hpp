@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a disk may do to a checkpoint, by call: this header's pwrite, fsync and rename stand before the C library's in the
 // test program that includes it (once). They count, and at a chosen call fail, write less, or kill the process.
 #pragma once

@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // The smallest model that can be trained, with data that are a function of the step: what the tests of the loop run on.
 #pragma once
 
-#include <bit/backend/loss_function.hpp>
+#include <bit/backend/loss.hpp>
 #include <bit/backend/run.hpp>
+#include <bit/model/loss_function.hpp>
 #include <bit/train/batch.hpp>
 #include <random>
 #include <vector>
@@ -17,39 +19,47 @@ class logistic_regression {
     set_.add("bias", {classes});
   }
 
-  std::span<const bit::trainable_parameter<float>> parameters() const { return set_.views; }
-  void zero_gradients() {
-    for (auto& g : set_.gradients) std::fill(g.begin(), g.end(), 0.0f);
+  parameter_set::type& parameters() { return set_.get(); }
+  double accumulate(const bit::image_view<float>& images, const bit::loss& loss, double scale = 1,
+                    std::span<float> = {}, const bit::run_options& = {}, double weight = 1) {
+    return accumulate_with(images, scale, [&](const auto& out, auto& d_out, std::size_t n) {
+      return bit::evaluate_loss<float>(loss, out, d_out, n, classes_, weight);
+    });
   }
   double accumulate(const bit::image_view<float>& images, const bit::loss_function<float>& loss, double scale = 1,
-                    std::span<float> = {}, const bit::run_options& = {}) {
-    const std::size_t n = images.dims.n;
-    std::vector<float> out(n * classes_), d_out(n * classes_);
-    logits(images, out.data());
-    const double value = loss(out, d_out, n, classes_);
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t k = 0; k < classes_; ++k) {
-        const float d = static_cast<float>(scale) * d_out[i * classes_ + k];
-        set_.gradients[1][k] += d;
-        for (std::size_t c = 0; c < features_; ++c) set_.gradients[0][c * classes_ + k] += d * images.at(i, c, 0, 0);
-      }
-    return value;
+                    std::span<float> = {}, const bit::run_options& = {}, double = 1) {
+    return accumulate_with(images, scale,
+                           [&](const auto& out, auto& d_out, std::size_t n) { return loss(out, d_out, n, classes_); });
   }
-  void parameters_changed() { ++changes; }
-  void logits(const bit::image_view<float>& images, float* out, const bit::run_options& = {}) const {
+  void logits(const bit::image_view<float>& images, float* out, const bit::run_options& = {}) {
+    const auto weight = set_.value(0), bias = set_.value(1);
     for (std::size_t i = 0; i < images.dims.n; ++i)
       for (std::size_t k = 0; k < classes_; ++k) {
-        float sum = set_.values[1][k];
-        for (std::size_t c = 0; c < features_; ++c) sum += images.at(i, c, 0, 0) * set_.values[0][c * classes_ + k];
+        float sum = bias[k];
+        for (std::size_t c = 0; c < features_; ++c) sum += images.at(i, c, 0, 0) * weight[c * classes_ + k];
         out[i * classes_ + k] = sum;
       }
   }
-  const std::vector<std::vector<float>>& values() const { return set_.values; }
-  std::vector<std::vector<float>>& values() { return set_.values; }
-
-  int changes = 0;
+  std::vector<std::vector<float>> values() { return set_.values(); }
+  void value(std::size_t i, const std::vector<float>& to) { set_.value(i, to); }
 
  private:
+  template <class Evaluate>
+  double accumulate_with(const bit::image_view<float>& images, double scale, const Evaluate& evaluate) {
+    const std::size_t n = images.dims.n;
+    std::vector<float> out(n * classes_), d_out(n * classes_);
+    logits(images, out.data());
+    const double value = evaluate(out, d_out, n);
+    const auto& weight = set_.get()[0].gradient;
+    const auto& bias = set_.get()[1].gradient;
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t k = 0; k < classes_; ++k) {
+        const float d = static_cast<float>(scale) * d_out[i * classes_ + k];
+        bias[k] += d;
+        for (std::size_t c = 0; c < features_; ++c) weight[c * classes_ + k] += d * images.at(i, c, 0, 0);
+      }
+    return value;
+  }
   std::size_t features_, classes_;
   parameter_set set_;
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What happens to a run's file when writing it goes wrong: kills, errors and a second writer, call by call.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -22,14 +23,14 @@ struct saved_run {
   parameter_set set;
   sgd by;
   explicit saved_run(unsigned seed) : by(fill(set, seed)) {}
-  void save(const std::filesystem::path& path) { save_training(path, set.views, by, {.step = 1}); }
+  void save(const std::filesystem::path& path) { save_training(path, by, {.step = 1}); }
 
  private:
-  static std::span<const bit::trainable_parameter<float>> fill(parameter_set& set, unsigned seed) {
+  static parameter_set::type& fill(parameter_set& set, unsigned seed) {
     set.add("a/kernel", {40, 30});
     set.add("a/gamma", {4});
     set.randomise(seed);
-    return set.views;
+    return set.get();
   }
 };
 
@@ -89,7 +90,7 @@ TEST_CASE("killed at each write, sync and rename, a save leaves the old file or 
     CHECK((found == old_bytes || found == new_bytes));
     (found == old_bytes ? left_old : left_new) += !finished;
     saved_run again(3);
-    CHECK(restore_training(path, again.set.views, again.by, {}).step == 1);
+    CHECK(restore_training(path, again.by, {}).step == 1);
     run_folder(folder.path());  // the next run in the folder removes what was half written
     CHECK(folder.entries() == 1);
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <algorithm>
 #include <bit/error.hpp>
@@ -15,7 +16,8 @@ namespace {
 
 std::vector<float> values_of(tunable_model& model) {
   std::vector<float> all;
-  for (const auto& p : model.parameters()) all.insert(all.end(), p.value.begin(), p.value.end());
+  for (std::size_t i = 0; i < model.parameters().size(); ++i)
+    for (const float v : model.parameters().values(i)) all.push_back(v);
   return all;
 }
 
@@ -182,7 +184,7 @@ TEST_CASE("with a trained head alone all else stays, and the plan says so") {
   CHECK(plan.training.frozen.size() + 2 == model.parameters().size());
   fine_tune(model, split, options, plan);
   const auto after = values_of(model);
-  const std::size_t head = model.parameters()[model.parameters().size() - 2].value.size() + 3;
+  const std::size_t head = model.parameters().specs()[model.parameters().size() - 2].size() + 3;
   const auto trunk = static_cast<std::ptrdiff_t>(before.size() - head);
   CHECK(std::equal(before.begin(), before.begin() + trunk, after.begin()));
   CHECK_FALSE(std::equal(before.begin() + trunk, before.end(), after.begin() + trunk));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rule that makes a step fit the memory, and what the machine is asked.
 #include <doctest/doctest.h>
 #include <unistd.h>

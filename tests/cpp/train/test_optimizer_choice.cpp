@@ -1,7 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <algorithm>
 #include <bit/train/fine_tune.hpp>
-#include <bit/train/loss.hpp>
 #include <bit/train/optimizer_choice.hpp>
 #include <bit/train/time_estimate.hpp>
 
@@ -20,7 +20,8 @@ std::vector<float> tuned(const data::dataset_split& split, const fine_tune_optio
   fine_tune(model, split, options, resolve(options, *split.train, model),
             {.should_stop = [&] { return asked++ == stop; }});
   std::vector<float> all;
-  for (const auto& p : model.parameters()) all.insert(all.end(), p.value.begin(), p.value.end());
+  for (std::size_t i = 0; i < model.parameters().size(); ++i)
+    for (const float v : model.parameters().values(i)) all.push_back(v);
   return all;
 }
 
@@ -89,9 +90,9 @@ TEST_CASE("the rules of the chosen optimizer count") {
   fine_tune(model, split, options, plan);
   const auto before = fresh_model(3);
   for (std::size_t i = 0; i < model.parameters().size(); ++i) {
-    const auto& p = model.parameters()[i];
-    const bool changed = !std::ranges::equal(p.value, before.parameters()[i].value);
-    CHECK_MESSAGE(changed == (p.name == "resnet/head/conv2d/kernel"), p.name);
+    const std::string& name = model.parameters().specs()[i].name;
+    const bool changed = model.parameters().values(i) != before.parameters().values(i);
+    CHECK_MESSAGE(changed == (name == "resnet/head/conv2d/kernel"), name);
   }
 }
 
@@ -116,12 +117,17 @@ TEST_CASE("a sigmoid loss has mixed and smoothed labels as targets") {
   batch.weight = 0.75;
   const std::vector<float> logits{0.5f, -1, 2};
   std::vector<float> gradient(3), expected(3);
-  const double loss = (*bit::detail::make_loss(batch, training_loss::sigmoid, 0.3))(logits, gradient, 1, 3);
+  const double loss =
+      bit::evaluate_loss<float>(bit::detail::make_loss(batch, training_loss::sigmoid, 0.3), logits, gradient, 1, 3);
   // (1-s)·weight + s/classes
-  const std::vector<float> targets{0.7f * 0.25f + 0.1f, 0.1f, 0.7f * 0.75f + 0.1f};
-  CHECK(loss == doctest::Approx(sigmoid_cross_entropy<float>(targets)(logits, expected, 1, 3)).epsilon(1e-6));
+  const std::vector<double> targets{0.7 * 0.25 + 0.1, 0.1, 0.7 * 0.75 + 0.1};
+  CHECK(loss == doctest::Approx(
+                    bit::evaluate_loss<float>(bit::sigmoid_cross_entropy{.targets = targets}, logits, expected, 1, 3))
+                    .epsilon(1e-6));
   for (std::size_t k = 0; k < 3; ++k) CHECK(gradient[k] == doctest::Approx(expected[k]).epsilon(1e-5));
-  CHECK_THROWS_AS(bit::detail::make_loss(batch, training_loss::sigmoid, 1.5), bit::config_error);
+  CHECK_THROWS_AS(
+      bit::evaluate_loss<float>(bit::detail::make_loss(batch, training_loss::sigmoid, 1.5), logits, gradient, 1, 3),
+      bit::config_error);
 }
 
 TEST_CASE("an estimate of the time adds up, and the recipe tells it") {
@@ -139,4 +145,49 @@ TEST_CASE("an estimate of the time adds up, and the recipe tells it") {
   CHECK(estimate_time(plan, options, model).evaluation == 0);
   plan.time = time_estimate{0.25, 3, 7300};
   CHECK(contains(to_string(plan), "time        about 2.0 h, 0.25 s a step"));
+}
+
+TEST_CASE("a run can be distilled from a teacher, which sees what the student sees, and is resumed to the same bits") {
+  const scratch_folder folder;
+  const data::dataset_split split{images(11, 3, 24), nullptr};
+  fine_tune_options options = tiny_options();
+  options.schedule = {1, 6};
+  options.mixup_alpha = 0.3;
+  options.temperature = 2;
+  std::size_t seen = 0;
+  options.teacher = [&](const bit::image_view<float>& x, float* out) {
+    seen += x.dims.n;
+    for (std::size_t i = 0; i < x.dims.n; ++i)
+      for (std::size_t k = 0; k < 3; ++k) out[3 * i + k] = 4 * x.at(i, k, 16, 16);  // the brightest colour
+  };
+  auto model = fresh_model(3);
+  CHECK(says(resolve(options, *split.train, model), "distilled from a teacher at temperature 2"));
+  const auto whole = tuned(split, options);
+  CHECK(seen == 4 + 4 + 3 + 4 + 4 + 3);
+  options.folder = folder / "run";
+  CHECK(tuned(split, options, 3) != whole);
+  CHECK(tuned(split, options) == whole);
+  auto other = options;
+  other.temperature = 3;
+  CHECK_THROWS_WITH_AS(tuned(split, other), doctest::Contains("temperature: 2 there, 3 here"), bit::config_error);
+  other = options;
+  other.teacher = nullptr;
+  CHECK_THROWS_WITH_AS(tuned(split, other), doctest::Contains("loss: distillation there"), bit::config_error);
+  other = options;
+  other.label_smoothing = 0.1;
+  CHECK_THROWS_WITH_AS(tuned(split, other), doctest::Contains("a teacher takes the place of labels"),
+                       bit::config_error);
+}
+
+TEST_CASE("memory counts the state that the optimizer keeps: none without momentum, two buffers for Adam") {
+  const auto set = images(11, 3, 24);
+  auto model = fresh_model(3);
+  fine_tune_options options = tiny_options();
+  const auto bytes = [&] { return resolve(options, *set, model).memory.parameters; };
+  const auto momentum = bytes();
+  options.sgd.momentum = 0;
+  const auto plain = bytes();
+  options.adam = adam_options{};
+  CHECK(2 * (momentum - plain) == bytes() - plain);
+  CHECK(plain == 2 * (momentum - plain));  // values and gradients
 }

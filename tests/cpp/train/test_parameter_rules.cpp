@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <bit/error.hpp>
 #include <bit/model/config.hpp>
@@ -16,10 +17,10 @@ std::vector<bit::tensor_spec> r50x1() {
   return bit::tensor_specs(config);
 }
 
-std::map<std::string, parameter_rule> rules_of(const parameter_options& options) {
+std::map<std::string, bit::parameter_rule> rules_of(const parameter_options& options) {
   const auto parameters = r50x1();
   const auto rules = resolve(parameters, options);
-  std::map<std::string, parameter_rule> named;
+  std::map<std::string, bit::parameter_rule> named;
   for (std::size_t i = 0; i < rules.size(); ++i) named[parameters[i].name] = rules[i];
   return named;
 }
@@ -31,7 +32,7 @@ const std::string head = "resnet/head/conv2d/kernel", stem = "resnet/root_block/
 }  // namespace
 
 TEST_CASE("without options everything learns at one rate and nothing decays, as HyperRule wants") {
-  for (const auto& [name, rule] : rules_of({})) CHECK(rule == parameter_rule{});
+  for (const auto& [name, rule] : rules_of({})) CHECK(rule == bit::parameter_rule{});
 }
 
 TEST_CASE("layers are numbered as timm's group_matcher does for ResNetV2") {
@@ -54,9 +55,9 @@ TEST_CASE("layer decay, decay of vectors and groups multiply as they say") {
                                .weight_decay = 1e-4,
                                .decay_vectors = false,
                                .layer_decay = 0.5});
-  CHECK(rules.at(head) == parameter_rule{false, 10, 0.5});
-  CHECK(rules.at(last_norm) == parameter_rule{false, 0.5, 0});
-  CHECK(rules.at(kernel) == parameter_rule{false, 0.0625, 1e-4});
+  CHECK(rules.at(head) == bit::parameter_rule{false, 10, 0.5});
+  CHECK(rules.at(last_norm) == bit::parameter_rule{false, 0.5, 0});
+  CHECK(rules.at(kernel) == bit::parameter_rule{false, 0.0625, 1e-4});
   CHECK(rules.at(stem).rate_scale == doctest::Approx(std::pow(0.5, 17)));
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <bit/train/adam.hpp>
 #include <bit/train/sgd.hpp>
@@ -33,9 +34,9 @@ struct run {
     options.run.seed = 1;
   }
   training_result go() { return train(model, *by, data, options); }
-  std::vector<std::vector<float>> state() const {
+  std::vector<std::vector<float>> state() {
     auto all = model.values();
-    for (const auto& b : by->buffers()) all.emplace_back(b.values.begin(), b.values.end());
+    for (const auto& b : by->buffers()) all.push_back(by->values(b));
     return all;
   }
 };
@@ -55,7 +56,7 @@ TEST_CASE("the loop trains: the loss falls and classes are found") {
   CHECK(losses.front() == doctest::Approx(std::log(3.0)));  // all logits are 0
   CHECK(losses.back() < 0.8);
   CHECK(*result.loss == losses.back());
-  CHECK(r.model.changes == steps);
+  CHECK(r.model.parameters().version() == steps);
 }
 
 TEST_CASE("a short batch and any split weigh every image alike") {
@@ -65,7 +66,7 @@ TEST_CASE("a short batch and any split weigh every image alike") {
   whole.go();
   split.go();
   uneven.go();
-  const auto difference = [&](const run& other) {
+  const auto difference = [&](run& other) {
     double worst = 0;
     for (std::size_t i = 0; i < whole.model.values()[0].size(); ++i)
       worst = std::max(worst, std::abs(static_cast<double>(whole.model.values()[0][i] - other.model.values()[0][i])));
@@ -113,7 +114,7 @@ TEST_CASE("images that the source leaves out are made up for: a step is the mean
   const auto a = train(with_gap.model, *with_gap.by, data, with_gap.options);
   const auto first_half = data.read(0, 0, 2);
   const double loss =
-      train_step(without.model, *without.by, first_half.view(), cross_entropy<float>(first_half.labels), 0.5);
+      train_step(without.model, *without.by, first_half.view(), bit::cross_entropy{.labels = first_half.labels}, 0.5);
   CHECK(*a.loss == doctest::Approx(loss));
   for (std::size_t i = 0; i < features * classes; ++i)  // one factor of 2, exact, and its inverse
     CHECK(with_gap.model.values()[0][i] == doctest::Approx(without.model.values()[0][i]).epsilon(1e-6));
@@ -245,16 +246,77 @@ TEST_CASE("without a folder nothing is written, and time goes into phases") {
   CHECK(loads + gradients + updates <= taken.count());
 }
 
-TEST_CASE("the loss can be another one, and one step can be taken by hand") {
-  run r, by_hand;
-  r.options.loss = [](const micro_batch& batch) -> std::unique_ptr<bit::loss_function<float>> {
-    return std::make_unique<cross_entropy<float>>(batch.labels, 0.5);
+TEST_CASE("the loss can be another one or the caller's own, and one step can be taken by hand") {
+  struct own_loss final : bit::loss_function<float> {
+    std::vector<std::int64_t> labels;
+    explicit own_loss(const micro_batch& batch) : labels(batch.labels) {}
+    double operator()(std::span<const float> logits, std::span<float> gradient, std::size_t n,
+                      std::size_t count) const override {
+      return bit::evaluate_loss<float>(bit::cross_entropy{.labels = labels, .smoothing = 0.5}, logits, gradient, n,
+                                       count);
+    }
   };
-  r.options.rate = [](std::size_t step) { return step < 1 ? std::optional(0.5) : std::nullopt; };
-  r.go();
+  run r, own, by_hand, own_by_hand, plain;
+  r.options.loss = [](const micro_batch& batch) -> bit::loss {
+    return bit::cross_entropy{.labels = batch.labels, .smoothing = 0.5};
+  };
+  own.options.own_loss = [](const micro_batch& batch) { return std::make_unique<own_loss>(batch); };
+  for (run* each : {&r, &own, &plain}) {
+    each->options.rate = [](std::size_t step) { return step < 1 ? std::optional(0.5) : std::nullopt; };
+    each->go();
+  }
   const auto batch = by_hand.data.read(0, 0, 1);
-  const double loss =
-      train_step(by_hand.model, *by_hand.by, batch.view(), cross_entropy<float>(batch.labels, 0.5), 0.5);
+  const double loss = train_step(by_hand.model, *by_hand.by, batch.view(),
+                                 bit::cross_entropy{.labels = batch.labels, .smoothing = 0.5}, 0.5);
   CHECK(loss == doctest::Approx(std::log(3.0)));
+  CHECK(train_step(own_by_hand.model, *own_by_hand.by, batch.view(), own_loss(batch), 0.5) == loss);
   CHECK(by_hand.state() == r.state());
+  CHECK(own.state() == r.state());
+  CHECK(own_by_hand.state() == r.state());
+  CHECK(plain.state() != r.state());
+}
+
+TEST_CASE("a part's weight multiplies its loss and its gradient, and reports tell the loss without it") {
+  run twice, once;
+  std::vector<double> losses, parts;
+  twice.options.mix = [](std::size_t, std::size_t, micro_batch& batch) { batch.loss_weight = 2; };
+  twice.options.on_part = [&](const part_report& report) { parts.push_back(report.loss); };
+  twice.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
+  for (run* each : {&twice, &once})
+    each->by = std::make_unique<sgd>(each->model.parameters(), sgd_options{.momentum = 0});
+  const auto rate = once.options.rate;
+  once.options.rate = [rate](std::size_t step) {
+    const auto r = rate(step);
+    return r ? std::optional(2 * *r) : std::nullopt;
+  };
+  twice.go();
+  once.go();
+  CHECK(twice.model.values() == once.model.values());  // a factor of 2 is exact wherever it stands
+  REQUIRE(parts.size() == steps);
+  for (std::size_t i = 0; i < steps; ++i) CHECK(losses[i] == 2 * parts[i]);
+}
+
+TEST_CASE("distillation trains towards a teacher's logits, and labels do not count") {
+  run r, other;
+  for (run* each : {&r, &other})
+    each->options.mix = [each, &r](std::size_t, std::size_t, micro_batch& batch) {
+      batch.teacher.assign(batch.size() * classes, 0);
+      for (std::size_t i = 0; i < batch.size(); ++i)
+        batch.teacher[i * classes + static_cast<std::size_t>(batch.labels[i])] = 4;
+      batch.temperature = 2;
+      if (each != &r) std::fill(batch.labels.begin(), batch.labels.end(), 0);
+    };
+  std::vector<double> losses;
+  r.options.on_step = [&](const update_report& report) { losses.push_back(report.loss); };
+  r.go();
+  other.go();
+  CHECK(losses.back() < 0.7 * losses.front());
+  CHECK(other.state() == r.state());
+}
+
+TEST_CASE("an optimizer of another model is refused before the first step") {
+  run r, other;
+  CHECK_THROWS_WITH_AS(train(r.model, *other.by, r.data, r.options), doctest::Contains("one of another model"),
+                       bit::config_error);
+  CHECK(r.data.reads == 0);
 }

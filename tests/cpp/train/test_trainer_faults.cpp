@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -107,7 +108,10 @@ TEST_CASE("parameters that are not finite are not saved over good ones") {
   const scratch_folder folder;
   run r(folder.path(), 10);
   r.options.on_step = [&](const update_report& report) {
-    if (report.step == 4) r.model.values()[0][0] = std::numeric_limits<float>::infinity();
+    if (report.step != 4) return;
+    auto weights = r.model.values()[0];
+    weights[0] = std::numeric_limits<float>::infinity();
+    r.model.value(0, weights);
   };
   CHECK(contains(message_of<bit::diverged_error>([&] { r.go(); }), "holds step 2"));
   CHECK(read_training_state(folder / "last.safetensors").step == 2);
@@ -176,20 +180,27 @@ TEST_CASE(
 }
 
 TEST_CASE("a run in double precision takes its steps, and refuses a folder, since files hold float32") {
+  struct zero final : bit::tensor_data {
+    void read(std::span<float> out) const override { out[0] = 0; }
+    void read(std::span<double> out) const override { out[0] = 0; }
+  };
   struct slope {  // logits are the one parameter and 0; it learns the label
-    std::vector<double> value{0}, gradient{0};
-    std::vector<bit::trainable_parameter<double>> views{{"slope", {1}, value, gradient}};
-    std::span<const bit::trainable_parameter<double>> parameters() const { return views; }
-    void zero_gradients() { gradient[0] = 0; }
-    double accumulate(const bit::image_view<double>&, const bit::loss_function<double>& loss, double scale,
-                      std::span<double>, const bit::run_options&) {
-      const std::vector<double> logits{value[0], 0};
+    bit::named_tensor start{"slope", {1}, std::make_shared<zero>()};
+    std::shared_ptr<bit::detail::host_parameters<double>> own =
+        std::make_shared<bit::detail::host_parameters<double>>(std::span<const bit::named_tensor>(&start, 1));
+    bit::detail::host_parameters<double>& parameters() { return *own; }
+    double accumulate(const bit::image_view<double>&, const bit::loss& loss, double scale, std::span<double>,
+                      const bit::run_options&, double weight) {
+      const std::vector<double> logits{own->values(0)[0], 0};
       std::vector<double> d(2);
-      const double found = loss(logits, d, 1, 2);
-      gradient[0] += scale * d[0];
+      const double found = bit::evaluate_loss<double>(loss, logits, d, 1, 2, weight);
+      own->front().gradient[0] += scale * d[0];
       return found;
     }
-    void parameters_changed() {}
+    double accumulate(const bit::image_view<double>&, const bit::loss_function<double>&, double, std::span<double>,
+                      const bit::run_options&, double) {
+      return 0;  // no loss of its own is given
+    }
   } model;
   struct one_image final : basic_batch_source<double> {
     std::size_t size(std::size_t) const override { return 1; }
@@ -204,7 +215,7 @@ TEST_CASE("a run in double precision takes its steps, and refuses a folder, sinc
   basic_trainer_options<double> options;
   options.rate = [](std::size_t step) { return step < 1 ? std::optional(1.0) : std::nullopt; };
   CHECK(*train(model, by, data, options).loss == doctest::Approx(std::log(2.0)).epsilon(1e-15));
-  CHECK(model.value[0] == doctest::Approx(0.5).epsilon(1e-15));
+  CHECK(model.own->values(0)[0] == doctest::Approx(0.5).epsilon(1e-15));
   const scratch_folder folder;
   options.folder = folder / "run";
   CHECK(contains(message_of<bit::config_error>([&] { train(model, by, data, options); }), "expected no folder"));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A network and a data set small enough to be tuned within a test.
 #pragma once
 

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of a backward pass through feature maps: what training and the gradients of a frozen model share.
 #pragma once
 
 #include <bit/backend/cpu/plan_builder.hpp>
 #include <bit/backend/cpu/training_operation.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Compiles a training program; see cpu_plan_builder_base. `Builder` gives besides
 ///  - backward_map_microkernels(): the table of norms and pools, for T;
@@ -146,4 +147,4 @@ class cpu_backward_builder : public cpu_plan_builder_base<T, training_operation<
   compiled_training<T>& target;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward weights: the gradient of a convolution's kernel. For each tap it is the product of the channels of
 // relu(norm(x)) and the channels of dy, summed over pixels and images. A work item owns some blocks of input channels
 // and some panels of output channels and goes through all pixels, one spatial tile after the other, each of which stays
@@ -10,7 +11,7 @@
 #include <bit/backend/cpu/training_context.hpp>
 #include <bit/backend/cpu/training_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The gradient of a standardised kernel, an array [panel][taps][padded rows per tap][tile_columns] in the arena.
 struct kernel_gradient_ref : array_ref {
@@ -110,7 +111,7 @@ extern template class backward_weights_operation<float>;
 extern template class backward_weights_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/backward_weights.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/backward_weights.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/pack.ipp>
 #include <concepts>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// How many pixels a spatial tile has: 16 KB of packed pixels of a block and 32 KB of a panel of dy. Float sums of so
 /// few terms are accurate, too; the results of spatial tiles are added one after the other.
@@ -193,4 +194,4 @@ BIT_FUNC void standardise_backward_operation::run(const training_context& run) c
   });
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

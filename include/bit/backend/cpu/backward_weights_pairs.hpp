@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Backward weights in bfloat16, for CPUs with an instruction that multiplies pairs of bfloat16 faster than floats. It
 // works as backward_weights.hpp does, but both operands are packed into pairs: the same pixel of two images
 // (isa/backward_pairs_table.hpp says why). If the number of images is odd, the last one is paired with zeros.
@@ -5,7 +6,7 @@
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The contraction of a backward_weights_step over pixels and images, compiled for one shape. Feature maps are
 /// bfloat16, sums are float; `in.kernel` is not used.
@@ -55,7 +56,7 @@ class backward_weights_pairs_operation {
   std::size_t pair_stride_, block_stride_, dy_pair_size_;  ///< in numbers
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/backward_weights_pairs.ipp>

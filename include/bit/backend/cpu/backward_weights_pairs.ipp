@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/backward_weights_pairs.hpp.
 #pragma once
 
 #include <bit/backend/cpu/backward_weights_pairs.hpp>
 #include <bit/backend/cpu/pack.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// How many pairs of pixels a spatial tile has: 8 KB of a block of x and 16 KB of a panel of dy, which L1 holds
 /// together.
@@ -166,4 +167,4 @@ BIT_FUNC void backward_weights_pairs_operation::multiply(const training_context&
     }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the operations of a plan share: references to values in the arena, the state of one run, the division of work
 // into items, and prefetching. Operations hold offsets; addresses exist only while a plan runs, because each run has
 // its own arena.
@@ -13,7 +14,7 @@
 #include <cstddef>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 namespace detail {
 
@@ -45,8 +46,8 @@ struct run_context {
   std::byte* scratch;  ///< memory of this thread alone
   std::size_t thread, threads;
   work_stealing_queue* queue;
-  std::size_t step = 0;    ///< the queue's number of the operation that runs, from 1 on
-  next_weights next = {};  ///< the weights that this thread reads first in the next operation
+  std::size_t step = 0;                  ///< the queue's number of the operation that runs, from 1 on
+  next_weights next = {};                ///< the weights that this thread reads first in the next operation
   std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
   layout output_layout = layout::nchw;   ///< order of the feature maps among the outputs
   first_exception* failure = nullptr;    ///< keeps what an operation's work throws, and ends the run
@@ -237,4 +238,4 @@ class prefetcher {
 };
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

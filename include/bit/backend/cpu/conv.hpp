@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Direct convolution of relu(norm(x)), blocked as BLIS blocks a matrix product. An image's output is cut into spatial
 // tiles. A thread packs the input pixels under one spatial tile, applying norm and ReLU on the way, and then multiplies
 // the packed pixels by the weights, one panel of output channels after the other, with the register tile
@@ -12,7 +13,7 @@
 #include <bit/backend/cpu/context.hpp>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Bytes that the packed pixels of a spatial tile may take. The CPUs that this is tuned for have an L2 of 1 MiB or
 /// more, which holds them beside two K blocks of weights.
@@ -192,7 +193,7 @@ extern template class conv_operation<float>;
 extern template class conv_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/conv.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/conv.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <bit/backend/cpu/pack.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class F>
 conv_operation<F>::conv_operation(const microkernel_table<F>& microkernels, std::size_t images, feature_map_ref y,
@@ -286,4 +287,4 @@ void conv_operation<F>::multiply_k_block(const run_context& run, const item& wha
     }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The cost model that chooses the algorithm of a 3x3 convolution of stride 1. An algorithm takes the time of its
 // products and transforms, or that of reading its weights from memory if this is longer; the algorithm with the
 // shortest time is chosen. The model's constants describe one measured machine, never the machine that runs, and the
@@ -9,7 +10,7 @@
 #include <bit/backend/freeze_options.hpp>
 #include <bit/program/step.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The layouts in which a 3x3 kernel of stride 1 can be packed, one for each algorithm. All other kernels have the
 /// direct layout only.
@@ -44,6 +45,6 @@ template <class F>
 weight_layout choose_repacked_layout(const conv_size& size, weight_layout largest,
                                      const microkernel_table<F>& microkernels);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #include <bit/backend/cpu/cost.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/cost.hpp.
 #pragma once
 
@@ -5,15 +6,17 @@
 #include <bit/backend/cpu/cost.hpp>
 #include <type_traits>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 // The constants below and flops_per_second of isa/<name>.hpp describe one machine (two cores of Zen 5). To fit them to
-// another: run `pybit profile R50x1` once with --algorithm direct and once with each of winograd_2x2 and winograd_4x4,
-// with two threads, at batch 1 and at batch 8. flops_per_second is half the rate of the large direct 3x3 layers at
-// batch 8; memory_bandwidth is weight_bytes over seconds of the 512-channel layers at batch 1; transform_bandwidth is
-// what remains of the Winograd layers' time at batch 8 when the time of their products is subtracted, over the bytes
-// `moved` below. Changed constants change the choice of algorithms, hence the last digits of results: golden values
-// must then be made again.
+// another, run `pybit profile R50x1` with two threads, with --batch-size 1 and 8, and with --algorithm direct,
+// winograd_2x2 and winograd_4x4; set BIT_ISA for each instruction set. Then
+// - flops_per_second is half the rate of the large direct 3x3 layers at batch 8;
+// - memory_bandwidth is the weights' bytes over the seconds of the direct 3x3 layers of 512 channels at batch 1;
+// - transform_bandwidth is the bytes `moved` below over what remains of the Winograd layers' seconds at batch 8 when the
+//   time of their products is subtracted.
+// Other constants change the choice of algorithms, hence the last digits of results: golden values must then be made
+// again.
 
 /// The bytes per second at which layers run that are limited by reading their weights. The memory itself gives 39e9 to
 /// one core and 43e9 to two; the value is a little lower, because neighbouring layers wait for the same memory.
@@ -75,4 +78,4 @@ weight_layout choose_repacked_layout(const conv_size& size, weight_layout larges
   return best;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

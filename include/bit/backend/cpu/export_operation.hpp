@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies values out of the arena, from blocks of 16 channels to the caller's order.
 #pragma once
 
 #include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Writes a value into the caller's memory: run_context::outputs[output], in run_context::output_layout, padding
 /// channels left out. Nothing is done where that address is null. An item is one block of channels of one image.
@@ -43,4 +44,4 @@ struct export_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exceptions of several threads: the first one is kept for the thread that began the work.
 #pragma once
 
 #include <atomic>
+#include <bit/config.hpp>
 #include <exception>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Keeps the first exception of several threads. Every member but rethrow() may be called by all of them at once.
 class first_exception {
@@ -30,4 +32,4 @@ class first_exception {
   std::exception_ptr exception_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

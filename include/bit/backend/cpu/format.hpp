@@ -1,18 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
 // What numbers cpu<F> computes with: one trait in place of a single type for activations, weights and sums alike.
 #pragma once
 
 #include <bit/bfloat16.hpp>
+#include <concepts>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
-/// The number format of cpu<F>. A specialisation names the types of
-/// - feature_map: activations and their gradients, as they lie in memory between operations;
-/// - weight: packed weights; an instruction set multiplies them if its namespace has a product<weight> (isa/vector.inl),
-///   which also says what pixels are packed as right before they are multiplied;
-/// - accumulator: sums of products, for which a register tile has registers; the transforms of Winograd take float;
-/// and whether each output channel's sums are multiplied by a factor of its own (column_scale), as weights need that are
-/// quantised per channel. Images, statistics, norms, the first convolution and logits are float in every format.
-/// F is a tag: a number type where one type says it all, or a struct.
+/// The number format of cpu<F>. A specialisation says
+/// - feature_map: the type of activations and their gradients, as they lie in memory between operations;
+/// - weight: the type of packed weights. An instruction set can multiply them if its namespace has a product<weight>
+///   (isa/vector.inl), which also says what pixels are packed as right before they are multiplied;
+/// - accumulator: the type of sums of products in a register tile; Winograd's output transform needs float;
+/// - column_scale: whether each output channel's sums are multiplied by a factor of their own, as weights need that are
+///   quantised per channel.
+///
+/// Images, statistics, norms, the first convolution and logits are float in every format. F is a tag: a number type where
+/// one type says it all, or else an empty struct.
 template <class F>
 struct cpu_format;
 
@@ -40,7 +44,7 @@ concept number_format = requires {
   typename cpu_format<F>::feature_map;
   typename cpu_format<F>::weight;
   typename cpu_format<F>::accumulator;
-  requires cpu_format<F>::column_scale || !cpu_format<F>::column_scale;
+  { cpu_format<F>::column_scale } -> std::convertible_to<bool>;
 };
 
 namespace detail {
@@ -54,4 +58,4 @@ using accumulator_of = typename cpu_format<F>::accumulator;
 
 }  // namespace detail
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

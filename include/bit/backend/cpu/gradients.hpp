@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model on the CPU, over its packed weights: no parameter is copied and none learns.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The forward pass reads the packed weights that the frozen model's own plans read, in the same layouts. The backward
@@ -57,7 +58,7 @@ struct gradients_of<cpu<T>> {
 
 static_assert(gradient_backend<cpu<float>> && gradient_backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/gradients.ipp>

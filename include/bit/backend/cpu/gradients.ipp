@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/gradients.hpp.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <bit/backend/cpu/packed_weights.ipp>
 #include <cstdint>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The instruction set that a frozen model's weights were packed for.
 template <class T>
@@ -130,4 +131,4 @@ cpu_gradient_plan<T>::cpu_gradient_plan(const training_program& p, std::shared_p
   cpu_gradient_builder<T>(p, *weights_, packed_, compiled_).build_training();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of the classifier and of the mean over rows and columns.
 #pragma once
 
 #include <bit/backend/cpu/transposed_kernel.hpp>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A head_backward_step compiled for one shape. x and dx are matrices [c/16][images][16] of floats; dy is the caller's.
 /// A work item is one block of features, whose rows of the kernel are read once for both gradients. If dx has no
@@ -72,4 +73,4 @@ struct mean_backward_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

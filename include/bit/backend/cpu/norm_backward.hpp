@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of group norm and ReLU. A work item is a span of whole groups and whole blocks of one image. It is
 // read twice, first for the sums over each group and then for the gradient, and stays in the cache in between.
 #pragma once
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/training_context.hpp>
 #include <numeric>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Sums over the pixels of each channel of each image, an array [n][c/16][2][16] of doubles in the arena: the sum of m,
 /// which is dy where the ReLU was open and 0 elsewhere, and the sum of m·x̂.
@@ -137,4 +138,4 @@ struct norm_parameters_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

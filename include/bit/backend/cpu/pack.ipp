@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a conv_operation packs its input: it applies norm and ReLU on the way and puts the pixels that successive outputs
 // read next to each other, whatever the stride. The offsets within a packed spatial tile are defined here, too.
 #pragma once
@@ -6,10 +7,10 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
-/// Copies pixels of one block of channels into numbers that a product reads, either through norm and ReLU or unchanged. The
-/// numbers are packed ones, of microkernel_table::packed_bytes, or floats.
+/// Copies pixels of one block of channels into numbers that a product reads, either through norm and ReLU or unchanged.
+/// The numbers are packed ones, of microkernel_table::packed_bytes, or floats.
 template <class F>
 class pixel_reader {
  public:
@@ -42,8 +43,8 @@ class pixel_reader {
   bool as_it_is_;
 };
 
-/// Packs `columns` columns first + i·stride of one zero-padded row of a block of channels. `in` is the row's first pixel,
-/// of `width`; a null `in` stands for a row of the padding and gives zeros.
+/// Packs `columns` columns first + i·stride of one zero-padded row of a block of channels. `in` is the row's first
+/// pixel, of `width`; a null `in` stands for a row of the padding and gives zeros.
 template <class F>
 void pack_columns(const pixel_reader<F>& read, std::byte* out, std::size_t columns, const feature_map_of<F>* in,
                   std::size_t width, std::size_t first, const window& w, const float* scale, const float* shift) {
@@ -185,4 +186,4 @@ plane_lines conv_operation<F>::read_by(const run_context& run, const source& s, 
           (pixels.end - pixels.begin) * block * sizeof(map) / 64};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

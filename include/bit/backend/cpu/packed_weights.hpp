@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The packed weights of a frozen model: its parameters, standardised and laid out in the order in which the
 // microkernels read them, and shared by all plans of the model.
 #pragma once
@@ -14,7 +15,7 @@
 #include <string>
 #include <unordered_map>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number of blocks of 16 channels that hold `channels` channels.
 constexpr std::size_t blocks_of(std::size_t channels) { return (channels + block - 1) / block; }
@@ -49,7 +50,8 @@ struct wanted_layout {
   weight_layout layout;
 };
 
-/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at once.
+/// The packed weights of one model. Kernels are packed as weight_of<F>. Any number of threads may call every member at
+/// once.
 ///
 /// Most kernels have one layout and are packed by the constructor. A 3x3 kernel of stride 1 has several
 /// (weight_layout), and which of them is needed depends on the shape that a plan is made for. Such a kernel is stored
@@ -100,7 +102,7 @@ extern template class cpu_weights<float>;
 extern template class cpu_weights<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/packed_weights.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/packed_weights.hpp.
 #pragma once
 
@@ -13,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// Computes the mean and 1/sqrt(variance + eps) of each of `columns` columns of a matrix of floats whose `rows` rows
@@ -91,8 +92,8 @@ void for_each_panel(const packed_weights& packed, Use use) {
   for (std::ptrdiff_t panel = 0; panel < panels; ++panel) use(static_cast<std::size_t>(panel));
 }
 
-/// The job that reads `tensor` and fills `packed`. Out is weight_of<F> for kernels of convolutions and of the head, and float for
-/// the stem's kernel and for vectors.
+/// The job that reads `tensor` and fills `packed`. Out is weight_of<F> for kernels of convolutions and of the head, and
+/// float for the stem's kernel and for vectors.
 template <class F, class Out>
 weight_job packing_job(const packed_weights& packed, const named_tensor& tensor, const packing& how,
                        const microkernel_table<F>& microkernels) {
@@ -290,4 +291,4 @@ std::size_t cpu_weights<F>::bytes() const {
 }
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Measures what this machine can do at best at this moment: the ceilings (of a roofline) that a profile is read
 // against.
 #pragma once
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The rates of all threads together.
 struct cpu_peak {
@@ -22,7 +23,7 @@ inline constexpr std::size_t peak_read_bytes = 256 * 1024 * 1024;
 /// measured in the same minute. Throws std::bad_alloc.
 BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/peak.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/peak.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <chrono>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The least time in seconds, of `repetitions`, in which all threads finish `work(thread, threads)` after a common
 /// start.
@@ -61,4 +62,4 @@ BIT_FUNC cpu_peak measure_peak(std::size_t threads, instruction_set isa) {
           static_cast<double>(peak_read_bytes) / read_seconds * 1e-9};
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

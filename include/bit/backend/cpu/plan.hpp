@@ -1,12 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program compiled for the CPU and one input shape: operations with every address and split decided, one arena.
 #pragma once
 
 #include <bit/backend/cpu/conv.hpp>
 #include <bit/backend/cpu/export_operation.hpp>
 #include <bit/backend/cpu/pool.hpp>
-#include <bit/backend/cpu/run_operations.hpp>
 #include <bit/backend/cpu/stem.hpp>
 #include <bit/backend/cpu/winograd.hpp>
+#include <bit/backend/cpu/workspace_division.hpp>
 #include <bit/backend/report.hpp>
 #include <bit/backend/run.hpp>
 #include <bit/program/memory_plan.hpp>
@@ -14,7 +15,7 @@
 #include <span>
 #include <variant>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A program for inference, compiled. Feature maps, kernels and products are of type T; images, matrices and outputs are
 /// float. It is immutable; any number of threads may run it at once, each with a workspace of its own.
@@ -58,7 +59,7 @@ extern template class cpu_plan<float>;
 extern template class cpu_plan<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/plan.ipp>

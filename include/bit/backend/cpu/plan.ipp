@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/plan.hpp.
 #pragma once
 
 #include <bit/backend/cpu/plan.hpp>
 #include <bit/backend/cpu/plan_builder.hpp>
+#include <bit/backend/cpu/run_operations.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Compiles a program for inference over the weights of a frozen model.
 template <class T>
@@ -74,4 +76,4 @@ bool cpu_plan<T>::run(const image_view<float>& image, std::span<float* const> ou
   return run_operations<operation>(operations_, context, division_, memory, options);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What compiling a program for inference and compiling one for training share: where values lie, and the operations of
 // the forward steps.
 #pragma once
@@ -13,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Compiles steps into operations, in two passes: statistics and scratch arrays have sizes once the operations that
 /// write them have been cut into spatial tiles, and addresses once all sizes are known. Feature maps
@@ -202,4 +203,4 @@ class frozen_weights_source {
   std::vector<std::shared_ptr<const packed_weights>>& packed_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network's last operations: norm, ReLU and the mean over rows and columns in one pass over the map, and the
 // classifier, which multiplies the pooled features as a 1x1 convolution would, the images of the batch being its
 // pixels.
@@ -6,7 +7,7 @@
 #include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A pool_step compiled for one shape, in the number format F. `pooled` is a matrix [c/16][images][16] of floats.
 template <class F>
@@ -113,4 +114,4 @@ struct head_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

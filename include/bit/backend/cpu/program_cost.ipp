@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/program_cost.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/program_cost.hpp>
 #include <bit/program/summary.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The fixed cost of a step in seconds: its end, uneven shares, first accesses. R50x1 at 224² takes 15.7 ms for one
 /// image and 30.1 ms for two (2 threads, Zen 5), that is 14.4 ms per image and 1.3 ms per call, for 51 steps.
@@ -31,4 +32,4 @@ double predicted_seconds(const program& p, const freeze_options& options, const 
   return seconds;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads a model's tensors with all threads and passes their values to jobs that use them, a few megabytes at a time.
 #pragma once
 
@@ -7,7 +8,7 @@
 #include <functional>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A job that uses the values of one tensor, in `pieces` calls that are independent of each other.
 struct weight_job {
@@ -22,7 +23,7 @@ struct weight_job {
 /// io_error if a tensor cannot be read; some jobs are then not done.
 BIT_FUNC void read_weights(std::span<const weight_job> jobs);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/read_weights.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/read_weights.hpp.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <numeric>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number of values in a group, unless a single tensor has more.
 inline constexpr std::size_t group_values = std::size_t{2} << 20;
@@ -93,4 +94,4 @@ BIT_FUNC void read_weights(std::span<const weight_job> jobs) {
   failure.rethrow();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one loop that runs a plan's operations, of inference and of training, in a parallel region.
 #pragma once
 
@@ -7,24 +8,14 @@
 #include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/first_exception.hpp>
 #include <bit/backend/cpu/threads.hpp>
-#include <bit/detail/aligned_buffer.hpp>
+#include <bit/backend/cpu/workspace_division.hpp>
 #include <bit/error.hpp>
 #include <memory>
 #include <span>
 #include <string>
 #include <variant>
 
-namespace bit::inline v0::detail {
-
-/// How a run divides its workspace: a slot of the work queue for each thread, the arena, scratch for each thread.
-struct workspace_division {
-  std::size_t arena_bytes = 0, scratch_bytes = 0;  ///< multiples of 64
-
-  std::size_t bytes(std::size_t threads) const { return arena_bytes + threads * (scratch_bytes + sizeof(work_slot)); }
-  std::byte* arena(const aligned_buffer<std::byte>& workspace, std::size_t threads) const {
-    return workspace.data() + threads * sizeof(work_slot);
-  }
-};
+namespace bit::inline BIT_ABI::detail {
 
 /// Scratch bytes that an operation needs for each thread.
 template <class Operation>
@@ -109,4 +100,4 @@ bool run_operations(std::span<const Operation> operations, const Context& shared
   return !stopped;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

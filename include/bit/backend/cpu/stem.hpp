@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The root block: it reads the image in the caller's layout, applies the standardised 7x7 convolution of stride 2, the
 // zero-padded 3x3 max-pool of stride 2, and sums the statistics. All of it is done row by row, so that the
 // convolution's output never leaves the cache.
@@ -5,7 +6,7 @@
 
 #include <bit/backend/cpu/context.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// A stem_step compiled for one shape, in the number format F. The convolution is computed in float whatever F is,
 /// because pixels have 8 significant bits, which bfloat16 keeps only around zero, and because it is only 3 % of the
@@ -74,7 +75,7 @@ extern template class stem_operation<float>;
 extern template class stem_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/stem.ipp>

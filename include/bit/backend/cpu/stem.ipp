@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/stem.hpp.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/stem.hpp>
 #include <cstring>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class F>
 stem_operation<F>::stem_operation(const microkernel_table<F>& microkernels, const packed_weights& kernel,
@@ -152,4 +153,4 @@ void stem_operation<F>::pool_row(const run_context& run, std::size_t n, std::siz
   }
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

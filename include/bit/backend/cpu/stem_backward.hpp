@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // The backward pass of the root block: the pool, then the 7x7 kernel, and the image if the caller wants its gradient.
 #pragma once
 
 #include <bit/backend/cpu/backward_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The gradient of the map before stem_pool. dy is of type T; x and dx are float whatever T is.
 template <class T>
@@ -61,7 +62,7 @@ struct image_backward_operation {
   void run(const training_context& run) const noexcept;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/stem_backward.ipp>

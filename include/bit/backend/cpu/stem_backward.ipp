@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/stem_backward.hpp.
 #pragma once
 
 #include <bit/backend/cpu/stem_backward.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC stem_backward_weights_operation::stem_backward_weights_operation(const backward_microkernel_table& backward,
                                                                           dims4 image, bit::window window,
@@ -96,4 +97,4 @@ BIT_FUNC void image_backward_operation::run(const training_context& run) const n
   });
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many threads this process may sensibly use.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The files in which the system describes the control group of this process and its limits. Tests name other files.
 struct cgroup_files {
@@ -31,7 +32,7 @@ BIT_FUNC std::size_t most_threads();
 /// Every parallel region takes its number of threads from here.
 BIT_FUNC int region_threads(std::size_t wanted);
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/threads.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/threads.hpp.
 #pragma once
 
@@ -11,7 +12,7 @@
 #include <fstream>
 #include <string>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The limit that the folder of one control group states, in processors; 0 if it states none.
 inline std::size_t folder_processors(const std::filesystem::path& folder) {
@@ -71,4 +72,4 @@ BIT_FUNC int region_threads(std::size_t wanted) {
   return ::getpid() == first_asked_by ? static_cast<int>(std::min(wanted, most_threads())) : 1;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

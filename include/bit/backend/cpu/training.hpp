@@ -1,12 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
 // Training on the CPU: a training program compiled for one input shape, all of it in one arena.
 #pragma once
 
+#include <bit/backend/cpu/parameters.hpp>
 #include <bit/backend/cpu/training_operation.hpp>
 #include <bit/backend/training.hpp>
 #include <memory>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
+
+/// See training_of<cpu<T>>::speed.
+template <class T>
+training_speed cpu_training_speed(const program& forward, const trainable_parameters<float>& parameters,
+                                  std::size_t threads);
 
 /// The forward and the backward pass of a training program; feature maps and products of convolutions are of type T. It
 /// is immutable but for the weights that it shares, and serves one run at a time.
@@ -36,6 +43,10 @@ class cpu_training_plan {
 #if !BIT_HEADER_ONLY
 extern template class cpu_training_plan<float>;
 extern template class cpu_training_plan<bfloat16>;
+extern template training_speed cpu_training_speed<float>(const program&, const trainable_parameters<float>&,
+                                                         std::size_t);
+extern template training_speed cpu_training_speed<bfloat16>(const program&, const trainable_parameters<float>&,
+                                                            std::size_t);
 #endif
 
 }  // namespace detail
@@ -46,17 +57,27 @@ template <class T>
 struct training_of<cpu<T>> {
   /// For the instruction set that BIT_ISA or the CPU decides.
   struct weights : detail::cpu_training_weights<T> {
-    explicit weights(std::span<const trainable_parameter<float>> parameters)
-        : detail::cpu_training_weights<T>(parameters, detail::default_instruction_set()) {}
+    explicit weights(const std::shared_ptr<detail::host_parameters<float>>& parameters)
+        : detail::cpu_training_weights<T>(parameters->views(), parameters, detail::default_instruction_set()) {}
   };
+  using parameters = detail::host_parameters<float>;
+  using logits = detail::host_logits<float>;
   using plan = detail::cpu_training_plan<T>;
   using workspace = typename plan::workspace;
+
+  /// By the network's multiply-adds and the bytes of its maps and parameters, divided by ceilings that are measured at
+  /// each call (a quarter of a second, 256 MB) on a machine that should be idle.
+  static training_speed speed(const program& forward, const trainable_parameters<float>& parameters,
+                              std::size_t threads) {
+    return detail::cpu_training_speed<T>(forward, parameters, threads);
+  }
 };
 
 static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training.ipp>
+#include <bit/backend/cpu/training_speed.ipp>
 #endif

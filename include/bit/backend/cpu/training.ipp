@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/training.hpp.
 #pragma once
 
 #include <bit/backend/cpu/training.hpp>
 #include <bit/backend/cpu/training_builder.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
 cpu_training_plan<T>::cpu_training_plan(const training_program& p, std::shared_ptr<cpu_training_weights<T>> weights)
@@ -26,4 +27,4 @@ bool cpu_training_plan<T>::backward(const image_view<float>& image, const float*
   return compiled_.run_backward(image, dlogits, scale, taps, memory, options);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

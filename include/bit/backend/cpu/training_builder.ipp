@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compiles a training program over parameters that learn: each backward step into one to three operations. Included by
 // training.ipp.
 #pragma once
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/backward_builder.hpp>
 #include <bit/backend/cpu/training.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Kernels are packed anew whenever values have changed: those of the forward pass by cpu_training_weights, those of the
 /// backward pass by an operation right before they are read.
@@ -98,4 +99,4 @@ class cpu_training_builder : public cpu_backward_builder<T, cpu_training_builder
   cpu_training_weights<T>& weights;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,35 +1,18 @@
-// What the operations of the backward pass share: the state of a run, arrays in the arena, and the three small
+// SPDX-License-Identifier: Apache-2.0
+// What the operations of the backward pass share: the state of a run, arrays in the arena, and the two small
 // operations that prepare or follow a backward-data convolution.
 #pragma once
 
+#include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/isa/backward_table.hpp>
-#include <bit/backend/cpu/training_weights.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The state of one run of a training plan. The members added here are used in the backward pass only.
 struct training_context : run_context {
   const float* dlogits = nullptr;  ///< (n,classes), row-major
   double scale = 1;                ///< factor of all parameters' gradients; taps are not scaled
-};
-
-/// Packs a kernel into the arena, panel by panel. The kernels that the backward pass reads are packed right before they
-/// are read and dropped afterwards: kept from one step to the next they took 187 of R50x1's 1017 MB. Packing again
-/// costs a micro-batch of two images 6 % more processor time; a step in a single micro-batch has to pack in any case.
-template <class T>
-struct pack_operation {
-  const cpu_training_weights<T>* weights;
-  packed_layout layout;
-  array_ref to;
-
-  std::size_t scratch_bytes() const { return weights->layout_scratch(layout) * sizeof(float); }
-  std::size_t max_items() const { return layout.panels; }
-  void run(const training_context& run) const noexcept {
-    run.work(layout.panels, [&](std::size_t panel) {
-      weights->pack(layout, panel, to.at<T>(run), reinterpret_cast<float*>(run.scratch));
-    });
-  }
 };
 
 /// Zero insertion, the transpose of a stride: each pixel of `from` is followed by stride - 1 columns and rows of zeros
@@ -77,4 +60,4 @@ struct scatter_operation {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All operations that a training program may be compiled into, and the program once that is done.
 #pragma once
 
@@ -6,16 +7,17 @@
 #include <bit/backend/cpu/export_operation.hpp>
 #include <bit/backend/cpu/head_backward.hpp>
 #include <bit/backend/cpu/norm_backward.hpp>
-#include <bit/backend/cpu/run_operations.hpp>
+#include <bit/backend/cpu/pack_operation.hpp>
 #include <bit/backend/cpu/stem_backward.hpp>
 #include <bit/backend/cpu/transposed_kernel.hpp>
+#include <bit/backend/cpu/workspace_division.hpp>
 #include <bit/backend/gradient_tap.hpp>
 #include <bit/program/backward.hpp>
 #include <concepts>
 #include <type_traits>
 #include <variant>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T, class... More>
 using training_operation_with =
@@ -60,7 +62,7 @@ extern template struct compiled_training<float>;
 extern template struct compiled_training<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training_operation.ipp>

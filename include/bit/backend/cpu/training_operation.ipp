@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/training_operation.hpp.
 #pragma once
 
+#include <bit/backend/cpu/run_operations.hpp>
 #include <bit/backend/cpu/training_operation.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
 bool compiled_training<T>::run_forward(const image_view<float>& image, float* to, const workspace& memory_of_run,
@@ -36,4 +38,4 @@ bool compiled_training<T>::run_backward(const image_view<float>& image, const fl
       options);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

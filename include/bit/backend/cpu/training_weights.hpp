@@ -1,17 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
 // Parameters of a model in training as the kernels want them: packed again, in place, whenever the values have changed.
 // What only the way back reads is not kept: an operation makes it in the arena for the one after it.
 #pragma once
 
 #include <bit/backend/cpu/isa/backward_dispatch.hpp>
 #include <bit/backend/cpu/packed_weights.hpp>
+#include <bit/backend/trainable_parameters.hpp>
 #include <bit/program/trainable_parameter.hpp>
 #include <concepts>
 #include <map>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What a standardisation subtracts and multiplies by, per output channel; padded to whole panels with 0 and 1.
 struct standardisation {
@@ -47,7 +50,10 @@ struct packed_layout {
 template <class T>
 class cpu_training_weights {
  public:
-  cpu_training_weights(std::span<const trainable_parameter<float>> parameters, instruction_set isa);
+  /// `views` are of the CPU's memory and belong to `owner`, whose version says when their values have changed; operations
+  /// keep the addresses of views.
+  cpu_training_weights(std::span<const trainable_parameter<float>> views,
+                       std::shared_ptr<const trainable_parameters<float>> owner, instruction_set isa);
 
   const microkernel_table<T>& microkernels() const { return *table_; }
   /// As wide as microkernels().
@@ -71,9 +77,7 @@ class cpu_training_weights {
   /// Of a kernel that has been asked for. Valid after the next refresh().
   const standardisation& standardised(const named_tensor& tensor) const { return kernels_.at(tensor.name).standard; }
 
-  /// The values have changed.
-  void changed() { fresh_ = false; }
-  /// Packs everything that is not fresh, with all threads.
+  /// Packs everything with all threads if the values have changed, or something was asked for, since the last time.
   void refresh(std::size_t threads);
   /// Of all that has been asked for, and of what refresh() works in.
   std::size_t bytes(std::size_t threads) const;
@@ -93,6 +97,7 @@ class cpu_training_weights {
   void pack_taps(const packed_layout& layout, std::size_t panel, float* to) const;
   std::size_t scratch_size() const;  ///< floats of a thread
 
+  std::shared_ptr<const trainable_parameters<float>> owner_;
   instruction_set isa_;
   const microkernel_table<T>* table_;
   const microkernel_table<float>* float_table_;
@@ -103,7 +108,8 @@ class cpu_training_weights {
   std::map<std::tuple<std::string, kernel_use, weight_layout>, kept_layout> kept_;
   std::unordered_map<std::string, packed_weights> vectors_;
   aligned_buffer<float> scratch_;
-  bool fresh_ = false;
+  bool fresh_ = false;                ///< but for changes of values
+  std::uint64_t packed_version_ = 0;  ///< the owner's when all was packed
 };
 
 #if !BIT_HEADER_ONLY
@@ -111,7 +117,7 @@ extern template class cpu_training_weights<float>;
 extern template class cpu_training_weights<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/training_weights.ipp>

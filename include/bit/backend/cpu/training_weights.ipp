@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/training_weights.hpp.
 #pragma once
 
@@ -9,17 +10,19 @@
 #include <bit/backend/cpu/training_weights.hpp>
 #include <bit/backend/cpu/transposed_kernel.ipp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
-cpu_training_weights<T>::cpu_training_weights(std::span<const trainable_parameter<float>> parameters,
+cpu_training_weights<T>::cpu_training_weights(std::span<const trainable_parameter<float>> views,
+                                              std::shared_ptr<const trainable_parameters<float>> owner,
                                               instruction_set isa)
-    : isa_(isa),
+    : owner_(std::move(owner)),
+      isa_(isa),
       table_(&microkernels_of<T>(isa)),
       float_table_(&microkernels_of<float>(isa)),
       backward_(&backward_microkernels_of(isa)),
       backward_map_(&backward_map_microkernels_of<T>(isa)) {
-  for (const auto& p : parameters) parameters_.emplace(p.name, &p);
+  for (const auto& p : views) parameters_.emplace(p.name, &p);
 }
 
 template <class T>
@@ -125,7 +128,7 @@ std::size_t cpu_training_weights<T>::bytes(std::size_t threads) const {
 
 template <class T>
 void cpu_training_weights<T>::refresh(std::size_t threads) {
-  if (fresh_) return;
+  if (fresh_ && packed_version_ == owner_->version()) return;
   std::vector<std::pair<standardised_kernel*, std::size_t>> measures;
   std::vector<std::pair<const kept_layout*, std::size_t>> packs;
   const std::size_t width = microkernels().tile_columns;
@@ -150,6 +153,7 @@ void cpu_training_weights<T>::refresh(std::size_t threads) {
            scratch_.data() + scratch * static_cast<std::size_t>(omp_get_thread_num()));
   }
   fresh_ = true;
+  packed_version_ = owner_->version();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Kernels for backward-data passes, made in the arena from the stored values of parameters that nobody keeps in memory:
 // read (or found in place), measured, standardised and packed transposed, one kernel at a time.
 #pragma once
@@ -8,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values that a thread reads at a time: 256 KB, which the checksum then finds in L2.
 inline constexpr std::size_t read_part_values = std::size_t{64} << 10;
@@ -101,7 +102,7 @@ struct pack_transposed_operation {
   void run(const training_context& run) const noexcept;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/transposed_kernel.ipp>

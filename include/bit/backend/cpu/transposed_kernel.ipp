@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/transposed_kernel.hpp.
 #pragma once
 
 #include <bit/backend/cpu/packed_weights.ipp>
 #include <bit/backend/cpu/transposed_kernel.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class T>
 void measure_kernel_operation<T>::run(const training_context& run) const noexcept {
@@ -62,4 +63,4 @@ void pack_transposed_operation<T>::run(const training_context& run) const noexce
   });
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

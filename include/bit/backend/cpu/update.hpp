@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The optimizers' arithmetic on a CPU: one pass over value, gradient and state, in chunks of fixed size, so that results
 // are the same to the bit for any number of threads.
 #pragma once
@@ -5,9 +6,10 @@
 #include <cstddef>
 #include <span>
 
+#include <bit/backend/hyperparameters.hpp>
 #include <bit/config.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Values per chunk: the four arrays of a chunk fit a 256 KiB cache, and a network has enough of them to share out.
 inline constexpr std::size_t update_chunk_size = 16'384;
@@ -19,29 +21,14 @@ struct update_chunk {
   const T* gradient = nullptr;
   T *first = nullptr, *second = nullptr;  ///< momentum, or Adam's two moments
   std::size_t count = 0;
-  double rate_scale = 1, decay = 0;  ///< multiplies the learning rate; L2 factor
+  double rate_scale = 1, decay = 0;  ///< see parameter_rule
 };
 
-/// What all chunks share: PyTorch's names and order of operations (torch.optim.SGD, dampening 0).
-struct sgd_hyperparameters {
-  double rate = 0, momentum = 0;
-  bool nesterov = false;
-  double gradient_scale = 1;  ///< below 1 if gradients are clipped
-};
-
-/// torch.optim.Adam and AdamW; `decoupled` weight decay shrinks the value instead of joining the gradient.
-struct adam_hyperparameters {
-  double rate = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
-  bool decoupled = false;
-  double correction1 = 1, correction2 = 1;  ///< 1 - beta^t of update t, from 1 on
-  double gradient_scale = 1;
-};
-
-/// buffer = momentum·buffer + g; value -= rate·(g + momentum·buffer with nesterov, else buffer), where
-/// g = gradient_scale·gradient + decay·value. A null `first` stands for momentum 0.
+/// One update of all chunks; see sgd_hyperparameters. A null `first` stands for momentum 0.
 template <class T>
 void sgd_update(std::span<const update_chunk<T>> chunks, const sgd_hyperparameters& numbers, std::size_t threads);
 
+/// One update of all chunks; see adam_hyperparameters.
 template <class T>
 void adam_update(std::span<const update_chunk<T>> chunks, const adam_hyperparameters& numbers, std::size_t threads);
 
@@ -58,7 +45,7 @@ extern template double sum_of_squares(std::span<const update_chunk<float>>, std:
 extern template double sum_of_squares(std::span<const update_chunk<double>>, std::size_t);
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/update.ipp>

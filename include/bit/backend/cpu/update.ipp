@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/update.hpp. Plain loops: they wait for memory, and four values per instruction keep up with it.
 #pragma once
 
@@ -8,7 +9,7 @@
 #include <bit/backend/cpu/threads.hpp>
 #include <bit/backend/cpu/update.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Calls work(i) for all i below count, in a static split. A thread gets eight chunks at least, 10 µs of work or more:
 /// waking one takes as long.
@@ -89,4 +90,4 @@ double sum_of_squares(std::span<const update_chunk<T>> chunks, std::size_t threa
   return total;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

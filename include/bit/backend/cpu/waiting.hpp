@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a thread waits for the other threads of its call. It spins for a bounded time, because on an idle machine a step
 // ends within microseconds, and then sleeps, because on a busy machine the thread that it waits for may need this
 // processor.
@@ -5,10 +6,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit/config.hpp>
 #include <chrono>
 #include <cstdint>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Tells the processor that this thread only waits.
 inline void cpu_pause() {
@@ -64,4 +66,4 @@ inline void change(std::atomic<std::uint32_t>& word, std::uint32_t value) {
   word.notify_all();
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

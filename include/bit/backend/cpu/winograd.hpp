@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // 3x3 convolution of relu(norm(x)), stride 1, padding 1, by Winograd's F(2x2,3x3) or F(4x4,3x3) (arXiv:1509.09308). The
 // output consists of tiles of m x m pixels, m = 2 or 4. A group of some fifty tiles is transformed into t·t matrices
 // V[tile][cin], t = m + 2 (input transform). Each is multiplied by its matrix of the transformed kernel, one panel of
@@ -9,7 +10,7 @@
 #include <bit/backend/cpu/conv.hpp>
 #include <type_traits>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The largest number of tiles in a group. From 28 to 64 tiles the time is the same where many groups share the kernel;
 /// 49 are best where the kernel comes from memory (maps of 28x28 in tiles of 4x4, of 14x14 in tiles of 2x2).
@@ -102,7 +103,7 @@ extern template class winograd_operation<float>;
 extern template class winograd_operation<bfloat16>;
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/winograd.ipp>

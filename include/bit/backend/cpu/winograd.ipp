@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/winograd.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class F>
 winograd_operation<F>::winograd_operation(const microkernel_table<F>& microkernels, std::size_t images,
@@ -206,4 +207,4 @@ void winograd_operation<F>::transform_output(const run_context& run, const buffe
   });
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A work-stealing queue that divides the work items of one step after another among the threads of a call. Each thread
 // takes items from the front of its own contiguous range, so that neighbouring items use one cache. A thread that has
 // none left steals from the back of the other ranges. A step is over when all its items are done; no thread has to
@@ -11,7 +12,7 @@
 #include <cstdint>
 #include <span>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// What is left of one thread's range of items, in one word: 16 bits for the step, 24 for its begin, 24 for its end. A
 /// word with the number of an earlier step means that the thread's whole range of the current step is left; so no
@@ -93,4 +94,4 @@ class work_stealing_queue {
   alignas(64) std::atomic<std::size_t> done_{0};
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

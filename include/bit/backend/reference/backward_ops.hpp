@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
 // The adjoints of the operations in ops.hpp, one function each: dv is the gradient of the loss with respect to v.
 #pragma once
 
 #include <bit/backend/reference/ops.hpp>
 
-namespace bit::inline v0::detail::ref {
+namespace bit::inline BIT_ABI::detail::ref {
 
 /// Of standardise, w and dy (h,w,i,o): with y = (w - mean)·r and r = 1 / sqrt(variance + eps), means over (h,w,i),
 /// dw = r·(dy - mean(dy) - y·mean(dy·y)).
@@ -125,4 +126,4 @@ tensor4<T> spatial_mean_backward(const tensor4<T>& dy, std::size_t height, std::
   return ones * dy / static_cast<T>(height * width);
 }
 
-}  // namespace bit::inline v0::detail::ref
+}  // namespace bit::inline BIT_ABI::detail::ref

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Gradients of a frozen model by the reference backend.
 #pragma once
 
 #include <bit/backend/gradients.hpp>
 #include <bit/backend/reference/training.hpp>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The passes of reference_training_plan over the standardised kernels of a frozen model.
@@ -40,4 +41,4 @@ struct gradients_of<reference<T>> {
 
 static_assert(gradient_backend<reference<float>> && gradient_backend<reference<double>>);
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

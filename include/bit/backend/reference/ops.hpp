@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of the network as mathematics: one function each, in xtensor expressions, shapes at the head.
 #pragma once
 
@@ -17,7 +18,7 @@
 #endif
 #include <xtensor-blas/xlinalg.hpp>
 
-namespace bit::inline v0::detail::ref {
+namespace bit::inline BIT_ABI::detail::ref {
 
 /// Standardised kernel (h,w,i,o): see detail/standardise.hpp.
 template <class T>
@@ -93,4 +94,4 @@ matrix<T> spatial_mean(const tensor4<T>& x) {
   return xt::cast<T>(xt::mean(xt::cast<double>(x), {1, 2}));
 }
 
-}  // namespace bit::inline v0::detail::ref
+}  // namespace bit::inline BIT_ABI::detail::ref

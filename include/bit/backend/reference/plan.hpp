@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the steps of a program one by one on xtensors.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <span>
 #include <unordered_map>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// Parameters by name, convolution kernels standardised; vectors (c) as (1,1,1,c).
 template <class T>
@@ -161,4 +162,4 @@ class reference_plan {
   memory_plan memory_;
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Windows bitmaps: 1, 4, 8, 16, 24 and 32 bits, colour masks, bottom-up and top-down. Run-length coding is refused.
 // Field names and offsets: BITMAPCOREHEADER and BITMAPINFOHEADER .. BITMAPV5HEADER of the Windows documentation.
 #pragma once
@@ -9,7 +10,7 @@
 
 #include <bit/data/codec/codec.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 struct bmp_header {
   image_info info{image_format::bmp};
@@ -122,4 +123,4 @@ BIT_FUNC rgb_image decode_bmp(const encoded_image& input, image_info& info) {
   return image;
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the decoders share. Each decode_<format> checks sizes before it allocates and throws format_error naming the
 // file; `info` receives what the header says. Third-party types stay inside the .ipp files.
 #pragma once
@@ -13,7 +14,7 @@
 #include <bit/error.hpp>
 #include <bit/tensor.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 /// One encoded image, its name for messages and what the caller allows.
 struct encoded_image {
@@ -63,7 +64,7 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info& info);
 BIT_FUNC rgb_image decode_bmp(const encoded_image& input, image_info& info);
 BIT_FUNC rgb_image decode_webp(const encoded_image& input, image_info& info);
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/data/codec/bmp.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of data/codec/exif.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 
 #include <bit/data/codec/exif.hpp>
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 BIT_FUNC int exif_orientation(std::span<const unsigned char> tiff) {
   if (tiff.size() < 8 || tiff[0] != tiff[1] || (tiff[0] != 'I' && tiff[0] != 'M')) return 1;
@@ -54,4 +55,4 @@ BIT_FUNC rgb_image apply_orientation(rgb_image image, int orientation) {
   return upright;
 }
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

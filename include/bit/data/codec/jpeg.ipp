@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JPEG through libjpeg-turbo: baseline, progressive, arithmetic; grey, YCbCr, RGB, CMYK, YCCK; 8 bits per sample.
 // libjpeg reports errors by longjmp: every call to it stands in a function below that opens with setjmp and holds no
 // object with a destructor, so the jump skips none; jpeg_session's destructor frees what libjpeg holds.
@@ -18,7 +19,7 @@
 #include <jerror.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 #if BIT_HAS_JPEG
 
@@ -163,4 +164,4 @@ BIT_FUNC rgb_image decode_jpeg(const encoded_image& input, image_info&) { no_jpe
 
 #endif
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

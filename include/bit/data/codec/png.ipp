@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PNG through libpng, every colour type, depth and interlacing, to 8-bit RGB. The same setjmp rule as in jpeg.ipp.
 #pragma once
 
@@ -12,7 +13,7 @@
 #include <png.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 #if BIT_HAS_PNG
 
@@ -132,4 +133,4 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info&) { no_png(
 
 #endif
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

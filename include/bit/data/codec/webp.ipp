@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WebP through libwebp: lossy, lossless, with or without alpha (dropped). Animations are refused.
 #pragma once
 
@@ -10,7 +11,7 @@
 #include <webp/decode.h>
 #endif
 
-namespace bit::inline v0::data::detail {
+namespace bit::inline BIT_ABI::data::detail {
 
 #if BIT_HAS_WEBP
 
@@ -69,4 +70,4 @@ BIT_FUNC rgb_image decode_webp(const encoded_image& input, image_info&) { no_web
 
 #endif
 
-}  // namespace bit::inline v0::data::detail
+}  // namespace bit::inline BIT_ABI::data::detail

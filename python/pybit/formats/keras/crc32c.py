@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRC-32C (Castagnoli polynomial, RFC 3720 appendix B.4), fast enough in NumPy for checkpoints of gigabytes.
 
 A CRC without its initial and final inversion is linear, so the data are cut into lanes of equal length, all lanes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads weights that Keras saved in HDF5 (the release's .h5 files for TensorFlow 2); needs h5py.
 
 Keras lists the layers in the attribute `layer_names` of the root (or of the group `model_weights` in a whole saved

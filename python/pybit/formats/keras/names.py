@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gives TensorFlow's variables the names and layout of the release's npz files.
 
 Three ways, tried in this order: the variable's own path ("block1/unit01/a/group_norm/gamma:0", with or without

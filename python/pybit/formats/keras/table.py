@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the sorted string table in which TensorFlow keeps the index of a tensor bundle.
 
 Format (LevelDB's, described in tsl/lib/io/table_format.txt and format.cc): data blocks, a meta index block, an index

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads TensorFlow's tensor bundles (TFHub modules, SavedModel folders, checkpoints) without TensorFlow.
 
 Format (tensorflow/core/util/tensor_bundle/tensor_bundle.{h,cc}, tensorflow/core/protobuf/tensor_bundle.proto): a table

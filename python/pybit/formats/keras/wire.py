@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads protocol-buffer messages field by field (protobuf.dev, "Encoding"); only what the tensor bundle needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The containers of torch.save: the object that a file describes, as inert values, and the bytes of its storages.
 
 Zip files (torch >= 1.6): `<folder>/data.pkl` describes the object, `<folder>/data/<key>` holds each storage

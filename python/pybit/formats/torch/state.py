@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads what torch.save writes (.pth, .pth.tar, .pt, .bin), without torch and without executing anything.
 
 torch_container.py reads the two containers; here is what the object means (torch/_utils.py): the state dict in it,

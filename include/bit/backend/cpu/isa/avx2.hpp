@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX2 and FMA: vectors of 8 floats. The 6x16 tile needs 12 sums, 2 weight vectors and 1 broadcast of 16 registers and
 // reaches 128 to 131 of the peak's 131 GFLOP/s (one Zen 5 core). Larger tiles spill (14x16: 73 to 103 GFLOP/s).
 #pragma once
@@ -10,7 +11,7 @@
 
 #if defined(__x86_64__)
 BIT_TARGET_BEGIN("avx2,fma")
-namespace bit::inline v0::detail::avx2 {
+namespace bit::inline BIT_ABI::detail::avx2 {
 
 inline constexpr int vector_bytes = 32;
 inline constexpr int tile_rows = 6;
@@ -23,6 +24,6 @@ inline constexpr double flops_per_second = 128e9;  // the float tile on one Zen 
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::avx2
+}  // namespace bit::inline BIT_ABI::detail::avx2
 BIT_TARGET_END
 #endif

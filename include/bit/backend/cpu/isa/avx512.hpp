@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AVX-512F: vectors of 16 floats. The 14x32 tile needs 28 sums, 2 weight vectors and 1 broadcast of 32 registers. Tiles
 // from 12x32 to 6x64 are equally fast; 14 divides the widths 56, 28 and 14 of ResNet's maps.
 #pragma once
@@ -10,7 +11,7 @@
 
 #if defined(__x86_64__)
 BIT_TARGET_BEGIN("avx512f,avx2,fma")
-namespace bit::inline v0::detail::avx512 {
+namespace bit::inline BIT_ABI::detail::avx512 {
 
 inline constexpr int vector_bytes = 64;
 inline constexpr int tile_rows = 14;
@@ -23,13 +24,13 @@ inline constexpr double flops_per_second = 250e9;  // the float tile on one Zen 
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::avx512
+}  // namespace bit::inline BIT_ABI::detail::avx512
 BIT_TARGET_END
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
-/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16, AVX-512's for
-/// all others, which would be compiled a second time to no gain.
+/// The tables of an instruction set that adds nothing but bfloat16 to AVX-512: `Own` for formats with bfloat16,
+/// AVX-512's for all others, which would be compiled a second time to no gain.
 template <class Own>
 struct avx512_with_bfloat16 {
   template <class Number>
@@ -46,5 +47,5 @@ struct avx512_with_bfloat16 {
   }
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 #endif

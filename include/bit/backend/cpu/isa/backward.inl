@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of the backward pass. backward_table.hpp says what each computes. No include guard: see
 // microkernels.inl.
 

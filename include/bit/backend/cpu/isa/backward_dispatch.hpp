@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chooses the microkernels of the backward pass by instruction set.
 #pragma once
 
@@ -5,7 +6,7 @@
 #include <bit/backend/cpu/isa/backward_table.hpp>
 #include <bit/backend/cpu/isa/dispatch.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The backward microkernels of an instruction set; their outer products are as wide as the tiles of
 /// microkernels_of<float>(isa).
@@ -26,7 +27,7 @@ extern template const backward_map_microkernel_table<bfloat16>& backward_map_mic
 extern template const backward_pair_microkernel_table* backward_pair_microkernels_of<bfloat16>(instruction_set);
 #endif
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/isa/backward_dispatch.ipp>

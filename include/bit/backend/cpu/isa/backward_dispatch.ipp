@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/isa/backward_dispatch.hpp: the only place that instantiates the backward microkernels.
 #pragma once
 
 #include <bit/backend/cpu/isa/backward_dispatch.hpp>
 #include <bit/backend/cpu/isa/instruction_sets.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 BIT_FUNC const backward_microkernel_table& backward_microkernels_of(instruction_set isa) {
   return with_tables_of(isa,
@@ -27,4 +28,4 @@ const backward_pair_microkernel_table* backward_pair_microkernels_of([[maybe_unu
   return nullptr;
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

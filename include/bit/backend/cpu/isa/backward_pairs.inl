@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of backward weights for instructions that multiply pairs of bfloat16. backward_pairs_table.hpp says
-// what each computes. No include guard: an instruction set with such an instruction includes this after microkernels.inl.
+// what each computes. No include guard: an instruction set with such an instruction includes this after
+// microkernels.inl.
 
 template <class T>
 inline void outer_of_pairs(const pair_product& p) {

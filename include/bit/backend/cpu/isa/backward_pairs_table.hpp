@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of backward weights for an instruction that multiplies pairs of bfloat16 and sums them
 // (isa/backward_pairs.inl). Backward weights sums over pixels and images, so a pair must consist of two terms of that
 // sum. It is the same pixel of two images: all taps of a 3x3 kernel then read the same pairs, and a pixel of a block is
@@ -7,7 +8,7 @@
 #include <bit/bfloat16.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// How many numbers a pixel of a block of 16 channels has in pairs.
 inline constexpr std::size_t pair_block = 32;
@@ -33,4 +34,4 @@ struct backward_pair_microkernel_table {
   void (*interleave)(bfloat16* y, const bfloat16* x0, const bfloat16* x1, std::size_t pixels);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of the backward pass for one instruction set; isa/backward.inl is their one source. All compute in
 // float; feature maps are in blocks of 16 channels as table.hpp describes them.
 #pragma once
@@ -5,7 +6,7 @@
 #include <bit/bfloat16.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The operands of one sum of outer products: sum[m][column] (+)= the sum over images, rows and columns of a[m]·b. `a`
 /// gives some neighbouring floats (channels) at every pixel, `b` one or two blocks of 16 channels.
@@ -61,4 +62,4 @@ struct backward_map_microkernel_table {
                    std::size_t columns);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bfloat16 for CPUs without instructions for it: rounded by integer arithmetic, multiplied as float. No include guard:
 // see microkernels.inl.
 

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
 // bfloat16 rounded and multiplied by the instructions of AVX-512-BF16. No include guard: see microkernels.inl.
 #include <bit/backend/cpu/isa/bfloat16_rounded.inl>
 
-/// One multiply-add is vdpbf16ps: it multiplies a pair of a pixel's channels by 16 pairs of weights and adds both products
-/// of each pair to one of 16 floats.
+/// One multiply-add is vdpbf16ps: it multiplies a pair of a pixel's channels by 16 pairs of weights and adds both
+/// products of each pair to one of 16 floats.
 template <>
 struct product<bfloat16> {
   using packed = bfloat16;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // bfloat16 multiplied as float, which holds the products exactly: pixels are packed as floats, and the two weights of a
 // pair are widened to float by a shift and a mask right before they are used. No include guard: see microkernels.inl.
 

@@ -1,11 +1,12 @@
-// Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the bodies only: a
-// unit that uses a compiled library does not know how that was built.
+// SPDX-License-Identifier: Apache-2.0
+// Which instruction sets' microkernels this build holds: what BIT_ISAS lists, or all of the architecture. For the
+// bodies only: a unit that uses a compiled library does not know how that was built.
 #pragma once
 
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <string_view>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The names of the instruction sets, in the order of the enumeration.
 inline constexpr std::string_view instruction_set_names[] = {
@@ -44,4 +45,4 @@ constexpr bool is_compiled(instruction_set isa) {
   return is_listed(BIT_ISAS, instruction_set_names[static_cast<std::size_t>(isa)]);
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

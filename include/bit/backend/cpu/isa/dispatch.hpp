@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Chooses the instruction set at run time: the best that the CPU and the operating system support, unless
 // BIT_STATIC_ISA or the environment variable BIT_ISA (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon) pins
 // one.
@@ -7,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
 /// The names of the instruction sets that this CPU can run and this build holds microkernels for, the best last. Throws
 /// config_error if there is none. Thread-safe.
@@ -28,8 +29,8 @@ BIT_FUNC instruction_set instruction_set_of(const std::string& name);
 /// it names an instruction set that is unknown or that the CPU cannot run. Thread-safe.
 BIT_FUNC instruction_set default_instruction_set();
 
-/// The microkernels for the number format F. There is one function per format, so that a program compiles only those that
-/// it can call: half of them if it does not use bfloat16.
+/// The microkernels for the number format F. There is one function per format, so that a program compiles only those
+/// that it can call: half of them if it does not use bfloat16.
 template <class F>
 const microkernel_table<F>& microkernels_of(instruction_set isa);
 
@@ -39,7 +40,7 @@ extern template const microkernel_table<bfloat16>& microkernels_of<bfloat16>(ins
 #endif
 
 }  // namespace detail
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
 
 #if BIT_HEADER_ONLY
 #include <bit/backend/cpu/isa/dispatch.ipp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bodies of backend/cpu/isa/dispatch.hpp.
 #pragma once
 
@@ -6,7 +7,7 @@
 #include <bit/error.hpp>
 #include <cstdlib>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 namespace detail {
 
 /// The instruction sets that the CPU can run and this build holds microkernels for, the best last.
@@ -20,7 +21,8 @@ inline std::vector<instruction_set> available_instruction_sets() {
       found.push_back(instruction_set::avx512);
       if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-        // By maker, not by a measurement: Emerald Rapids reaches 178 GFLOP/s with bfloat16's instruction, 373 with float's.
+        // By maker, not by a measurement: Emerald Rapids reaches 178 GFLOP/s with bfloat16's instruction, 373 with
+        // float's.
         const bool slow_products = __builtin_cpu_is("intel");
         found.push_back(slow_products ? instruction_set::avx512_bf16 : instruction_set::avx512_bf16_float);
         found.push_back(slow_products ? instruction_set::avx512_bf16_float : instruction_set::avx512_bf16);
@@ -68,4 +70,4 @@ BIT_FUNC std::vector<std::string> available_isas() {
   return names;
 }
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI

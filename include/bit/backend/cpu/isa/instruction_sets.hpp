@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The instruction sets' tables, and the choice between them: the one place that names every isa/<name>.hpp.
 #pragma once
 
@@ -11,10 +12,10 @@
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
-/// Returns use(tables) with the tables of an instruction set (isa/microkernels.inl). Throws config_error if this build does
-/// not hold them.
+/// Returns use(tables) with the tables of an instruction set (isa/microkernels.inl). Throws config_error if this build
+/// does not hold them.
 template <class Use>
 decltype(auto) with_tables_of(instruction_set isa, const Use& use) {
   switch (isa) {
@@ -43,4 +44,4 @@ decltype(auto) with_tables_of(instruction_set isa, const Use& use) {
   throw config_error("[isa] this build holds microkernels for " BIT_ISAS " only (BIT_ISAS)");
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

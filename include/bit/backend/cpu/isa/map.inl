@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is done to a feature map between convolutions: norm, ReLU, pooling, sums, conversion. table.hpp says what each
 // function computes. No include guard: see microkernels.inl.
 

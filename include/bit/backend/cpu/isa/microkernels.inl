@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels, written once over the compilers' vector types and compiled once per instruction set. No include
 // guard: each isa/<name>.hpp includes this inside its own namespace and target region, after defining the constants
 // vector_bytes, tile_rows, tile_columns and flops_per_second, and between vector.inl and this a file that says how
@@ -44,8 +45,8 @@ inline constexpr microkernel_table<F> make_table(std::integer_sequence<int, m...
 template <class F>
 inline constexpr microkernel_table<F> table = make_table<F>(std::make_integer_sequence<int, tile_rows>{});
 
-/// This instruction set's tables: what isa/microkernels_of.ipp and backward_dispatch.ipp choose from. A function is compiled
-/// only where a table that holds it is used.
+/// This instruction set's tables: what isa/microkernels_of.ipp and backward_dispatch.ipp choose from. A function is
+/// compiled only where a table that holds it is used.
 struct tables {
   template <class F>
   static const microkernel_table<F>& forward() {

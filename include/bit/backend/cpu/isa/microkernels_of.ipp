@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 // Body of microkernels_of (backend/cpu/isa/dispatch.hpp): the only place that instantiates the forward microkernels.
 #pragma once
 
 #include <bit/backend/cpu/isa/dispatch.hpp>
 #include <bit/backend/cpu/isa/instruction_sets.hpp>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 template <class F>
 const microkernel_table<F>& microkernels_of(instruction_set isa) {
@@ -12,4 +13,4 @@ const microkernel_table<F>& microkernels_of(instruction_set isa) {
       isa, []<class Tables>(Tables) -> const microkernel_table<F>& { return Tables::template forward<F>(); });
 }
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

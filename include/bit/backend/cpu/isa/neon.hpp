@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // NEON, which every aarch64 CPU has: vectors of 4 floats. The 5x16 tile needs 20 sums, 4 weight vectors and 5 scalars
 // of 32 registers. gcc 12 and clang 14 compile its inner loop to 20 fmla by lane and 7 loads; 6x16 spills with gcc,
 // 7x16 with both.
@@ -11,7 +12,7 @@
 
 #if defined(__aarch64__)
 BIT_BASELINE_BEGIN
-namespace bit::inline v0::detail::neon {
+namespace bit::inline BIT_ABI::detail::neon {
 
 inline constexpr int vector_bytes = 16;
 inline constexpr int tile_rows = 5;
@@ -25,6 +26,6 @@ inline constexpr double flops_per_second =
 
 #include <bit/backend/cpu/isa/microkernels.inl>
 
-}  // namespace bit::inline v0::detail::neon
+}  // namespace bit::inline BIT_ABI::detail::neon
 BIT_BASELINE_END
 #endif

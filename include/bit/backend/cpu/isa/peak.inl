@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The loops behind measure_peak: one multiplies and adds in registers, one reads memory. No include guard: see
 // microkernels.inl.
 

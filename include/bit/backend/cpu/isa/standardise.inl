@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Weight standardisation and packing. table.hpp says what each function computes. No include guard: see
 // microkernels.inl.
 

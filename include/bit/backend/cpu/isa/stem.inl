@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The register tile of the first convolution. No include guard: see microkernels.inl.
 
 /// Computes y[0..rows) of a 7x7 convolution of stride 2 over an image with few channels. The window's rows are read

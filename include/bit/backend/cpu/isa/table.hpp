@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The microkernels of one instruction set: plain functions on pointers, which do all arithmetic of the forward pass.
 // They are written once, in isa/*.inl, and compiled for each instruction set.
 //
@@ -14,7 +15,7 @@
 #include <bit/config.hpp>
 #include <cstddef>
 
-namespace bit::inline v0::detail {
+namespace bit::inline BIT_ABI::detail {
 
 /// The number of channels in a block of the activation layout.
 inline constexpr std::size_t block = 16;
@@ -67,8 +68,8 @@ struct tile_output {
   double* statistics;    ///< [block][2][16]: the tile's sums and sums of squares are added to it; or null
   std::size_t blocks;    ///< blocks of y that exist; the last panel of weights may have more columns
   std::size_t blocks_per_sum = default_blocks_per_sum;
-  /// Factors of the sums, one for each of the panel's tile_columns output channels; the residual is added afterwards. Only
-  /// formats with cpu_format::column_scale read it.
+  /// Factors of the sums, one for each of the panel's tile_columns output channels; the residual is added afterwards.
+  /// Only formats with cpu_format::column_scale read it.
   const float* column_scale = nullptr;
 };
 
@@ -117,8 +118,8 @@ struct winograd_transforms {
   void (*kernel)(weight_of<F>* u, std::size_t u_stride, const float* taps, std::size_t rows);
 };
 
-/// The microkernels of one instruction set for the number format F. None throws or allocates; pointers are aligned to 64
-/// bytes where nothing else is said.
+/// The microkernels of one instruction set for the number format F. None throws or allocates; pointers are aligned to
+/// 64 bytes where nothing else is said.
 template <class F>
 struct microkernel_table {
   using map = feature_map_of<F>;
@@ -126,8 +127,8 @@ struct microkernel_table {
   static constexpr std::size_t max_tile_rows = 14;
   std::size_t tile_rows;     ///< pixels of the largest register tile
   std::size_t tile_columns;  ///< output channels of a register tile, a multiple of 16
-  /// Bytes of each number of a packed pixel. What pixels are packed as depends on the weights and on the instruction set:
-  /// bfloat16 weights, for instance, are multiplied by bfloat16 pixels or by floats (product, in isa/vector.inl).
+  /// Bytes of each number of a packed pixel. What pixels are packed as depends on the weights and on the instruction
+  /// set: bfloat16 weights, for instance, are multiplied by bfloat16 pixels or by floats (product, in isa/vector.inl).
   std::size_t packed_bytes;
 
   /// tile[m - 1], the register tile of m pixels: y[0..m) = residual + sum over segments of a·b, summed in float, and
@@ -188,4 +189,4 @@ struct microkernel_table {
   float (*read_loop)(const float* x, std::size_t count);
 };
 
-}  // namespace bit::inline v0::detail
+}  // namespace bit::inline BIT_ABI::detail

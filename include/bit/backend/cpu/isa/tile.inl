@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The register tile (BLIS's micro-kernel): a few pixels times tile_columns output channels, whose sums stay in
 // registers. It does all arithmetic of a convolution. No include guard: see microkernels.inl.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Vector types of one instruction set, and how numbers of each type are loaded into them and stored. No include guard:
 // see microkernels.inl.
 

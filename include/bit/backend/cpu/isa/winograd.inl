@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Winograd's transforms (arXiv:1509.09308) for output tiles of m x m pixels, m = 2 or 4, t = m + 2. No include
 // guard: see microkernels.inl.
 //   input   V = B' d B    d: t x t pixels of relu(norm(x)); neighbouring tiles share two rows and columns

@@ -1,12 +1,15 @@
-// What training asks of a loss: one number and its gradient.
+// SPDX-License-Identifier: Apache-2.0
+// A loss of the caller's own. backend/loss.hpp has those that backends compute where the logits are.
 #pragma once
 
+#include <bit/config.hpp>
 #include <cstddef>
 #include <span>
 
-namespace bit::inline v0 {
+namespace bit::inline BIT_ABI {
 
-/// Turns the logits of a batch into its mean loss. T is float or double.
+/// Turns the logits of a batch into its mean loss, in host memory: logits come down and their gradient goes back, n·classes
+/// values each. T is float or double.
 template <class T>
 struct loss_function {
   virtual ~loss_function() = default;
@@ -16,4 +19,4 @@ struct loss_function {
                             std::size_t classes) const = 0;
 };
 
-}  // namespace bit::inline v0
+}  // namespace bit::inline BIT_ABI
