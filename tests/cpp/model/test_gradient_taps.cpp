@@ -137,7 +137,7 @@ TEST_CASE("reference<double>: gradients at every cut of the network agree with c
   constexpr double h = 1e-6, tolerance = 1e-5;
   using backend = bit::reference<double>;
   std::mt19937 random(5);
-  for (int round = 0; round < 4; ++round) {
+  for (int round = 0; round < 3; ++round) {
     const test::sample s = test::random_sample(random);
     CAPTURE(round);
     const auto model =
@@ -172,7 +172,7 @@ TEST_CASE("reference<double>: gradients at every cut of the network agree with c
 TEST_CASE("cpu<float>: a frozen model's gradients are reference<double>'s on every instruction set, for any threads") {
   // As in test_trainable_cpu.cpp; measured up to 1e-4.
   constexpr double tolerance = 4e-4;
-  for (const auto& s : {sample_of(8, {2, 3, 33, 30}), sample_of(20, {3, 3, 20, 47}), sample_of(64, {2, 3, 70, 61})}) {
+  for (const auto& s : {sample_of(8, {2, 3, 33, 30}), sample_of(20, {3, 3, 20, 47})}) {
     CAPTURE(s.config.stem_channels);
     const auto tensors = test::random_parameters(s.config, 1);
     const auto exact = frozen_gradients_of(bit::resnet_v2<bit::reference<double>>(s.config, tensors).freeze(), s);
@@ -189,7 +189,7 @@ TEST_CASE("cpu<float>: a frozen model's gradients are reference<double>'s on eve
         CHECK(norm_error(found.at(name), gradient) < tolerance);
         if (name != "pooled" && name != "features") CHECK(norm_error(changed.at(name), gradient) > tolerance);
       }
-      for (const std::size_t threads : {2u, 3u, 5u}) CHECK(frozen_gradients_of(model, s, threads) == found);
+      for (const std::size_t threads : {2u, 5u}) CHECK(frozen_gradients_of(model, s, threads) == found);
     }
   }
 }
@@ -218,7 +218,7 @@ TEST_CASE("cpu<bfloat16> and Winograd's layouts: a frozen model gives the gradie
 }
 
 TEST_CASE("taps change no other gradient, and are the same with recomputation and when nothing learns") {
-  const test::sample s = sample_of(20, {2, 3, 33, 26});
+  const test::sample s = sample_of(8, {2, 3, 17, 18});
   const auto tensors = test::random_parameters(s.config, 1);
   const auto check = [&]<class Backend>(Backend) {
     const auto full = trained_gradients_of<Backend>(s, tensors, {});
@@ -369,7 +369,7 @@ class file_values final : public bit::tensor_data {
 }  // namespace
 
 TEST_CASE("kernels are found in place, read whole or read in parts with the same bits; a damaged file is told") {
-  const test::sample s = sample_of(64, {1, 3, 40, 33});  // the largest kernel has 9 parts
+  const test::sample s = sample_of(24, {1, 3, 20, 18});  // the largest kernel has 6 parts
   auto tensors = test::random_parameters(s.config, 1);
   const auto options = bit::freeze_options{.algorithm = bit::algorithm::direct};
   const auto in_memory = bit::resnet_v2<>(s.config, tensors).freeze(options);  // a snapshot, read in place
