@@ -41,6 +41,6 @@ TEST_CASE("a model that keeps its values outlives its file, and one that does no
   overwrite(folder / "net.npz");
   keeping.release();
   reading.release();
-  for (const std::size_t side : {32, 64, 96}) CHECK(keeping(ramp(side)) == expected(ramp(side)));
+  for (const std::size_t side : {32u, 64u, 96u}) CHECK(keeping(ramp(side)) == expected(ramp(side)));
   CHECK_THROWS_AS(reading(ramp(32)), bit::format_error);
 }

@@ -95,7 +95,7 @@ TEST_CASE("a snapshot is evaluated while training goes on in another thread") {
       trained.parameters().update(bit::sgd_hyperparameters{.rate = 0.1}, rules, *state, 1);
     }
   });
-  for (const std::size_t side : {32, 64, 96, 70}) {
+  for (const std::size_t side : {32u, 64u, 96u, 70u}) {
     const auto x = images_of<float>(side);
     CHECK(snapshot(x) == expected(x));
   }
@@ -210,7 +210,7 @@ TEST_CASE("with keep_values nothing is read after freezing, and results are the 
                keeping = source.freeze({.algorithm = a, .keep_values = true});
     const int before = gated->reads;
     std::vector<bit::matrix<float>> results;
-    for (const std::size_t side : {32, 96}) results.push_back(keeping(images_of<float>(side)));
+    for (const std::size_t side : {32u, 96u}) results.push_back(keeping(images_of<float>(side)));
     keeping.release();
     CHECK(keeping(images_of<float>(32)) == results.front());
     CHECK(gated->reads == before);
