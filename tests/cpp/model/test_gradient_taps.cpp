@@ -151,7 +151,9 @@ TEST_CASE("reference<double>: gradients at every cut of the network agree with c
     const bit::matrix<double> up = model(above), down = model(below);
     double expected = 0;
     for (std::size_t i = 0; i < weights.size(); ++i) expected += weights[i] * (up.data()[i] - down.data()[i]) / (2 * h);
-    for (const auto& [name, gradient] : found) {
+    for (const auto& entry : found) {
+      const auto& name = entry.first;  // clang 14 captures no structured bindings
+      const auto& gradient = entry.second;
       CAPTURE(name);
       bit::tensor4<double> change = direction;
       if (name != "image") change = (model.features(above, name) - model.features(below, name)) / (2 * h);
@@ -184,7 +186,9 @@ TEST_CASE("cpu<float>: a frozen model's gradients are reference<double>'s on eve
       const auto model = bit::resnet_v2<>(s.config, tensors).freeze({.algorithm = bit::algorithm::direct});
       const auto found = frozen_gradients_of(model, s);
       const auto changed = frozen_gradients_of(bit::resnet_v2<>(other.config, tensors).freeze(), other);
-      for (const auto& [name, gradient] : exact) {
+      for (const auto& entry : exact) {
+        const auto& name = entry.first;  // clang 14 captures no structured bindings
+        const auto& gradient = entry.second;
         CAPTURE(name);
         CHECK(norm_error(found.at(name), gradient) < tolerance);
         if (name != "pooled" && name != "features") CHECK(norm_error(changed.at(name), gradient) > tolerance);
@@ -204,7 +208,9 @@ TEST_CASE("cpu<bfloat16> and Winograd's layouts: a frozen model gives the gradie
     const auto model = bit::resnet_v2<Backend>(s.config, tensors).freeze();
     const auto found = frozen_gradients_of(model, s, 2);
     const auto trained = trained_gradients_of<Backend>(s, tensors, {});
-    for (const auto& [name, gradient] : found) {
+    for (const auto& entry : found) {
+      const auto& name = entry.first;  // clang 14 captures no structured bindings
+      const auto& gradient = entry.second;
       CAPTURE(name);
       CHECK(norm_error(gradient, trained.at(name)) < tolerance);
       std::vector<float> halved(gradient);
