@@ -234,7 +234,7 @@ TEST_CASE("taps change no other gradient, and are the same with recomputation an
         if (!learns) how.frozen = all_parameters(s.config);
         const auto found = trained_gradients_of<Backend>(s, tensors, how);
         CHECK(found.size() == (learns ? full.size() : tap_names(bit::network(s.config, tensors)).size()));
-        for (const auto& [name, gradient] : found) CHECK_MESSAGE(gradient == full.at(name), name);
+        for (const auto& entry : found) CHECK_MESSAGE(entry.second == full.at(entry.first), entry.first);
         // Each alone: the pass stops where nothing more is wanted.
         for (const std::string& name : tap_names(bit::network(s.config, tensors)))
           CHECK_MESSAGE(trained_gradients_of<Backend>(s, tensors, how, {name}).at(name) == full.at(name), name);
@@ -255,7 +255,9 @@ TEST_CASE("taps come in the layout that was asked for") {
   const auto check = [&]<class Backend>(Backend) {
     const auto model = bit::resnet_v2<Backend>(s.config, test::random_parameters(s.config, 1)).freeze();
     const auto nchw = frozen_gradients_of(model, s), nhwc = frozen_gradients_of(model, s, 1, bit::layout::nhwc);
-    for (const auto& [name, values] : nchw) {
+    for (const auto& entry : nchw) {
+      const auto& name = entry.first;
+      const auto& values = entry.second;
       CAPTURE(name);
       const bit::dims4 d = name == "image" ? s.image : model.output_dims(name, s.image);
       bool same = true;
