@@ -132,11 +132,20 @@ void register_sources(py::module_& m) {
       py::arg("folder"), py::arg("order"), py::arg("validation_fraction"), py::arg("seed"));
   m.def(
       "open_csv",
-      [](const std::filesystem::path& list, const std::vector<std::string>& classes) {
+      [](const std::filesystem::path& list, const std::vector<std::string>& classes, const std::string& path_column,
+         const std::string& label_column, const std::string& separator, const std::string& encoding) {
+        if (separator.size() > 1)
+          throw bit::config_error("[data] expected a separator of one character, got '" + separator + "'");
+        const data::csv_options options{.classes = classes,
+                                        .path_column = path_column,
+                                        .label_column = label_column,
+                                        .separator = separator.empty() ? '\0' : separator[0],
+                                        .encoding = encoding};
         const released_gil release;
-        return dataset_handle{data::open_csv(list, classes)};
+        return dataset_handle{data::open_csv(list, options)};
       },
-      py::arg("path"), py::arg("classes"));
+      py::arg("path"), py::arg("classes"), py::arg("path_column") = "", py::arg("label_column") = "",
+      py::arg("separator") = "", py::arg("encoding") = "utf-8");
   m.def("is_cifar_binary", &data::is_cifar_binary, py::arg("path"));
   m.def(
       "open_cifar_binary",

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Image files below a folder, in natural order ("img2" before "img10"), plain or with one class per subfolder.
+// Names of image files: which suffixes are images, and the order in which files and classes are numbered.
 #pragma once
 
-#include <cstddef>
 #include <filesystem>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include <bit/config.hpp>
 
@@ -19,26 +16,11 @@ BIT_FUNC bool has_image_suffix(const std::filesystem::path& path);
 /// far compare by their bytes. timm orders files and classes this way.
 BIT_FUNC bool natural_less(std::string_view a, std::string_view b);
 
-/// All files with an image suffix below `folder`, recursively, sorted by natural_less on their path inside it. Links to
-/// folders are followed, each folder once. Throws io_error if a folder cannot be read.
-BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder);
-
+/// How classes are numbered.
 enum class class_order {
   natural,  ///< "2" before "10": timm
   lexical,  ///< "10" before "2": torchvision's ImageFolder, hence bit_pytorch
 };
-
-/// Images with one class per subfolder; labels[i] is the index of paths[i]'s class in `classes`.
-struct labelled_images {
-  std::vector<std::filesystem::path> paths;
-  std::vector<std::size_t> labels;
-  std::vector<std::string> classes;
-};
-
-/// The subfolders of `folder` are the classes, every image below one belongs to it; classes without images keep their
-/// number. Throws io_error if a folder cannot be read, config_error if there is no subfolder.
-BIT_FUNC labelled_images list_labelled_images(const std::filesystem::path& folder,
-                                              class_order order = class_order::natural);
 
 }  // namespace bit::inline BIT_ABI::data
 

@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include <bit/config.hpp>
+#include <bit/data/collection.hpp>
 #include <bit/data/dataset.hpp>
-#include <bit/data/folder.hpp>
 
 namespace bit::inline BIT_ABI::data {
 
@@ -18,12 +18,16 @@ struct split_options {
   decode_options decode = {};
 };
 
-/// If `folder` holds a folder train/ with classes in it, that is the training set, and the first of val/, valid/,
-/// validation/ and test/ that is there the validation set, its classes found by their names in train/. Otherwise the
-/// subfolders are the classes, and a seeded stratified split is made. Links to folders are followed. Throws io_error if a
-/// folder cannot be read, config_error if there are no classes or no images or the validation set has a class that the
-/// training set lacks. Classes without images keep their number; check_trainable() reports them.
+/// The training and validation set of a folder as read_collection() understands it: where it is divided, its training
+/// set and its validation set, or for want of one its test set; otherwise a seeded stratified split of all its images.
+/// Throws io_error if a folder cannot be read, config_error if there are no images, no classes, no training set, or a class
+/// to be measured of which the training set has no image. Classes without images keep their number; check_trainable()
+/// reports them.
 BIT_FUNC dataset_split open_image_folder(const std::filesystem::path& folder, const split_options& options = {});
+
+/// The same of a collection that has been read; `folder` stands in messages.
+BIT_FUNC dataset_split open_collection(const image_collection& found, const std::filesystem::path& folder,
+                                       const split_options& options = {});
 
 }  // namespace bit::inline BIT_ABI::data
 

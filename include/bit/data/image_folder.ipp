@@ -4,66 +4,68 @@
 
 #include <algorithm>
 #include <string>
-#include <system_error>
 #include <utility>
+#include <vector>
 
-#include <bit/data/folder.ipp>
+#include <bit/data/collection.ipp>
 #include <bit/data/image_folder.hpp>
 #include <bit/error.hpp>
 
 namespace bit::inline BIT_ABI::data {
 namespace detail {
 
-/// True for a folder with a folder in it.
-inline bool has_subfolder(const std::filesystem::path& folder) {
-  std::error_code none;
-  if (!std::filesystem::is_directory(folder, none)) return false;
-  return std::ranges::any_of(entries_of(folder), is_folder);
+/// The images of one split, with the classes of the whole collection.
+inline dataset_ptr dataset_of(const image_collection& found, split_name split, const decode_options& decode) {
+  std::vector<std::filesystem::path> paths;
+  std::vector<std::size_t> labels;
+  for (const collected_image& image : found.images)
+    if (image.split == split) {
+      paths.push_back(image.path);
+      labels.push_back(*image.label);
+    }
+  return std::make_shared<file_dataset>(std::move(paths), std::move(labels), found.classes, decode);
 }
 
-inline labelled_images list_some_images(const std::filesystem::path& folder, class_order order) {
-  labelled_images found = list_labelled_images(folder, order);
-  if (found.paths.empty())
-    throw config_error("[data] expected image files (JPEG, PNG, BMP, WebP) in the subfolders of " + folder.string() +
-                       ", found none");
-  return found;
-}
-
-/// Gives the classes of `found` their numbers in `classes`.
-inline void renumber(labelled_images& found, const std::vector<std::string>& classes,
-                     const std::filesystem::path& folder, const std::filesystem::path& train) {
-  std::vector<std::size_t> number;
-  for (const std::string& name : found.classes) {
-    const auto at = std::ranges::find(classes, name);
-    if (at == classes.end())
-      throw config_error("[data] " + folder.string() + ": expected the classes of " + train.string() +
-                         ", found also '" + name + "'; add training images of it or remove it");
-    number.push_back(static_cast<std::size_t>(at - classes.begin()));
-  }
-  for (std::size_t& label : found.labels) label = number[label];
+/// Throws config_error if nothing in `train` shows a class that `measured` has.
+inline void check_classes(const dataset& train, const dataset& measured, split_name split,
+                          const std::filesystem::path& folder) {
+  const auto learned = class_counts(train), asked = class_counts(measured);
+  for (std::size_t c = 0; c < asked.size(); ++c)
+    if (asked[c] > 0 && learned[c] == 0)
+      throw config_error("[data] " + folder.string() + ": expected the classes of its training set in its " +
+                         to_string(split) + " set, found also '" + train.class_names()[c] +
+                         "'; add training images of it or remove it");
 }
 
 }  // namespace detail
 
 BIT_FUNC dataset_split open_image_folder(const std::filesystem::path& folder, const split_options& options) {
-  const auto made = [&](labelled_images found, const std::vector<std::string>& classes) {
-    return std::make_shared<file_dataset>(std::move(found.paths), std::move(found.labels), classes, options.decode);
+  return open_collection(read_collection(folder, {.order = options.order}), folder, options);
+}
+
+BIT_FUNC dataset_split open_collection(const image_collection& found, const std::filesystem::path& folder,
+                                       const split_options& options) {
+  const auto refuse = [&](const std::string& what) {
+    const std::string summary = found.summary();
+    throw config_error("[data] " + folder.string() + ": " + what + (summary.empty() ? "" : " (" + summary + ")"));
   };
-  const bool divided = detail::has_subfolder(folder / "train");
-  const std::filesystem::path train = divided ? folder / "train" : folder;
-  labelled_images found = detail::list_some_images(train, options.order);
-  const std::vector<std::string> classes = found.classes;
-  const dataset_ptr whole = made(std::move(found), classes);
-  if (divided) {
-    for (const char* name : {"val", "valid", "validation", "test"}) {
-      const std::filesystem::path validation = folder / name;
-      if (!detail::has_subfolder(validation)) continue;
-      labelled_images measured = detail::list_some_images(validation, options.order);
-      detail::renumber(measured, classes, validation, train);
-      return {whole, made(std::move(measured), classes)};
-    }
+  if (found.images.empty())
+    refuse("expected one subfolder per class with image files (JPEG, PNG, BMP, WebP) in it, found none");
+  if (found.classes.empty() || !found.images[0].label)
+    refuse("expected one subfolder per class, found " + std::to_string(found.images.size()) +
+           " images without classes");
+  if (found.count(split_name::whole) > 0)
+    return stratified_split(detail::dataset_of(found, split_name::whole, options.decode), options.validation_fraction,
+                            options.seed);
+  const dataset_ptr train = detail::dataset_of(found, split_name::train, options.decode);
+  if (train->size() == 0) refuse("expected a folder train/, found other splits only");
+  for (const split_name split : {split_name::validation, split_name::test}) {
+    if (found.count(split) == 0) continue;
+    const dataset_ptr measured = detail::dataset_of(found, split, options.decode);
+    detail::check_classes(*train, *measured, split, folder);
+    return {train, measured};
   }
-  return stratified_split(whole, options.validation_fraction, options.seed);
+  return stratified_split(train, options.validation_fraction, options.seed);
 }
 
 }  // namespace bit::inline BIT_ABI::data

@@ -43,9 +43,10 @@ BIT_FUNC input_file::input_file(const std::filesystem::path& path, io::read_mode
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
   if (mode == io::read_mode::map && size_ > 0) {
+    // Some network file systems cannot map files, and a limit of address space may forbid it: then values are read, as
+    // with read_mode::copy.
     void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor_, 0);
-    if (address == MAP_FAILED) fail("map");
-    mapped_ = static_cast<const std::byte*>(address);
+    if (address != MAP_FAILED) mapped_ = static_cast<const std::byte*>(address);
   }
 }
 
@@ -91,20 +92,44 @@ BIT_FUNC void input_file::release(std::uint64_t offset, std::uint64_t count) con
   if (begin < end) ::madvise(const_cast<std::byte*>(mapped_) + begin, end - begin, MADV_DONTNEED);
 }
 
+/// Whether errno says that a file system lacks an operation, rather than that it failed: what FUSE, SMB, NFS, 9P and FAT
+/// answer for what they do not have.
+inline bool not_supported(int code) {
+  return code == EPERM || code == EOPNOTSUPP || code == ENOSYS || code == EINVAL || code == ENOTTY || code == EBADF;
+}
+
 /// Gives the open file the mode of the file at `path` and its access list, if it has one: users who are named there could
-/// otherwise read the old file and not the new one. False, with errno, if that is not allowed.
+/// otherwise read the old file and not the new one. What the file system does not have is left out, since there access
+/// follows from how it is mounted. False, with errno, if it has them and does not allow it.
 inline bool keep_access([[maybe_unused]] const char* path, int descriptor, mode_t mode) {
-  if (::fchmod(descriptor, mode & 07777) != 0) return false;
+  if (::fchmod(descriptor, mode & 07777) != 0 && !not_supported(errno)) return false;
 #ifdef __linux__
   constexpr const char* list = "system.posix_acl_access";
   const ssize_t size = ::getxattr(path, list, nullptr, 0);
   if (size <= 0) return true;  // there is none, or the file system has no such lists
   std::string value(static_cast<std::size_t>(size), '\0');
   return ::getxattr(path, list, value.data(), value.size()) == size &&
-         ::fsetxattr(descriptor, list, value.data(), value.size(), 0) == 0;
+         (::fsetxattr(descriptor, list, value.data(), value.size(), 0) == 0 || not_supported(errno));
 #else
   return true;
 #endif
+}
+
+/// Renames `from` to `to`. Where a file that others hold open cannot be replaced (SMB, drives of another system), it is
+/// moved aside first and put back if that does not help. False, with errno, if `from` stays where it is.
+inline bool replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return true;
+  if (errno != EACCES && errno != EBUSY && errno != EEXIST && errno != ETXTBSY && errno != EPERM) return false;
+  const std::string aside = from.string() + ".old";
+  if (::rename(to.c_str(), aside.c_str()) != 0) return false;
+  if (::rename(from.c_str(), to.c_str()) != 0) {
+    const int code = errno;
+    ::rename(aside.c_str(), to.c_str());
+    errno = code;
+    return false;
+  }
+  ::unlink(aside.c_str());  // may fail while it is open; it is a hidden file
+  return true;
 }
 
 BIT_FUNC output_file::output_file(const std::filesystem::path& path) : target_(path) {
@@ -168,8 +193,15 @@ BIT_FUNC void output_file::patch(std::uint64_t offset, const std::string& bytes)
 }
 
 BIT_FUNC void output_file::commit() {
-  if (::fsync(descriptor_) != 0) fail("sync");
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("rename");
+  if (::fsync(descriptor_) != 0 && !not_supported(errno)) fail("sync");
+  if (!replace_file(temporary_, target_)) {
+    const int code = errno;
+    ::close(descriptor_);
+    descriptor_ = -1;  // the bytes are whole and on the disk: they stay, under the temporary name
+    throw io_error("[io] cannot replace " + target_.string() + ": " + std::strerror(code) +
+                       "; what was to be written stands whole in " + temporary_.string() + ", rename it by hand",
+                   code);
+  }
   ::close(descriptor_);
   descriptor_ = -1;
   const auto folder = target_.parent_path().empty() ? std::filesystem::path(".") : target_.parent_path();
@@ -177,7 +209,7 @@ BIT_FUNC void output_file::commit() {
   if (opened < 0) return;  // a folder that may be written but not listed: the rename stands, only its sync is left out
   const int result = ::fsync(opened), code = errno;
   ::close(opened);
-  if (result != 0 && code != EINVAL)  // EINVAL: a file system that cannot sync folders
+  if (result != 0 && !not_supported(code))
     throw io_error("[io] cannot sync the folder " + folder.string() + ": " + std::strerror(code), code);
 }
 

@@ -168,18 +168,18 @@ TEST_CASE("CSV lists name their images and classes") {
   }
   SUBCASE("with given classes, by name or number") {
     write_text(list, "im/0.jpg,cat\nim/1.jpg,1\n");
-    const auto set = open_csv(list, {"dog", "cat", "eel"});
+    const auto set = open_csv(list, {.classes = {"dog", "cat", "eel"}});
     CHECK(labels_of(*set) == std::vector<std::size_t>{1, 1});
     CHECK(set->class_names().size() == 3);
     write_text(list, "im/0.jpg,cat\nim/1.jpg,3\n");
-    CHECK_THROWS_WITH_AS(open_csv(list, {"dog", "cat", "eel"}), doctest::Contains("list.csv:2: expected one of the 3"),
-                         bit::format_error);
+    CHECK_THROWS_WITH_AS(open_csv(list, {.classes = {"dog", "cat", "eel"}}),
+                         doctest::Contains("list.csv:2: expected one of the 3"), bit::format_error);
   }
   SUBCASE("what is wrong is told with its line") {
     write_text(list, "path,label\n\nim/0.jpg,a\nim/7.jpg,b\n");
     CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("list.csv:4: expected an image file at"), bit::format_error);
     write_text(list, "im/0.jpg\n");
-    CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("separated by a comma"), bit::format_error);
+    CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("a separator between them"), bit::format_error);
     write_text(list, "im/0.jpg,\n");
     CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("got an empty one"), bit::format_error);
     write_text(list, "im/0.jpg,a\n\"im/1.jpg,b\n\n");
@@ -189,5 +189,46 @@ TEST_CASE("CSV lists name their images and classes") {
       CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("found none"), bit::format_error);
     }
     CHECK_THROWS_AS(open_csv(folder.path / "nowhere.csv"), bit::io_error);
+  }
+  SUBCASE("blanks, separators and usual headers are recognised") {
+    for (const char* text : {"im/0.jpg, cat\nim/1.jpg , dog \n", "file_name;label\nim/0.jpg;cat\nim/1.jpg;dog\n",
+                             "im/0.jpg\tcat\nim/1.jpg\tdog", "target|path\ncat|im/0.jpg\n  \ndog|im/1.jpg\n",
+                             "im\\0.jpg,\"cat\" \nim\\1.jpg, \"dog\"\n"}) {
+      write_text(list, text);
+      CAPTURE(text);
+      const auto set = open_csv(list);
+      CHECK(set->class_names() == std::vector<std::string>{"cat", "dog"});
+      CHECK(labels_of(*set) == std::vector<std::size_t>{0, 1});
+      CHECK(set->image(1).shape(1) == 56);
+    }
+    write_text(list, "im/0.jpg,\" cat\"\n");  // quoted blanks count
+    CHECK(open_csv(list)->class_names() == std::vector<std::string>{" cat"});
+  }
+  SUBCASE("columns may be named, a header that lacks one says so") {
+    write_text(list, "bild,grad,art\nim/0.jpg,1,cat\nim/1.jpg,2,dog\n");
+    CHECK(open_csv(list, {.path_column = "bild", .label_column = "Art"})->class_names() ==
+          std::vector<std::string>{"cat", "dog"});
+    CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("if this line is a header"), bit::format_error);
+    write_text(list, "path,prob,type\nim/0.jpg,1,cat\n");
+    CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("list.csv:1: expected a header with a column of labels"),
+                         bit::format_error);
+    CHECK_THROWS_WITH_AS(open_csv(list, {.label_column = "kind"}),
+                         doctest::Contains("got the columns path, prob, type"), bit::format_error);
+    CHECK(open_csv(list, {.label_column = "type"})->class_names() == std::vector<std::string>{"cat"});
+  }
+  SUBCASE("encodings are told or asked for") {
+    write_text(list, "im/0.jpg,cat\nim/1.jpg,caf\xe9\n");
+    CHECK_THROWS_WITH_AS(open_csv(list), doctest::Contains("list.csv:2: expected UTF-8, found the byte \\xe9"),
+                         bit::format_error);
+    CHECK(open_csv(list, {.encoding = "cp1252"})->class_names() == std::vector<std::string>{"caf\xc3\xa9", "cat"});
+    write_text(list, "im/0.jpg,\x80\n");
+    CHECK(open_csv(list, {.encoding = "cp1252"})->class_names() ==
+          std::vector<std::string>{"\xe2\x82\xac"});  // the euro sign
+    write_text(list, std::string("\xff\xfei\0m\0/\0"
+                                 "0\0.\0j\0p\0g\0,\0\xe9\0",
+                                 22));
+    CHECK(open_csv(list)->class_names() == std::vector<std::string>{"\xc3\xa9"});
+    write_text(list, "im/0.jpg,cat\n");
+    CHECK_THROWS_AS(open_csv(list, {.encoding = "utf-7"}), bit::config_error);
   }
 }

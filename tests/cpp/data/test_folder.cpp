@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-#include <bit/data/folder.hpp>
+#include <bit/data/collection.hpp>
 #include <bit/error.hpp>
 #include <fstream>
 
@@ -37,10 +37,11 @@ TEST_CASE("images are listed recursively by suffix, links to folders once") {
 
 TEST_CASE("subfolders are classes in natural or lexical order") {
   const scratch_folder folder("classes");
-  for (const char* name : {"10/a.png", "2/b.png", "2/c.png", "empty/readme.txt"}) {
+  for (const char* name : {"10/a.png", "2/b.png", "2/c.png", "docs/readme.txt"}) {
     std::filesystem::create_directories((folder.path / name).parent_path());
     std::ofstream(folder.path / name) << "x";
   }
+  std::filesystem::create_directory(folder.path / "empty");
   const auto natural = list_labelled_images(folder.path);
   CHECK(natural.classes == std::vector<std::string>{"2", "10", "empty"});
   CHECK(natural.labels == std::vector<std::size_t>{0, 0, 1});
