@@ -5,7 +5,7 @@
 
 The facts are those of Python's unicodedata (the Unicode Character Database): a letter's canonical decomposition of its
 case folding, for letters up to U+1FFF and for kana (Hangul
-syllables are decomposed by arithmetic, without a table). A test compares the file with what this script prints.
+syllables are decomposed by arithmetic, without a table).
 """
 
 from __future__ import annotations
