@@ -24,8 +24,8 @@ using logits_gradient_function = std::function<void(std::span<const T> logits, s
 
 /// Computes gradients of a frozen model, which it shares. No parameter is copied and none gets a gradient: the forward
 /// pass reads the frozen model's packed weights, and the backward pass makes each kernel transposed right before it is
-/// read. Beside the feature maps that the backward pass reads (R50x1 at 224x224: see docs/performance.md) a call holds one
-/// kernel at a time. Logits are the same bits as the frozen model's.
+/// read. Beside the feature maps that the backward pass reads (workspace_bytes() says how much) a call holds one kernel at a
+/// time. Logits are the same bits as the frozen model's.
 ///
 /// Every member may be called by any number of threads at once: each call runs in a workspace of its own. Copies share
 /// everything. The first call for a size of images and set of taps makes a plan.

@@ -133,7 +133,7 @@ std::set<std::string> all_parameters(const bit::resnet_config& config) {
 TEST_CASE("reference<double>: gradients at every cut of the network agree with central differences") {
   // Every value with a name cuts the network: what changes before it reaches the logits through it alone. So the change
   // of the logits along a direction of the image is the change of the value times its gradient.
-  // Rounding, 1e-16 / 1e-6, times what some dozen layers amplify, and curvature: measured up to 3e-8.
+  // Rounding, 1e-16 / 1e-6, times what some dozen layers amplify, and curvature.
   constexpr double h = 1e-6, tolerance = 1e-5;
   using backend = bit::reference<double>;
   std::mt19937 random(5);
@@ -172,7 +172,7 @@ TEST_CASE("reference<double>: gradients at every cut of the network agree with c
 }
 
 TEST_CASE("cpu<float>: a frozen model's gradients are reference<double>'s on every instruction set, for any threads") {
-  // As in test_trainable_cpu.cpp; measured up to 1e-4.
+  // As in test_trainable_cpu.cpp.
   constexpr double tolerance = 4e-4;
   for (const auto& s : {sample_of(8, {2, 3, 33, 30}), sample_of(20, {3, 3, 20, 47})}) {
     CAPTURE(s.config.stem_channels);
@@ -200,7 +200,7 @@ TEST_CASE("cpu<float>: a frozen model's gradients are reference<double>'s on eve
 
 TEST_CASE("cpu<bfloat16> and Winograd's layouts: a frozen model gives the gradients of the same model in training") {
   // Both round alike but for the classifier, which a frozen model keeps in bfloat16, and the layouts of 3x3 kernels: then
-  // some ReLUs open by rounding. Measured up to 0.11 in bfloat16 and 2e-3 in float; a missing term is an error of 0.3 and
+  // some ReLUs open by rounding. A missing term is an error of 0.3 and
   // more, as the control shows.
   const test::sample s = sample_of(64, {2, 3, 70, 61});
   const auto tensors = test::random_parameters(s.config, 1);
