@@ -115,11 +115,16 @@ inline bool keep_access([[maybe_unused]] const char* path, int descriptor, mode_
 #endif
 }
 
+/// Whether errno says that a file may not be replaced, rather than that the disk failed.
+inline bool not_replaceable(int code) {
+  return code == EACCES || code == EBUSY || code == EEXIST || code == ETXTBSY || code == EPERM;
+}
+
 /// Renames `from` to `to`. Where a file that others hold open cannot be replaced (SMB, drives of another system), it is
 /// moved aside first and put back if that does not help. False, with errno, if `from` stays where it is.
 inline bool replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::rename(from.c_str(), to.c_str()) == 0) return true;
-  if (errno != EACCES && errno != EBUSY && errno != EEXIST && errno != ETXTBSY && errno != EPERM) return false;
+  if (!not_replaceable(errno)) return false;
   const std::string aside = from.string() + ".old";
   if (::rename(to.c_str(), aside.c_str()) != 0) return false;
   if (::rename(from.c_str(), to.c_str()) != 0) {
@@ -195,6 +200,7 @@ BIT_FUNC void output_file::patch(std::uint64_t offset, const std::string& bytes)
 BIT_FUNC void output_file::commit() {
   if (::fsync(descriptor_) != 0 && !not_supported(errno)) fail("sync");
   if (!replace_file(temporary_, target_)) {
+    if (!not_replaceable(errno)) fail("rename");
     const int code = errno;
     ::close(descriptor_);
     descriptor_ = -1;  // the bytes are whole and on the disk: they stay, under the temporary name
