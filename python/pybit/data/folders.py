@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pybit.data.images import list_images, list_labelled_images
+from pybit import _core
+from pybit.data.images import list_images
 
 
 class Labelled(NamedTuple):
@@ -21,19 +22,21 @@ class Labelled(NamedTuple):
 
 
 def labelled_files(inputs: Any) -> Labelled | None:
-    """The files of a folder with one folder per class, or of several such folders, whose classes are joined by name.
+    """The files of a folder whose images have classes, or of several such folders, whose classes are joined by name.
 
-    Several folders of images alone are one class each, by their own names. None for anything else: a single folder
-    without subfolders, files, images in memory, or a mixture.
+    Which folders are classes, which are splits and what is left out is told by `read_collection`, as for training.
+    Several folders of images without classes are one class each, by their own names. None for anything else: a single
+    folder without classes, files, images in memory, or a mixture. Raises OSError for a folder that cannot be listed.
     """
     if isinstance(inputs, (str, os.PathLike)):
-        return _of_subfolders([Path(inputs)]) if _is_nested(inputs) else None
+        return _of_folder(inputs) if _is_folder(inputs) else None
     if not isinstance(inputs, Sequence) or not inputs or not all(_is_folder(v) for v in inputs):
         return None
-    nested = [_is_nested(folder) for folder in inputs]
-    if all(nested):
-        return _of_subfolders([Path(folder) for folder in inputs])
-    if any(nested) or len(inputs) == 1:
+    parts = [_of_folder(folder) for folder in inputs]
+    labelled = [part for part in parts if part is not None]
+    if len(labelled) == len(parts):
+        return labelled[0] if len(parts) == 1 else _joined(labelled)
+    if labelled or len(inputs) == 1:
         return None
     files = [(path, Path(os.path.abspath(folder)).name) for folder in inputs for path in list_images(folder)]
     return _numbered(files, {name for _, name in files})
@@ -43,18 +46,18 @@ def _is_folder(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike)) and os.path.isdir(value)
 
 
-def _is_nested(folder: str | os.PathLike[str]) -> bool:
-    return os.path.isdir(folder) and any(entry.is_dir() for entry in Path(folder).iterdir())
+def _of_folder(folder: str | os.PathLike[str]) -> Labelled | None:
+    """The images of one folder, all splits together; None if they have no classes."""
+    paths, _, labels, classes, *_ = _core.read_collection(folder, "natural", [])
+    known = [label for label in labels if label is not None]
+    return Labelled(paths, known, classes) if classes and len(known) == len(paths) else None
 
 
-def _of_subfolders(folders: list[Path]) -> Labelled:
-    found = [Labelled(*list_labelled_images(folder)) for folder in folders]
-    if len(found) == 1:
-        return found[0]
+def _joined(parts: list[Labelled]) -> Labelled:
     files = [
-        (path, part.class_names[label]) for part in found for path, label in zip(part.paths, part.labels, strict=True)
+        (path, part.class_names[label]) for part in parts for path, label in zip(part.paths, part.labels, strict=True)
     ]
-    return _numbered(files, {name for part in found for name in part.class_names})
+    return _numbered(files, {name for part in parts for name in part.class_names})
 
 
 def _numbered(files: list[tuple[Path, str]], names: set[str]) -> Labelled:
