@@ -40,7 +40,6 @@ def main() -> None:
         escaped = " ".join(table[first : first + WIDTH]).encode("utf-8")
         text = "".join(chr(b) if b < 0x80 else f"\\{b:03o}" for b in escaped)
         print(f'"{text} "')
-    print("// clang-format on")
 
 
 if __name__ == "__main__":

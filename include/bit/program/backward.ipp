@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <bit/error.hpp>
 #include <bit/program/backward.hpp>
-#include <bit/program/backward_needs.hpp>
+#include <bit/program/backward_needs.ipp>
 #include <initializer_list>
 #include <map>
 #include <utility>

@@ -83,7 +83,7 @@ template <class T>
 std::shared_ptr<host_parameters<T>> host_parameters<T>::without_memory(std::vector<tensor_spec> specs) {
   std::size_t largest = 0;
   for (const tensor_spec& s : specs) largest = std::max(largest, s.size());
-  const std::shared_ptr<host_parameters> made(new host_parameters(std::move(specs), largest));
+  std::shared_ptr<host_parameters> made(new host_parameters(std::move(specs), largest));
   for (const tensor_spec& s : made->specs()) {
     const std::span<T> room{made->values_.data(), s.size()};  // the same for all
     made->views_.push_back({s.name, s.shape, room, room});

@@ -3,7 +3,8 @@
 // bodies only: a unit that uses a compiled library does not know how that was built.
 #pragma once
 
-#include <bit/backend/cpu/isa/dispatch.hpp>
+#include <bit/backend/cpu/isa/instruction_set.hpp>
+#include <cstddef>
 #include <string_view>
 
 namespace bit::inline BIT_ABI::detail {

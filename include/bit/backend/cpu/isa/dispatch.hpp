@@ -4,6 +4,7 @@
 // one.
 #pragma once
 
+#include <bit/backend/cpu/isa/instruction_set.hpp>
 #include <bit/backend/cpu/isa/table.hpp>
 #include <string>
 #include <vector>
@@ -15,9 +16,6 @@ namespace bit::inline BIT_ABI {
 BIT_FUNC std::vector<std::string> available_isas();
 
 namespace detail {
-
-/// The instruction sets that the microkernels are compiled for, under the names that BIT_ISA takes.
-enum class instruction_set { scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon };
 
 /// The name that BIT_ISA has for an instruction set.
 BIT_FUNC const char* name_of(instruction_set isa);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <bit/backend/cpu/isa/dispatch.hpp>
-#include <bit/backend/cpu/isa/instruction_sets.hpp>
+#include <bit/backend/cpu/isa/tables_of.hpp>
 
 namespace bit::inline BIT_ABI::detail {
 

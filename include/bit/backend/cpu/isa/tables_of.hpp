@@ -7,7 +7,7 @@
 #include <bit/backend/cpu/isa/avx512_bf16.hpp>
 #include <bit/backend/cpu/isa/avx512_bf16_float.hpp>
 #include <bit/backend/cpu/isa/compiled.hpp>
-#include <bit/backend/cpu/isa/dispatch.hpp>
+#include <bit/backend/cpu/isa/instruction_set.hpp>
 #include <bit/backend/cpu/isa/neon.hpp>
 #include <bit/backend/cpu/isa/scalar.hpp>
 #include <bit/error.hpp>

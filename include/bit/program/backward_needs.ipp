@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What with_backward decides before it emits a step: which gradients are wanted, and which feature maps are recomputed.
+// Included by backward.ipp.
 #pragma once
 
-#include <bit/program/backward.hpp>
 #include <map>
 #include <vector>
 
