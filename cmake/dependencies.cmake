@@ -84,7 +84,7 @@ function(bit_link_dependencies target)
 endfunction()
 
 # What a target of ours needs that computes with the reference backend's templates itself: the compiled library's
-# instances use xtensor-blas's own loops or a CBLAS, and whoever makes others chooses too.
+# instances use xtensor-blas's own loops or a CBLAS, and a program that makes others chooses too.
 function(bit_link_reference_blas target)
   if(BIT_USE_CBLAS)
     target_link_libraries(${target} PRIVATE BLAS::BLAS)

@@ -1,4 +1,4 @@
-# The bodies of the library as a static library of whoever calls this: our own bit::bit, or a target of a program's own
+# The bodies of the library as a static library of its caller's project: our own bit::bit, or a target of a program's own
 # project, compiled there with its flags, in parts and so in parallel. Found here or by find_package(bit).
 #
 #   bit_add_implementation(<target> [COMPONENTS <component>...] [ISAS <instruction set>...])
@@ -72,7 +72,7 @@ function(bit_add_implementation target)
     list(JOIN arg_ISAS "," isas)
     target_compile_definitions(${target} PRIVATE BIT_ISAS="${isas}")
   endif()
-  # A project that names no configuration asks for no optimisation, which nobody means for a library of this kind.
+  # A project that names no configuration asks for no optimisation, which is never meant for a library of this kind.
   get_property(many_configurations GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT CMAKE_BUILD_TYPE AND NOT many_configurations)
     target_compile_options(${target} PRIVATE -O2)

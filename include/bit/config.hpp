@@ -35,7 +35,7 @@
 
 // BIT_ABI is the name of the library's inline namespace. Of a header-only unit it names what the unit's macros decide
 // inside inline functions, so that two units that differ have functions of different names: each keeps its own, and where
-// one hands the other a type of ours the program does not link. In compiled mode all is decided by whoever compiled the
+// one hands the other a type of ours the program does not link. In compiled mode all is decided by what compiled the
 // bodies, and any unit may use them.
 #if BIT_HEADER_ONLY
 #if BIT_HAS_JPEG

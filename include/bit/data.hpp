@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door: image files to network input, data sets. Includes only.
+// Public header: image files to network input, data sets. Includes only.
 #pragma once
 
 #include <bit/data/augment.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door to evaluation: probes on features, ridge regression and nearest neighbours.
+// Public header of evaluation: probes on features, ridge regression and nearest neighbours.
 #pragma once
 
 #include <bit/error.hpp>

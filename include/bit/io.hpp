@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door to checkpoint files: open npz and safetensors, recognise tensors that came another way, write both.
+// Public header of checkpoint files: open npz and safetensors, recognise tensors that came another way, write both.
 #pragma once
 
 #include <bit/io/checkpoint.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door: the reference backend, for tests, for double precision and for reading what the network computes.
+// Public header: the reference backend, for tests, for double precision and for reading what the network computes.
 // Its products are xtensor-blas's: a unit that makes instances of its own (header-only ones do) either defines
 // XTENSOR_USE_FLENS_BLAS, for loops without a library, or links a CBLAS; instances of bit::bit have that decided.
 #pragma once

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door: the model, loading it, reading its answers.
+// Public header: the model, loading it, reading its answers.
 #pragma once
 
 #include <bit/error.hpp>

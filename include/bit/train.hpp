@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Front door to training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
+// Public header of training: recipe, data, losses, optimizers, the loop, its files. Includes, and what the library holds.
 #pragma once
 
 #include <bit/backend/loss.hpp>

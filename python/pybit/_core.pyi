@@ -362,13 +362,13 @@ def few_shot(
 # register_trainer.cpp
 
 class Trainer:
-    """Parameters in training and their optimiser; one thread at a time."""
+    """Parameters in training and their optimizer; one thread at a time."""
     def __init__(
         self,
         checkpoint: Checkpoint,
         config: Config,
         dtype: str,
-        optimiser: str,
+        optimizer: str,
         recompute: str = "auto",
         memory_limit: int = 0,
         **how: Any,
@@ -396,7 +396,7 @@ def training_memory(
     height: int,
     width: int,
     recompute: str,
-    optimiser: str,
+    optimizer: str,
     threads: int,
     **how: Any,
 ) -> dict[str, int]: ...

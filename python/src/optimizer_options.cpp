@@ -50,7 +50,7 @@ optimizer_options take_optimizer(keywords& from, const std::string& name) {
   return options;
 }
 
-optimizer_options optimiser_options_of(const std::string& name, const py::kwargs& how) {
+optimizer_options optimizer_options_of(const std::string& name, const py::kwargs& how) {
   keywords given(name, how);
   const auto options = take_optimizer(given, name);
   given.finish();

@@ -28,7 +28,7 @@ struct optimizer_options {
 optimizer_options take_optimizer(keywords& from, const std::string& name);
 
 /// The same from keywords that hold nothing else. Throws config_error for another keyword, naming those there are.
-optimizer_options optimiser_options_of(const std::string& name, const pybind11::kwargs& how);
+optimizer_options optimizer_options_of(const std::string& name, const pybind11::kwargs& how);
 
 /// The optimizer; T is float or double.
 template <class T>

@@ -31,7 +31,7 @@ void register_model(pybind11::module_& m);
 /// Threads, ceilings of the machine, build information.
 void register_threads(pybind11::module_& m);
 
-/// `threads`, or what set_num_threads said if it is 0; 0 if nobody said anything.
+/// `threads`, or what set_num_threads said if it is 0; 0 if it was never called.
 std::size_t threads_or_default(std::size_t threads);
 
 /// Parameters in training.

@@ -74,9 +74,9 @@ void take_recipe(keywords& from, train::fine_tune_options& into) {
                                             {"tf2", train::compat_mode::tf2}});
 }
 
-void take_optimiser_and_loss(keywords& from, train::fine_tune_options& into) {
+void take_optimizer_and_loss(keywords& from, train::fine_tune_options& into) {
   std::string name = "sgd", loss = "softmax";
-  from.take("optimiser", name);
+  from.take("optimizer", name);
   from.take("loss", loss);
   into.loss = choose<train::training_loss>(
       "fine_tune", "loss", loss,
@@ -93,7 +93,7 @@ std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how
   std::string dtype = "float32";
   take_recipe(given, options);
   given.take("dtype", dtype);
-  take_optimiser_and_loss(given, options);
+  take_optimizer_and_loss(given, options);
   given.take("label_smoothing", options.label_smoothing);
   given.take("eval_every", options.eval_every);
   given.take("eval_batch", options.eval_batch);

@@ -23,9 +23,9 @@ class any_network {
  public:
   virtual ~any_network() = default;
   virtual const bit::network& network() const = 0;
-  /// Number format of products: "float32", "float64", "bfloat16".
+  /// Dtype of products: "float32", "float64", "bfloat16".
   virtual std::string dtype() const = 0;
-  /// Number format of images and results at the door.
+  /// Dtype of images and results at the door.
   virtual std::string array_dtype() const = 0;
   virtual bit::algorithm algorithm() const = 0;
   virtual std::string backend() const = 0;
@@ -215,7 +215,7 @@ void register_model(py::module_& m) {
           "The network in a checkpoint; `config` may change what shapes do not fix (output_stride, eps).")
       .def_property_readonly("config", [](const any_network& net) { return net.network().config(); })
       .def_property_readonly("dtype", &any_network::dtype)
-      .def_property_readonly("array_dtype", &any_network::array_dtype, "Number format of images and results.")
+      .def_property_readonly("array_dtype", &any_network::array_dtype, "Dtype of images and results.")
       .def_property_readonly("backend", &any_network::backend)
       .def_property_readonly("algorithm",
                              [](const any_network& net) { return std::string(bit::name_of(net.algorithm())); })

@@ -149,7 +149,7 @@ py::dict memory_of(const bit::resnet_config& config, const std::string& dtype, c
   const auto step = tunable_memory(dtype, config, images, {how, frozen}, threads_or_default(threads));
   const std::size_t pixel = with_parameter_type(dtype, [](auto value) { return sizeof value; });
   return py::dict("values"_a = step.values, "gradients"_a = step.gradients,
-                  "optimiser"_a = step.gradients * options.state_buffers(), "packed"_a = step.packed,
+                  "optimizer"_a = step.gradients * options.state_buffers(), "packed"_a = step.packed,
                   "maps"_a = step.arena, "scratch"_a = step.scratch, "images"_a = images.size() * pixel);
 }
 
@@ -161,12 +161,12 @@ void register_trainer(py::module_& m) {
                        const std::string& optimizer, const std::string& recompute, std::uint64_t limit,
                        const py::kwargs& how) -> std::unique_ptr<any_trainer> {
              const auto wish = recomputation_of("trainer", recompute);
-             const auto options = optimiser_options_of(optimizer, how);
+             const auto options = optimizer_options_of(optimizer, how);
              return with_parameter_type(dtype, [&]<class T>(T) -> std::unique_ptr<any_trainer> {
                return std::make_unique<trainer_of<T>>(from, config, dtype, options, wish, limit);
              });
            }),
-           py::arg("checkpoint"), py::arg("config"), py::arg("dtype"), py::arg("optimiser"),
+           py::arg("checkpoint"), py::arg("config"), py::arg("dtype"), py::arg("optimizer"),
            py::arg("recompute") = "auto", py::arg("memory_limit") = 0)
       .def(
           "step",
@@ -196,8 +196,8 @@ void register_trainer(py::module_& m) {
          const std::string& recompute, const std::string& optimizer, std::size_t threads, const py::kwargs& rules) {
         const bit::dims4 images{n, config.in_channels, h, w};
         const auto how = recomputation_of("memory_plan", recompute).value_or(bit::recomputation::none);
-        return memory_of(config, dtype, images, how, optimiser_options_of(optimizer, rules), threads);
+        return memory_of(config, dtype, images, how, optimizer_options_of(optimizer, rules), threads);
       },
       py::arg("config"), py::arg("dtype"), py::arg("n"), py::arg("height"), py::arg("width"), py::arg("recompute"),
-      py::arg("optimiser"), py::arg("threads"));
+      py::arg("optimizer"), py::arg("threads"));
 }

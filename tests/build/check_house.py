@@ -62,7 +62,7 @@ WALLS = [
 
 
 def is_door(path: str) -> bool:
-    """True for a front door, a file directly under include/bit that is no room, and for a part of the implementation.
+    """True for a public header (directly under include/bit, and no room), and for a part of the implementation.
 
     They may include anything; nothing else may include them.
     """
@@ -87,7 +87,7 @@ def violations(path: str, text: str) -> list[str]:
         include = re.match(r"\s*#\s*include\s*[<\"](?:bit/)?([^>\"]+\.(?:hpp|ipp|inl|cuh))[>\"]", line)
         target = include[1] if include and ("<bit/" in line or '"' in line) else None
         if target and is_door(target) and not is_door(path):
-            found.append(f"{path}:{number}: includes the front door {target}")
+            found.append(f"{path}:{number}: includes the public header {target}")
         elif target and not is_door(path) and room(target) not in allowed(room(path)):
             found.append(f"{path}:{number}: {room(path)} may not include {room(target)} ({target})")
         elif target and {"cpu", "cuda"} == set(re.findall(r"\bbackend/(cpu|cuda)\b", f"{path} {target}")):

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks that files use the words that were decided on: none of banned_words.txt, and no spelling mistake by codespell.
 
-Usage: check_words.py [--count] [FILE...]. Without files it reads all text files that git knows. It prints a line per
-match with what to write instead; the exit status is 1 if there is any. --count prints how often each pending pattern
-occurs.
+Usage: check_words.py [FILE...]. Without files it reads all text files that git knows. It prints a line per match with
+what to write instead; the exit status is 1 if there is any.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -32,7 +30,6 @@ class Rule:
     instead: str
     only: tuple[str, ...]
     exceptions: tuple[str, ...]
-    pending: bool
 
     def holds_in(self, path: str) -> bool:
         if self.only and not any(fnmatch(path, p) for p in self.only):
@@ -42,18 +39,14 @@ class Rule:
 
 def rules_of(text: str) -> list[Rule]:
     """The rules of a list in the form that banned_words.txt explains. Raises ValueError for a line of another form."""
-    rules, pending = [], False
+    rules = []
     for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() == "[pending]":
-            pending = True
-        elif line and not line.startswith("#"):
+        if line and not line.startswith("#"):
             match = re.fullmatch(r"(.+?) => (.+?)(?:  in: (.+?))?(?:  but: (.+?))?", line)
             if match is None:
                 raise ValueError(f"banned_words.txt:{number}: expected 'pattern => instead', got {line!r}")
             pattern = re.compile(BEGINNING + match[1], re.IGNORECASE)
-            rules.append(
-                Rule(pattern, match[2], tuple((match[3] or "").split()), tuple((match[4] or "").split()), pending)
-            )
+            rules.append(Rule(pattern, match[2], tuple((match[3] or "").split()), tuple((match[4] or "").split())))
     return rules
 
 
@@ -86,26 +79,20 @@ def misspelt(paths: list[str]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def problems_in(paths: list[str], pending: Counter[str] | None = None) -> list[str]:
-    """What is wrong in files, paths relative to the root, a line each. Matches of pending patterns are counted only."""
+def problems_in(paths: list[str]) -> list[str]:
+    """What is wrong in files, paths relative to the root, a line each."""
     rules = rules_of(LIST.read_text())
     problems = []
     for path in paths:
         for line, words, rule in matches(path, (ROOT / path).read_text(errors="replace"), rules):
-            if not rule.pending:
-                problems.append(f"{path}:{line}: '{words}': write {rule.instead}")
-            elif pending is not None:
-                pending[f"{rule.pattern.pattern.removeprefix(BEGINNING)} => {rule.instead}"] += 1
+            problems.append(f"{path}:{line}: '{words}': write {rule.instead}")
     return problems + misspelt([p for p in paths if not any(fnmatch(p, e) for e in EXEMPT)])
 
 
 def main(arguments: list[str]) -> int:
-    named = [str(Path(a).resolve().relative_to(ROOT)) for a in arguments if a != "--count"]
-    pending: Counter[str] = Counter()
-    problems = problems_in(named or tracked_files(), pending)
-    if "--count" in arguments:
-        print("\n".join(f"{n:5} {what}" for what, n in pending.most_common()))
-    print("\n".join(problems) or f"words hold; {pending.total()} matches of pending patterns")
+    """Entry point."""
+    problems = problems_in([str(Path(a).resolve().relative_to(ROOT)) for a in arguments] or tracked_files())
+    print("\n".join(problems) or "words hold")
     return bool(problems)
 
 

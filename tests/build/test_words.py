@@ -14,7 +14,7 @@ RULES = check_words.rules_of(check_words.LIST.read_text())
 
 
 def found(path: str, text: str) -> list[tuple[int, str, str]]:
-    """Line, words and what to write instead of each match, pending patterns included."""
+    """Line, words and what to write instead of each match."""
     return [(line, words.lower(), rule.instead) for line, words, rule in check_words.matches(path, text, RULES)]
 
 

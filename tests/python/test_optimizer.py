@@ -24,7 +24,7 @@ VALUES = np.load(golden.FILE)
 def ours(name: str, rates: list[float], **how: Any) -> NDArray[np.float32]:
     """All values one after the other, after one update per rate."""
     values, gradients = golden.update_arrays(0), golden.update_arrays(0)
-    optimizer = _core_testing.Optimiser(name, list(zip(golden.SHAPES, values, gradients, strict=True)), **how)
+    optimizer = _core_testing.Optimizer(name, list(zip(golden.SHAPES, values, gradients, strict=True)), **how)
     for i, rate in enumerate(rates):
         for gradient, new in zip(gradients, golden.update_arrays(i + 1), strict=True):
             gradient[:] = new
@@ -84,19 +84,19 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
         _core_testing.cross_entropy(np.zeros(3), np.zeros(3, np.int64))
     value, gradient = np.ones(3, np.float32), np.ones(3, np.float32)
     with pytest.raises(ShapeError, match="float32"):
-        _core_testing.Optimiser("sgd", [("w", value.astype(np.float64), gradient)])
+        _core_testing.Optimizer("sgd", [("w", value.astype(np.float64), gradient)])
     with pytest.raises(ShapeError, match="writable"):
-        _core_testing.Optimiser("sgd", [("w", np.broadcast_to(value[:1], (3,)), gradient)])
+        _core_testing.Optimizer("sgd", [("w", np.broadcast_to(value[:1], (3,)), gradient)])
     with pytest.raises(ConfigError, match='"sgd", "adam" or "adamw", got "lars"'):
-        _core_testing.Optimiser("lars", [("w", value, gradient)])
+        _core_testing.Optimizer("lars", [("w", value, gradient)])
     with pytest.raises(ConfigError, match="momentum, nesterov.*got beta"):
-        _core_testing.Optimiser("sgd", [("w", value, gradient)], beta=0.9)
+        _core_testing.Optimizer("sgd", [("w", value, gradient)], beta=0.9)
     with pytest.raises(ConfigError, match="momentum = 'high' is of the wrong kind"):
-        _core_testing.Optimiser("sgd", [("w", value, gradient)], momentum="high")
+        _core_testing.Optimizer("sgd", [("w", value, gradient)], momentum="high")
     with pytest.raises(ConfigError, match="fits none"):
-        _core_testing.Optimiser("sgd", [("w", value, gradient)], freeze=["v*"])
+        _core_testing.Optimizer("sgd", [("w", value, gradient)], freeze=["v*"])
     gradient[1] = np.nan
-    clipped = _core_testing.Optimiser("sgd", [("w", value, gradient)], clip_norm=1.0)
+    clipped = _core_testing.Optimizer("sgd", [("w", value, gradient)], clip_norm=1.0)
     with pytest.raises(DivergedError, match="nothing was changed"):
         clipped.step(0.1)
     assert issubclass(DivergedError, ArithmeticError)
@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
 
 def test_groups_and_state_are_seen_from_python() -> None:
     arrays = [np.ones(2, np.float32) for _ in range(4)]
-    optimizer = _core_testing.Optimiser(
+    optimizer = _core_testing.Optimizer(
         "sgd",
         [("trunk", arrays[0], arrays[1]), ("head", arrays[2], arrays[3])],
         freeze=["trunk"],

@@ -69,7 +69,7 @@ def extra_keywords(function: str) -> set[str]:
             call()
         listed = re.search(r"expected options among (.*?)(?:, got|;|$)", str(raised.value))
         assert listed is not None
-        found |= {word.strip().replace("optimiser", "optimizer") for word in listed[1].split(",")}
+        found |= {word.strip() for word in listed[1].split(",")}
     return found
 
 

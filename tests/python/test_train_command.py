@@ -160,7 +160,7 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(
 ) -> None:
     assert cli.main(["train", *command(place, tmp_path), "--dry-run", "--compat", "jax"]) == 0
     out = capsys.readouterr().out
-    assert "flips       always" in out and "habits of bit_jax" in out
+    assert "flips       always" in out and "bit_jax is followed" in out
     assert not (tmp_path / "run").exists()
 
 

@@ -22,7 +22,7 @@ namespace bit::inline BIT_ABI {
 ///    options.keep_values no tensor is read after that.
 ///  - plan(program, weights) decides buffers and splits for one shape; it is immutable afterwards.
 ///  - weights->predicted_seconds(program) is the time of one run by a cost model that depends on shapes alone.
-///  - threads(requested) is the number of threads that a run will use; 0 asks for the backend's own choice.
+///  - threads(requested) is the number of threads that a run will use; 0 leaves the choice to the backend.
 ///  - plan.report(program) lists the algorithm and bytes of each step; `program` is the one that the plan was made of.
 ///  - plan.run(image, outputs, workspace, options) runs the plan, and returns false if it was interrupted.
 template <class B>

@@ -23,7 +23,7 @@ struct gradient_tap {
 
 namespace detail {
 
-/// The callers' addresses in the order of `taps`, null where nobody asks. Throws config_error for a value that the
+/// The callers' addresses in the order of `taps`, null where none is wanted. Throws config_error for a value that the
 /// program has no tap for.
 template <class T>
 std::vector<T*> tap_outputs(std::span<const value_id> taps, std::span<const gradient_tap<T>> wanted) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // reference<T>: every step written plainly in xtensor and xtensor-blas, float or double. It is the specification of the
-// steps and the oracle that the fast kernels and gradients are tested against; slow, exact and single-threaded.
+// steps and the backend that the fast kernels and gradients are tested against; slow, exact and single-threaded.
 // Maps are (n,h,w,c) xtensors, tables (n,c).
 #pragma once
 

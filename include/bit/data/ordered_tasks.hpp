@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that prepare images ahead for whoever consumes them in order; what the loaders share.
+// Threads that prepare images ahead for a caller that consumes them in order; what the loaders share.
 #pragma once
 
 #include <condition_variable>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From stored tensors to parameters and back: number formats, byte order and axis order.
+// From stored tensors to parameters and back: dtypes, byte order and axis order.
 #pragma once
 
 #include <array>

@@ -112,15 +112,14 @@ class npy_literal {
   }
   void descr(npy_header& header) {
     skip_spaces();
-    if (at_ < text_.size() && text_[at_] == '[')
-      fail("records with fields are refused; expected a plain number format");
+    if (at_ < text_.size() && text_[at_] == '[') fail("records with fields are refused; expected a plain dtype");
     const std::string code = string();
     const auto type = type_of(code.empty() ? code : code.substr(1));
     const char order = code.empty() ? '\0' : code[0];
     if (code.find('O') != std::string::npos)
       fail("descr '" + code + "' means pickled Python objects, which are never read; expected numbers such as '<f4'");
     if (!type || (order != '<' && order != '>' && order != '|' && order != '='))
-      fail("descr '" + code + "' is not a number format that this reader knows, such as '<f4'");
+      fail("descr '" + code + "' is not a dtype that this reader knows, such as '<f4'");
     if (order == '|' && io::size_of(*type) > 1 && *type != io::dtype::bfloat16)
       fail("descr '" + code + "' leaves the byte order open");
     header.type = *type;

@@ -59,7 +59,7 @@ class trainable_resnet_v2 {
   /// through it count from the next step on.
   parameters_type& parameters() { return *parameters_; }
   const parameters_type& parameters() const { return *parameters_; }
-  /// How steps are taken from now on; by default nothing is made again and everything learns. Other frozen parameters
+  /// How steps are taken from now on; by default nothing is recomputed and everything learns. Other frozen parameters
   /// make all gradients anew, as zeros; optimizers made before go on with what still learns. Throws config_error for a
   /// frozen name that is no parameter.
   void set_training(const training_options& options);

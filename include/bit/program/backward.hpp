@@ -2,8 +2,8 @@
 // The backward pass of a training program: plain records like step.hpp's, one for each thing that a gradient goes
 // through. dv is the gradient of the loss with respect to v. A convolution y = conv(relu(norm(x)), kernel) has three:
 //   backward_data_step  gradient of relu(norm(x)),    backward_weights_step  of the kernel,    norm_backward_step  of x.
-// ReLU's mask and the normalised x are made again from x and its statistics: the forward pass keeps its maps, no more,
-// and with recomputation::units not even those: forward steps then stand among the adjoint ones.
+// ReLU's mask and the normalised x are recomputed from x and its statistics: the forward pass keeps its maps, no more,
+// and with recomputation::units not even those: forward steps then stand among the backward ones.
 #pragma once
 
 #include <bit/program/program.hpp>
@@ -96,7 +96,7 @@ using backward_step = std::variant<backward_data_step, backward_weights_step, no
 /// What the backward pass finds of the forward pass's maps. Gradients are the same to the bit: the same steps run again.
 enum class recomputation {
   none,   ///< all that it reads has been kept
-  units,  ///< only the units' inputs and all statistics; what lies within a unit, and the stem, is made again
+  units,  ///< only the units' inputs and all statistics; what lies within a unit, and the stem, is recomputed
 };
 
 /// What a backward pass is to do.

@@ -87,7 +87,7 @@ class backward_builder {
   }
   void operator()(pool_step& s) {
     const std::optional<value_id> features = s.features;
-    if (features && !is_output(*features)) s.features.reset();  // nobody reads the map itself
+    if (features && !is_output(*features)) s.features.reset();  // the map itself is not read
     if (!needs_.of(s.pooled) || !(needs_.through(s.input, s.x) || (features && needs_.of(*features)))) return;
     contributions& c = waiting_[s.x];
     c.norm = s.input;
@@ -161,7 +161,7 @@ class backward_builder {
     c.norm = s.input;
     c.products.push_back({dy, s.kernel, s.window, s.weight_eps});
   }
-  /// Emits the steps that make the gradient of map x out of what its readers have left; nothing if nobody wants it.
+  /// Emits the steps that make the gradient of map x out of what its readers have left; nothing if it is not wanted.
   std::optional<value_id> gradient(value_id x) {
     const auto found = waiting_.find(x);
     if (found == waiting_.end() && !needs_.of(x)) return std::nullopt;
@@ -174,7 +174,7 @@ class backward_builder {
       if (c.features) tap(*c.features, dy);
       if (!needs_.through(*c.norm, x)) return std::nullopt;
     } else {
-      // The projection is met first on the way back; a product of stride 1 leads.
+      // The projection is met first in the backward pass; a product of stride 1 leads.
       if (c.products.size() == 2 && c.products[0].window.stride != 1) std::swap(c.products[0], c.products[1]);
       backward_data_step s{.main = c.products.front(), .dx = dy};
       if (c.products.size() == 2) s.projection = c.products.back();

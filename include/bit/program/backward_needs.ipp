@@ -41,7 +41,7 @@ class backward_needs {
   std::vector<bool> wanted_;
 };
 
-/// Makes maps within a unit again, the first time that the way back needs them: those that a convolution without a
+/// Recomputes maps within a unit, the first time that the backward pass needs them: those that a convolution without a
 /// residual writes and one other convolution reads. Everything else has been kept.
 class map_restorer {
  public:
@@ -61,7 +61,7 @@ class map_restorer {
     for (const value_id id : p.forward.outputs) within_.erase(id);
   }
 
-  /// Where x is to be read on the way back.
+  /// Where x is to be read in the backward pass.
   value_id operator()(value_id x) {
     const auto found = within_.find(x);
     if (found == within_.end()) return x;

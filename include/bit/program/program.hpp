@@ -51,7 +51,7 @@ struct program {
   const named_tensor& operator[](parameter_id id) const { return parameters[static_cast<std::size_t>(id)]; }
 };
 
-/// The values that a step reads and writes, for whoever needs to know the flow and not the arithmetic.
+/// The values that a step reads and writes, for a caller that needs to know the flow and not the arithmetic.
 struct step_values {
   std::vector<value_id> reads, writes;
   std::vector<parameter_id> parameters;

@@ -49,7 +49,7 @@ struct stem_step {
   parameter_id kernel;  ///< HWIO (7,7,cin,cout), standardised like a conv_source's
   bit::window window;
   double weight_eps;
-  std::optional<value_id> unpooled = {};    ///< the convolution's output, when somebody asks for it
+  std::optional<value_id> unpooled = {};    ///< the convolution's output, if it is wanted
   value_id y;                               ///< (n,cout,oh,ow) after the pool
   std::optional<value_id> statistics = {};  ///< of y: (n,groups)
 };
@@ -58,11 +58,11 @@ struct stem_step {
 struct pool_step {
   value_id x;
   norm_relu input;
-  std::optional<value_id> features = {};  ///< relu(norm(x)) as a map, when somebody asks for it
+  std::optional<value_id> features = {};  ///< relu(norm(x)) as a map, if it is wanted
   value_id pooled;                        ///< (n,c)
 };
 
-/// Mean over rows and columns of a map that the caller gives: what comes before the classifier when somebody else
+/// Mean over rows and columns of a map that the caller gives: what comes before the classifier when another library
 /// made the features.
 struct mean_step {
   value_id image;  ///< (n,c,h,w) in the caller's layout

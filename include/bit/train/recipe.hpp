@@ -26,7 +26,7 @@
 
 namespace bit::inline BIT_ABI::train {
 
-/// Whose habits are followed where the reference's three programs differ from what was meant.
+/// Which program is followed where the reference's three programs differ from what was meant.
 enum class compat_mode {
   none,     ///< random flips, short last batches weighted by their size
   pytorch,  ///< micro-batches drawn one by one, a short one weighted as a full one (bit_pytorch/train.py)

@@ -81,7 +81,7 @@ inline std::vector<std::string> departures_of(const train::recipe& plan, const t
                    count(plan.examples));
   add_optimizer_departures(said, options);
   if (plan.compat == train::compat_mode::none) return said;
-  said.push_back(std::string("habits of bit_") + to_string(plan.compat) + " are followed");
+  said.push_back(std::string("bit_") + to_string(plan.compat) + " is followed where the three programs differ");
   if (plan.steps != plan.rule.steps())
     said.push_back("only " + count(plan.steps) + " steps are run, a multiple of eval_every, as bit_tf2 does");
   if (plan.partner == train::mixup_partner::reversed && plan.rule.mixup_alpha > 0 && plan.batch_split > 1)
@@ -151,7 +151,7 @@ inline void fit_memory(train::recipe& plan, const train::fine_tune_options& opti
   plan.memory = way.memory;
   if (way.recompute == recomputation::units && !options.recompute)
     plan.departures.emplace_back(
-        "units are recomputed on the way back to save memory, which takes about 20 % more time");
+        "units are recomputed in the backward pass to save memory, which takes about 20 % more time");
   if (way.memory.total() > plan.memory_limit)
     plan.departures.push_back("about " + train::size_text(way.memory.total()) + " are needed, more than the limit of " +
                               train::size_text(plan.memory_limit) + "; a larger batch_split needs less");

@@ -73,10 +73,9 @@ def plan_training(
         raise ConfigError("[memory_plan] expected a model with a head, got 0 classes")
     height, width = height_width(size)
     part = -(-batch // batch_split)
-    found = _core.training_memory(
+    rows = _core.training_memory(
         model.config, model.network.dtype, part, height, width, recompute, optimizer, threads, **rules
     )
-    rows = {name.replace("optimiser", "optimizer"): size for name, size in found.items()}
     rows["images"] = rows["images"] // part * batch
     return TrainingMemory(
         model.name, (part, height, width), batch, batch_split, recompute, threads or _core.get_num_threads(), rows

@@ -69,8 +69,6 @@ class FineTuning:
         **options: Any,
     ) -> None:
         options = with_new_keywords("FineTuning", options)
-        if "optimizer" in options:
-            options["optimiser"] = options.pop("optimizer")  # the extension module's word
         checkpoint, label = _checkpoint_of(model)
         train, validation = _sets_of(data)
         if compat not in ("none", "pytorch", "jax", "tf2"):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A CUDA program's unit that uses the library: its front doors pass nvcc's own front end beside a kernel.
+// A CUDA program's unit that uses the library: its public headers pass nvcc's own front end beside a kernel.
 #include <bit/data.hpp>
 #include <bit/io.hpp>
 #include <bit/resnet.hpp>

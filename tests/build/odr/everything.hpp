@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every front door, after the standard header whose name our folder shares.
+// Every public header, after the standard header whose name our folder shares.
 #pragma once
 
 #include <bit/data.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Number formats that the library does not ship, to show that cpu_format, a product and nothing else make one: activations
+// Formats that the library does not ship, to show that cpu_format, a product and nothing else make one: activations
 // in float with weights in bfloat16, and a factor for each output channel's sums.
 #include <doctest/doctest.h>
 

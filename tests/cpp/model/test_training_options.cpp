@@ -93,7 +93,7 @@ TEST_CASE("wide layers, which take Winograd's forms, are recomputed to the bit, 
   }
 }
 
-TEST_CASE("the comparison to the bit notices a map that was made again from another input") {
+TEST_CASE("the comparison to the bit notices a map that was recomputed from another input") {
   const test::sample s = small();
   test::sample other = s;
   other.config.group_norm_eps = 1.0001e-5;
@@ -191,7 +191,7 @@ TEST_CASE("backward goes no further than to what learns, and leaves out frozen k
   const auto last = program_of(
       s, {.frozen = frozen_but(s.config, [](const auto& n) { return n.find("block4") != std::string::npos; })}, false);
   CHECK(last.backward.size() < all.backward.size() / 4);
-  // Nothing is kept for the way back. Kernels are never packed for it beforehand: the arena holds one at a time.
+  // Nothing is kept for the backward pass. Kernels are never packed for it beforehand: the arena holds one at a time.
   using fast = bit::trainable_resnet_v2<bit::cpu<float>>;
   const auto full = fast::memory_of(s.config, s.image),
              frozen = fast::memory_of(s.config, s.image, {.frozen = head.frozen});

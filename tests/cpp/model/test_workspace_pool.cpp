@@ -59,7 +59,7 @@ TEST_CASE("after a burst one workspace per call at once is kept, and after 128 q
   CHECK(alive == 0);
 }
 
-TEST_CASE("sizes that take turns are served by one workspace that is never made again") {
+TEST_CASE("sizes that take turns are served by one workspace that is never replaced") {
   pool workspaces;
   calls(workspaces, 1, 100);
   const workspace* const first = &*workspaces.take(100);

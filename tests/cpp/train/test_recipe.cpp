@@ -87,7 +87,7 @@ TEST_CASE("a step is split until it fits the memory, and no further") {
   CHECK_THROWS_AS(resolve(options, *set, model), bit::config_error);
 }
 
-TEST_CASE("the habits of the reference's three programs") {
+TEST_CASE("compat: where the reference's three programs differ") {
   auto model = fresh_model(3);
   const auto set = images(30, 3, 24);
   fine_tune_options options = tiny_options();

@@ -56,7 +56,7 @@ class array_optimizer {
                          std::make_shared<array_values>(span_of(values_.back()))});
     }
     parameters_ = std::make_shared<bit::detail::host_parameters<float>>(std::span<const bit::named_tensor>(tensors));
-    by_ = make_optimizer<float>(*parameters_, optimiser_options_of(name, how));
+    by_ = make_optimizer<float>(*parameters_, optimizer_options_of(name, how));
   }
 
   std::optional<double> step(double rate, std::size_t threads) {
@@ -193,7 +193,7 @@ void register_mixup(py::module_& m) {
 
 PYBIND11_MODULE(_core_testing, m) {
   m.doc() = "Parts of the library that pybit does not show by themselves. Import pybit first: it has the exceptions.";
-  py::class_<array_optimizer>(m, "Optimiser", "SGD, Adam or AdamW over NumPy arrays, which are changed in place.")
+  py::class_<array_optimizer>(m, "Optimizer", "SGD, Adam or AdamW over NumPy arrays, which are changed in place.")
       .def(py::init<const std::string&, const std::vector<std::tuple<std::string, py::array, py::array>>&,
                     const py::kwargs&>(),
            py::arg("name"), py::arg("parameters"))

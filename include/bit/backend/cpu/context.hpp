@@ -48,7 +48,7 @@ struct run_context {
   work_stealing_queue* queue;
   std::size_t step = 0;                  ///< the queue's number of the operation that runs, from 1 on
   next_weights next = {};                ///< the weights that this thread reads first in the next operation
-  std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where nobody asks
+  std::span<float* const> outputs = {};  ///< the caller's memory for exports and taps; null where none is wanted
   layout output_layout = layout::nchw;   ///< order of the feature maps among the outputs
   first_exception* failure = nullptr;    ///< keeps what an operation's work throws, and ends the run
 

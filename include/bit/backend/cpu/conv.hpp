@@ -44,7 +44,7 @@ struct conv_input {
   bit::window window;
 };
 
-/// A conv_step compiled for one shape, in the number format F.
+/// A conv_step compiled for one shape, in the dtype F.
 template <class F>
 class conv_operation {
  public:

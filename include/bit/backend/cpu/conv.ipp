@@ -114,17 +114,17 @@ template <class F>
 typename conv_operation<F>::split conv_operation<F>::split_for(std::size_t threads) const {
   const std::size_t most = std::max<std::size_t>(images_ * spatial_tiles_ / threads, 1);
   const std::size_t images = std::min(images_per_item_, most), batches = (images_ + images - 1) / images;
-  const std::size_t pieces = std::max<std::size_t>(batches * spatial_tiles_, 1);
-  const std::size_t wanted = threads > 1 ? (items_per_thread * threads + pieces - 1) / pieces : 1;
+  const std::size_t tiles = std::max<std::size_t>(batches * spatial_tiles_, 1);
+  const std::size_t wanted = threads > 1 ? (items_per_thread * threads + tiles - 1) / tiles : 1;
   return {images, batches, std::min(wanted, panels())};
 }
 
 template <class F>
 typename conv_operation<F>::item conv_operation<F>::item_at(const split& s, std::size_t i) const {
-  const std::size_t group = i % s.groups, piece = i / s.groups, batch = piece / spatial_tiles_;
+  const std::size_t group = i % s.groups, tile = i / s.groups, batch = tile / spatial_tiles_;
   return {{split_begin(images_, s.batches, batch), split_begin(images_, s.batches, batch + 1)},
           {split_begin(panels(), s.groups, group), split_begin(panels(), s.groups, group + 1)},
-          piece % spatial_tiles_};
+          tile % spatial_tiles_};
 }
 
 template <class F>
@@ -173,8 +173,8 @@ typename conv_operation<F>::next_reads conv_operation<F>::after(const run_contex
                                                                 std::size_t i) const {
   const std::size_t items = s.batches * spatial_tiles_ * s.groups, following = run.following(items, i);
   next_reads next{following < items ? weights_of(run, item_at(s, following).panels.begin, 0) : run.next, {}};
-  const std::size_t piece = i / s.groups * s.groups;
-  const std::size_t first = run.own_or_none(items, run.backwards() ? piece - 1 : piece + s.groups);
+  const std::size_t first_of_tile = i / s.groups * s.groups;
+  const std::size_t first = run.own_or_none(items, run.backwards() ? first_of_tile - 1 : first_of_tile + s.groups);
   if (first == items || s.images > 1) return next;
   for (std::size_t j = 0; j < sources_.size(); ++j) next.pixels[j] = read_by(run, sources_[j], item_at(s, first));
   return next;

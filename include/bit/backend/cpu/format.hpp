@@ -7,7 +7,7 @@
 
 namespace bit::inline BIT_ABI {
 
-/// The number format of cpu<F>. A specialisation says
+/// How cpu<F> stores and multiplies numbers. A specialisation says
 /// - feature_map: the type of activations and their gradients, as they lie in memory between operations;
 /// - weight: the type of packed weights. An instruction set can multiply them if its namespace has a product<weight>
 ///   (isa/vector.inl), which also says what pixels are packed as right before they are multiplied;
@@ -40,7 +40,7 @@ struct cpu_format<bfloat16> {
 
 /// A type that cpu_format is specialised for.
 template <class F>
-concept number_format = requires {
+concept cpu_dtype = requires {
   typename cpu_format<F>::feature_map;
   typename cpu_format<F>::weight;
   typename cpu_format<F>::accumulator;

@@ -56,7 +56,7 @@ struct wanted_layout {
 /// Most kernels have one layout and are packed by the constructor. A 3x3 kernel of stride 1 has several
 /// (weight_layout), and which of them is needed depends on the shape that a plan is made for. Such a kernel is stored
 /// only in the layouts that existing plans use; the plans own them together, and a layout is freed with its last plan.
-/// Until the first plan asks for it, the kernel is kept in one of two ways. If its values lie in memory, or can be read
+/// Until the first plan needs it, the kernel is kept in one of two ways. If its values lie in memory, or can be read
 /// from the file in parts, nothing is stored: the constructor verifies the file's checksums, and the values are read
 /// again when they are packed. Otherwise (a deflated entry, for instance, which would have to be inflated twice) the
 /// standardised kernel is stored in float.

@@ -22,7 +22,7 @@ BIT_FUNC std::size_t cgroup_processors(const cgroup_files& files = {});
 /// no more than the control group's CPU quota rounded up. Never more than OMP_THREAD_LIMIT, at least 1. Thread-safe.
 BIT_FUNC std::size_t usable_threads();
 
-/// The most threads that a call takes, whatever it asks for: four times the machine's processors or 64, whichever is more,
+/// The most threads that a call takes, whatever is requested: four times the machine's processors or 64, whichever is more,
 /// and never more than OMP_THREAD_LIMIT. More threads than processors gain nothing; libgomp ends the process when the
 /// system refuses one, and each takes scratch memory.
 BIT_FUNC std::size_t most_threads();

@@ -14,7 +14,7 @@ training_speed cpu_training_speed(const program& forward, const trainable_parame
                                   std::size_t threads) {
   // Fitted to the processor time of steps of R50x1 (8 and 32 images of 64, 1 to 16 of 128, 2 and 8 of 224), R101x1 (8 of
   // 128) and a network of one unit per block (64 of 32, 16 of 128) with two cores of Emerald Rapids, 2026-11; the fit is
-  // within a fifth of each, in both number formats. Parts near 1 are of direct convolutions: Winograd's take less.
+  // within a fifth of each, in both dtypes. Parts near 1 are of direct convolutions: Winograd's take less.
   constexpr double training_part = 0.95, inference_part = 1, map_passes = 8, parameter_passes = 30, overhead = 1e-5;
   const auto isa = default_instruction_set();
   const auto peak = measure_peak(cpu<T>::threads(threads), isa);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parameters of a model in training as the kernels want them: packed again, in place, whenever the values have changed.
-// What only the way back reads is not kept: an operation makes it in the arena for the one after it.
+// What only the backward pass reads is not kept: an operation makes it in the arena for the one after it.
 #pragma once
 
 #include <bit/backend/cpu/isa/backward_dispatch.hpp>
@@ -45,7 +45,7 @@ struct packed_layout {
   std::size_t panel_size = 0, panels = 0;  ///< numbers of a panel; how many panels
 };
 
-/// Packed parameters, at addresses that stay as long as this lives: plans ask for what they need once. The parameters
+/// Packed parameters, at addresses that stay as long as this lives: plans request what they need once. The parameters
 /// are float and stay so; convolutions' kernels are packed as T. One caller at a time.
 template <class T>
 class cpu_training_weights {
@@ -66,7 +66,7 @@ class cpu_training_weights {
   /// A kernel (h,w,i,o) packed; eps of its standardisation, 0 for none. Valid after the next refresh().
   const packed_weights& kernel(const named_tensor& tensor, double eps, kernel_use use,
                                weight_layout layout = weight_layout::direct);
-  /// The same for whoever makes the form himself, by pack(), after the next refresh().
+  /// The same for a caller that packs by itself, with pack(), after the next refresh().
   packed_layout layout_of(const named_tensor& tensor, double eps, kernel_use use, weight_layout layout);
   /// Makes a panel of a form, of T or, for the head and the stem, of float. `scratch`: layout_scratch() floats.
   void pack(const packed_layout& layout, std::size_t panel, void* to, float* scratch) const;
@@ -74,12 +74,12 @@ class cpu_training_weights {
   std::size_t layout_scratch(const packed_layout& layout) const;
   /// A vector (c), zeros to a whole panel. Valid after the next refresh().
   const packed_weights& vector(const named_tensor& tensor);
-  /// Of a kernel that has been asked for. Valid after the next refresh().
+  /// Of a kernel that has been requested. Valid after the next refresh().
   const standardisation& standardised(const named_tensor& tensor) const { return kernels_.at(tensor.name).standard; }
 
-  /// Packs everything with all threads if the values have changed, or something was asked for, since the last time.
+  /// Packs everything with all threads if the values have changed, or something was requested, since the last time.
   void refresh(std::size_t threads);
-  /// Of all that has been asked for, and of what refresh() works in.
+  /// Of all that has been requested, and of what refresh() works in.
   std::size_t bytes(std::size_t threads) const;
 
  private:

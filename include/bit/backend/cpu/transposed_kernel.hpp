@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernels for backward-data passes, made in the arena from the stored values of parameters that nobody keeps in memory:
+// Kernels for backward-data passes, made in the arena from the stored values of parameters that are not kept in memory:
 // read (or found in place), measured, standardised and packed transposed, one kernel at a time.
 #pragma once
 

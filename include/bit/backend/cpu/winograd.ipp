@@ -115,10 +115,10 @@ next_weights winograd_operation<F>::first_read(const run_context& run) const {
 
 template <class F>
 void winograd_operation<F>::run(const run_context& run) const noexcept {
-  const std::size_t panels = in_.kernel.panels, pieces = groups(), parts = parts_for(run.threads);
+  const std::size_t panels = in_.kernel.panels, item_groups = groups(), parts = parts_for(run.threads);
   const buffers b = divide(run.scratch);
-  const std::size_t items = pieces * parts;
-  std::size_t transformed = pieces;  // the group whose V the scratch holds; pieces: none yet
+  const std::size_t items = item_groups * parts;
+  std::size_t transformed = item_groups;  // the group whose V the scratch holds; item_groups: none yet
   run.work(items, [&](std::size_t item) {
     const std::size_t group = item / parts, part = item % parts, following = run.following(items, item);
     if (group != transformed) transform_input(run, b, group);
@@ -164,17 +164,17 @@ void winograd_operation<F>::multiply(const run_context& run, const buffers& b, s
   const std::size_t width = microkernels_->tile_columns, panel_blocks = width / block,
                     first_block = panel * panel_blocks;
   const std::size_t blocks = std::min(panel_blocks, y_.blocks - first_block), size = tiles_of(group);
-  const std::size_t pieces = (size + microkernels_->tile_rows - 1) / microkernels_->tile_rows;
+  const std::size_t parts = (size + microkernels_->tile_rows - 1) / microkernels_->tile_rows;
   memory_range weights = first_product(run, panel).first;
   for (std::size_t product = 0; product < t_ * t_; ++product) {
     const weight* u = reinterpret_cast<const weight*>(weights.begin);
     weights.begin += weights.bytes;
     // The weights of the next product are prefetched during this one, which saves a fifth of the time at batch 1.
     prefetcher ahead(
-        product + 1 < t_ * t_ ? weights : next.first, pieces, in_.x.blocks,
-        weight_prefetches((size + pieces - 1) / pieces, microkernels_->tile_rows, microkernels_->tile_columns));
-    for (std::size_t piece = 0; piece < pieces; ++piece) {
-      const std::size_t begin = split_begin(size, pieces, piece), rows = split_begin(size, pieces, piece + 1) - begin;
+        product + 1 < t_ * t_ ? weights : next.first, parts, in_.x.blocks,
+        weight_prefetches((size + parts - 1) / parts, microkernels_->tile_rows, microkernels_->tile_columns));
+    for (std::size_t part = 0; part < parts; ++part) {
+      const std::size_t begin = split_begin(size, parts, part), rows = split_begin(size, parts, part + 1) - begin;
       const segment<weight> s{b.v + (product * v_stride_ + begin * block) * microkernels_->packed_bytes, size * block,
                               in_.x.blocks, u, ahead.next()};
       tile_output<float> out{};

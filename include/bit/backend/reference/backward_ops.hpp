@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The adjoints of the operations in ops.hpp, one function each: dv is the gradient of the loss with respect to v.
+// The backward passes of the operations in ops.hpp, one function each: dv is the gradient of the loss with respect to v.
 #pragma once
 
 #include <bit/backend/reference/ops.hpp>

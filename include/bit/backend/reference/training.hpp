@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Training with the reference backend: the adjoint steps one by one on xtensors.
+// Training with the reference backend: the backward steps one by one on xtensors.
 #pragma once
 
 #include <bit/backend/cpu/parameters.hpp>
@@ -102,7 +102,7 @@ class reference_training_plan {
     memory_ = plan_memory(flow_of(p), p.forward.outputs, bytes);
   }
 
-  /// The forward steps of reference_plan, and the adjoint ones.
+  /// The forward steps of reference_plan, and the backward ones.
   struct execution : reference_plan<T>::execution {
     using base = typename reference_plan<T>::execution;
     using base::operator();
