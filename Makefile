@@ -155,11 +155,12 @@ asan:
 	cmake --build --preset asan-ubsan
 	ctest --preset asan-ubsan
 
-# Sanitizers already compile every unit with clang. What is left to see are the bits of its optimised kernels.
+# What the sanitizers' stage, which compiles and runs the other tests with clang, does not show: the bits of optimised
+# kernels, the examples and units beside the library. clang-whole builds and runs everything.
 clang:
 	cmake --preset clang $(CMAKE_FLAGS)
-	cmake --build --preset clang --target test_backend test_golden test_golden_gradients
-	ctest --preset clang -j $(JOBS) -R '^(backend|golden_[01]|golden_gradients)$$'
+	cmake --build --preset clang --target test_backend test_golden test_golden_gradients test_odr_bit examples/all
+	ctest --preset clang -j $(JOBS) -R '^(backend|golden_[01]|golden_gradients|odr_bit)$$'
 
 aarch64:
 	tools/check_aarch64.sh -DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python
