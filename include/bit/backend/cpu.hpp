@@ -15,7 +15,7 @@ namespace bit::inline BIT_ABI {
 /// The CPU backend. F is the dtype (backend/cpu/format.hpp): float, or bfloat16 for activations and weights. With
 /// bfloat16, sums, statistics, normalisation and the first convolution stay in float; activations and weights take half the
 /// memory, and CPUs with AVX-512-BF16 multiply at twice the rate, while others multiply the same numbers as floats. The
-/// caller's images, features and logits are float in every format.
+/// caller's images, features and logits are float with either.
 template <cpu_dtype F = float>
 struct cpu {
   using value_type = float;

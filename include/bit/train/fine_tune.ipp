@@ -90,7 +90,7 @@ inline train::trainer_options trainer_options_of(const train::tunable_model& mod
   return how;
 }
 
-/// The order of the images, and for bit_pytorch's compat the batches that make a step.
+/// The order of the images, and with compat pytorch the batches that make a step.
 inline std::pair<train::sampler, std::size_t> order_of(const train::recipe& plan) {
   const bool micro_batches = plan.compat == train::compat_mode::pytorch;
   return {train::sampler(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,

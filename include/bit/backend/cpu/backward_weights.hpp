@@ -47,8 +47,8 @@ class kernel_gradient_items {
   std::size_t blocks_, panels_, block_groups_ = 1, panel_groups_ = 1;
 };
 
-/// The contraction of a backward_weights_step over pixels and images, compiled for one shape, in the dtype
-/// F; `in.kernel` is not used.
+/// The contraction of a backward_weights_step over pixels and images, compiled for one shape, in dtype F;
+/// `in.kernel` is not used.
 template <class F>
 class backward_weights_operation {
  public:

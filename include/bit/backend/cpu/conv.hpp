@@ -44,7 +44,7 @@ struct conv_input {
   bit::window window;
 };
 
-/// A conv_step compiled for one shape, in the dtype F.
+/// A conv_step compiled for one shape, in dtype F.
 template <class F>
 class conv_operation {
  public:

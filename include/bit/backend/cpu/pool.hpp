@@ -9,7 +9,7 @@
 
 namespace bit::inline BIT_ABI::detail {
 
-/// A pool_step compiled for one shape, in the dtype F. `pooled` is a matrix [c/16][images][16] of floats.
+/// A pool_step compiled for one shape, in dtype F. `pooled` is a matrix [c/16][images][16] of floats.
 template <class F>
 struct pool_operation {
   using map = feature_map_of<F>;

@@ -8,7 +8,7 @@
 
 namespace bit::inline BIT_ABI::detail {
 
-/// A stem_step compiled for one shape, in the dtype F. The convolution is computed in float whatever F is,
+/// A stem_step compiled for one shape, in dtype F. The convolution is computed in float whatever F is,
 /// because pixels have 8 significant bits, which bfloat16 keeps only around zero, and because it is only 3 % of the
 /// work.
 template <class F>

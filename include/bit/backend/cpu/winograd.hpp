@@ -22,7 +22,7 @@ inline constexpr std::size_t group_tiles = 64;
 /// is 1.27 (worst 1.88) with 8 blocks and 1.06 (worst 1.31) with 2, and no layer is slower.
 inline constexpr std::size_t accurate_blocks_per_sum = 2;
 
-/// A conv_step that winograd_applies() to, compiled for one shape, in the dtype F.
+/// A conv_step that winograd_applies() to, compiled for one shape, in dtype F.
 template <class F>
 class winograd_operation {
  public:

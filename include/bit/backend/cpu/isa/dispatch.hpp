@@ -27,7 +27,7 @@ BIT_FUNC instruction_set instruction_set_of(const std::string& name);
 /// it names an instruction set that is unknown or that the CPU cannot run. Thread-safe.
 BIT_FUNC instruction_set default_instruction_set();
 
-/// The microkernels for the dtype F. There is one function per format, so that a program compiles only those
+/// The microkernels for dtype F. There is one function per dtype, so that a program compiles only those
 /// that it can call: half of them if it does not use bfloat16.
 template <class F>
 const microkernel_table<F>& microkernels_of(instruction_set isa);

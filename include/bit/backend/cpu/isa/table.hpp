@@ -118,7 +118,7 @@ struct winograd_transforms {
   void (*kernel)(weight_of<F>* u, std::size_t u_stride, const float* taps, std::size_t rows);
 };
 
-/// The microkernels of one instruction set for the dtype F. None throws or allocates; pointers are aligned to
+/// The microkernels of one instruction set for dtype F. None throws or allocates; pointers are aligned to
 /// 64 bytes where nothing else is said.
 template <class F>
 struct microkernel_table {
