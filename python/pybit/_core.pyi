@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Raw bindings of the bit library; the modules of pybit give them their public face.
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, overload
 
@@ -172,12 +172,6 @@ def resize_image(
 def resize_float_image(
     image: NDArray[np.float32], height: int, width: int, interpolation: str, resampling: str
 ) -> NDArray[np.float32]: ...
-def read_collection(
-    folder: str | os.PathLike[str], order: str, other_suffixes: Sequence[str]
-) -> tuple[list[Path], list[str], list[int | None], list[str], list[tuple[Path, str]], list[str], str]: ...
-def list_images(folder: str | os.PathLike[str]) -> list[Path]: ...
-def natural_sorted(names: Sequence[str]) -> list[str]: ...
-def list_labelled_images(folder: str | os.PathLike[str], order: str) -> tuple[list[Path], list[int], list[str]]: ...
 
 # register_model.cpp
 
@@ -260,10 +254,6 @@ class Dataset:
     def from_array(
         pixels: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str], source: str
     ) -> Dataset: ...
-    @staticmethod
-    def from_files(
-        paths: Sequence[str | os.PathLike[str]], labels: NDArray[np.int64], classes: Sequence[str]
-    ) -> Dataset: ...
     def __len__(self) -> int: ...
     @property
     def labels(self) -> NDArray[np.int64]: ...
@@ -277,20 +267,6 @@ class Dataset:
     def split(self, fraction: float, seed: int) -> tuple[Dataset, Dataset]: ...
     def typical_size(self) -> tuple[int, int]: ...
     def check_trainable(self, source: str) -> None: ...
-
-def open_image_folder(
-    folder: str | os.PathLike[str], order: str, validation_fraction: float, seed: int
-) -> tuple[Dataset, Dataset]: ...
-def open_csv(
-    path: str | os.PathLike[str],
-    classes: Sequence[str],
-    path_column: str = ...,
-    label_column: str = ...,
-    separator: str = ...,
-    encoding: str = ...,
-) -> Dataset: ...
-def is_cifar_binary(path: str | os.PathLike[str]) -> bool: ...
-def open_cifar_binary(path: str | os.PathLike[str], labels: str) -> tuple[Dataset, Dataset]: ...
 
 class Sampler:
     """Which examples make which batch."""
@@ -319,11 +295,53 @@ class BatchLoader:
         prefetch: int,
         skip_corrupt: bool,
     ) -> None: ...
+    def stop(self) -> None: ...
     def next(self) -> tuple[int, NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]] | None: ...
     @property
     def waited_seconds(self) -> float: ...
     @property
     def skipped(self) -> list[tuple[int, int, str, str]]: ...
+
+# register_collections.cpp
+
+_Path = str | os.PathLike[str]
+_Collection = tuple[
+    list[Path], list[str], list[int | None], list[int], list[str], list[tuple[Path, str]], list[str], str
+]
+
+def read_collection(folder: _Path, order: str, other_suffixes: Sequence[str]) -> _Collection: ...
+def list_images(folder: _Path, other_suffixes: Sequence[str]) -> list[Path]: ...
+def natural_sorted(names: Sequence[str]) -> list[str]: ...
+def open_image_folder(
+    folder: _Path,
+    order: str,
+    validation_fraction: float,
+    seed: int,
+    other_suffixes: Sequence[str],
+    fallback: Callable[[Path], NDArray[np.uint8]] | None,
+    needs_train: bool,
+) -> tuple[Dataset, Dataset, _Collection]: ...
+def open_csv(
+    path: _Path,
+    classes: Sequence[str],
+    *,
+    path_column: str,
+    label_column: str,
+    separator: str,
+    encoding: str,
+    fallback: Callable[[Path], NDArray[np.uint8]] | None,
+) -> Dataset: ...
+def open_files(
+    paths: Sequence[_Path],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    fallback: Callable[[Path], NDArray[np.uint8]] | None,
+) -> Dataset: ...
+def open_images(
+    read: Callable[[int], NDArray[np.uint8]], labels: NDArray[np.int64], classes: Sequence[str], names: Sequence[str]
+) -> Dataset: ...
+def is_cifar_binary(path: _Path) -> bool: ...
+def open_cifar_binary(path: _Path, labels: str) -> tuple[Dataset, Dataset]: ...
 
 # register_recipe.cpp
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
+from pybit.data.collection import Report
 from pybit.data.options import Layout, Resampling
+from pybit.data.sources import Source, load_rgb
 from pybit.errors import ConfigError
 
 Flip = Literal["random", "always", "never"]
@@ -54,6 +57,8 @@ class BatchLoader(Iterator[LabelledBatch]):
 
     def __init__(self, loader: _core.BatchLoader) -> None:
         self._loader = loader
+        # Threads that decode with Pillow must end while Python is still there for them.
+        weakref.finalize(self, loader.stop)
 
     def __next__(self) -> LabelledBatch:
         batch = self._loader.next()
@@ -72,15 +77,31 @@ class BatchLoader(Iterator[LabelledBatch]):
         return [SkippedExample(*row) for row in self._loader.skipped]
 
 
+class ImageReader:
+    """Pixels of images that were collected: what a data set calls for those that it does not read itself."""
+
+    def __init__(self, images: list[Source]) -> None:
+        self._images = images
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Pixels (H,W,3) of one image; threads may call it at the same time. Raises as `pybit.data.read_image`."""
+        name, value = self._images[index]
+        if isinstance(value, np.ndarray):
+            return value
+        return load_rgb(value, True, _core.MAX_IMAGE_PIXELS, name)
+
+
 class Dataset:
     """A fixed list of labelled images; made by :func:`open`. Immutable, usable by several threads at once."""
 
-    def __init__(self, core: _core.Dataset, source: str) -> None:
+    def __init__(self, core: _core.Dataset, source: str, report: Report | None = None) -> None:
         self._core = core
         self._labels = core.labels
         self._labels.setflags(write=False)
         self.source = source
         """Where the images come from, for messages."""
+        self.report = report
+        """What was taken from the folder that the set is of, and what was left out; None for other sources."""
 
     @property
     def core(self) -> _core.Dataset:
@@ -134,14 +155,14 @@ class Dataset:
 
         `range(int(0.98 * len(d)))` gives the reference's train[:98%]. Raises ShapeError for an index outside the set.
         """
-        return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source)
+        return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source, self.report)
 
     def split(self, fraction: float, seed: int = 0) -> Splits:
         """Split off `fraction` of each class for validation, at least one image where it has two, by the seed.
 
         `fraction` lies in [0, 1); the validation set is empty for 0. Raises ConfigError for another fraction.
         """
-        return splits_of(self._core.split(fraction, seed), self.source)
+        return splits_of(self._core.split(fraction, seed), self.source, self.report)
 
     def few_shot(self, per_class: int, seed: int = 0, rule: FewShotRule = "exact") -> Dataset:
         """`per_class` images of each class.
@@ -265,6 +286,6 @@ class Splits(NamedTuple):
     validation: Dataset
 
 
-def splits_of(pair: tuple[_core.Dataset, _core.Dataset], source: str) -> Splits:
+def splits_of(pair: tuple[_core.Dataset, _core.Dataset], source: str, report: Report | None = None) -> Splits:
     """Both sets of a pair that the extension module made; `source` says in messages where they come from."""
-    return Splits(Dataset(pair[0], source), Dataset(pair[1], source))
+    return Splits(Dataset(pair[0], source, report), Dataset(pair[1], source, report))
