@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "gil.hpp"
+#include "text.hpp"
 
 /// A Python function that returns pixels (H,W,3), uint8, to be called and dropped by any thread.
 class python_reader {
@@ -42,7 +43,7 @@ class python_reader {
         std::copy_n(pixels.data(), pixels.size(), image.data());
       } catch (const pybind11::error_already_set& e) {
         if (e.matches(PyExc_MemoryError)) throw bit::memory_error("[image] " + name + ": out of memory");
-        std::string text = pybind11::str(e.value());
+        std::string text = bytes_of_text(pybind11::str(e.value()));
         if (text.find(name) == std::string::npos) text = "[image] " + name + ": " + text;
         const auto code = pybind11::getattr(e.value(), "errno", pybind11::none());
         if (e.matches(PyExc_OSError) && pybind11::isinstance<pybind11::int_>(code))

@@ -20,6 +20,7 @@
 #include "gil.hpp"
 #include "labels.hpp"
 #include "register.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 namespace data = bit::data;
@@ -80,7 +81,10 @@ void register_dataset(py::module_& m) {
           },
           py::arg("index"))
       .def(
-          "name", [](const dataset_handle& d, std::int64_t i) { return d.images->name(checked_index(*d.images, i)); },
+          "name",
+          [](const dataset_handle& d, std::int64_t i) {
+            return path_text(d.images->name(checked_index(*d.images, i)));
+          },
           py::arg("index"))
       .def(
           "subset",
@@ -177,7 +181,8 @@ void register_loader(py::module_& m) {
       .def_property_readonly("waited_seconds", &train::batch_loader::waited_seconds)
       .def_property_readonly("skipped", [](const train::batch_loader& loader) {
         py::list list;
-        for (const auto& s : loader.skipped()) list.append(py::make_tuple(s.batch, s.index, s.name, s.reason));
+        for (const auto& s : loader.skipped())
+          list.append(py::make_tuple(s.batch, s.index, path_text(s.name), message_text(s.reason)));
         return list;
       });
 }

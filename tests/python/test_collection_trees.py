@@ -166,7 +166,10 @@ def test_every_door_takes_the_same_images(weights: str, nodes: list[Node]) -> No
             return
         embedded = model.embed(root, skip_corrupt=True)
         assert sorted([*embedded.paths, *(s.path for s in embedded.skipped)]) == paths
-        named = {os.fspath(p): None if n is None else found.class_names[n] for p, n in zip(found.paths, found.labels)}
+        named = {
+            os.fspath(p): None if n is None else found.class_names[n]
+            for p, n in zip(found.paths, found.labels, strict=True)
+        }
         if embedded.classes is not None:
             classes = [embedded.class_names[c] for c in embedded.classes]
             assert classes == [named[path] for path in embedded.paths]
@@ -194,7 +197,7 @@ def test_every_door_takes_the_same_images(weights: str, nodes: list[Node]) -> No
             return
         held = {d.name(i): d.class_names[d.labels[i]] for d in (train, validation) for i in range(len(d))}
         used = {"whole", "train", "validation" if "validation" in found.splits else "test"}
-        wanted = [p for p, split in zip(found.paths, found.splits) if split in used]
+        wanted = [p for p, split in zip(found.paths, found.splits, strict=True) if split in used]
         assert held == {os.fspath(p): named[os.fspath(p)] for p in wanted}
 
 

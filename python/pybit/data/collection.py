@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pybit import _core
+from pybit.data.sources import printable
 
 ClassOrder = Literal["natural", "lexical"]
 
@@ -47,7 +48,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The report as values that JSON has."""
-        left_out = [{"path": _text(entry.path), "reason": entry.reason} for entry in self.left_out]
+        left_out = [{"path": printable(entry.path), "reason": entry.reason} for entry in self.left_out]
         return {
             "taken": self.taken,
             "splits": self.splits,
@@ -138,8 +139,3 @@ def joined(reports: Iterable[Report]) -> Report | None:
         tuple(note for part in parts for note in part.notes),
         "; ".join(part.summary for part in parts if part.summary),
     )
-
-
-def _text(path: str) -> str:
-    """A path as text that every encoding has room for: bytes that are no UTF-8 are written as escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

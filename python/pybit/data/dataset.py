@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pybit import _core
 from pybit.data.collection import Report
 from pybit.data.options import Layout, Resampling
-from pybit.data.sources import Source, load_rgb
+from pybit.data.sources import Source, load_rgb, printable
 from pybit.errors import ConfigError
 
 Flip = Literal["random", "always", "never"]
@@ -148,7 +148,7 @@ class Dataset:
 
     def check_trainable(self) -> None:
         """Raise ConfigError if there are fewer than two classes or classes without images, which the message names."""
-        self._core.check_trainable(self.source)
+        self._core.check_trainable(printable(self.source))
 
     def subset(self, indices: Any) -> Dataset:
         """The images at `indices`, whole numbers (n,), with all classes of this set.

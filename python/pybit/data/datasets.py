@@ -26,7 +26,7 @@ from pybit.data.dataset import BatchLoader, Dataset, ImageReader, LabelledBatch,
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect, is_path
 from pybit.data.numbering import numbered
-from pybit.data.sources import load_rgb, prepare
+from pybit.data.sources import load_rgb, prepare, printable
 from pybit.errors import ConfigError, FormatError, ShapeError
 
 __all__ = ["BatchLoader", "Dataset", "LabelledBatch", "SkippedExample", "Splits", "open"]
@@ -173,7 +173,7 @@ def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, A
         return Dataset(_core.open_files(paths, labels, classes, _read_file), "files")
     for image in images:
         _check_kind(image.value)
-    names = [image.name for image in images]
+    names = [printable(image.name) for image in images]
     return Dataset(_core.open_images(ImageReader(images), labels, classes, names), "images")
 
 

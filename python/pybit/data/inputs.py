@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pybit.data.collection import Report, joined, read_collection
 from pybit.data.folders import is_list, labelled_list
-from pybit.data.sources import Source
+from pybit.data.sources import Source, printable
 from pybit.errors import ConfigError, FormatError, ShapeError
 
 ACCEPTED = (
@@ -134,7 +134,7 @@ def _of_mapping(value: Mapping[Any, Any]) -> tuple[str, Any]:
     data: Any = value.get("bytes")
     path: Any = value.get("path")
     if isinstance(data, (bytes, bytearray, memoryview)):
-        return (os.fspath(path) if is_path(path) else "", bytes(data))
+        return (printable(os.fspath(path)) if is_path(path) else "", bytes(data))
     if data is None and is_path(path) and not os.path.isdir(path):
         return "", path
     keys = ", ".join(repr(key) for key in list(value)[:5])
@@ -148,7 +148,7 @@ def _name_of(file: Any) -> str:
     """What a file is called: a file on disk or in an archive, or an upload."""
     for name in (getattr(file, "name", None), getattr(file, "filename", None)):
         if isinstance(name, str) and name:
-            return name
+            return printable(name)
     return ""
 
 

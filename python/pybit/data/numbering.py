@@ -31,7 +31,7 @@ def numbered(given: Any, class_names: Sequence[str] | None = None) -> tuple[NDAr
     """
     labels = _one_each(given)
     if labels.dtype.kind in "iu":
-        top = int(labels.max(initial=-1))
+        top = int(labels.max()) if labels.size else -1
         if top >= _MOST_CLASSES:
             raise ShapeError(f"[data] expected labels below {_MOST_CLASSES}, got {top}")
         usual = ["False", "True"] if _is_boolean(given) else list(map(str, range(_count(given, top))))

@@ -25,6 +25,11 @@ class Source(NamedTuple):
     value: Any
 
 
+def printable(path: str) -> str:
+    r"""A path as text that every encoding has room for: bytes that are not UTF-8 become escapes such as \xe9."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def prepare(source: Source) -> Source:
     """The source with a PIL image turned into an array and an opened file into bytes.
 
@@ -138,7 +143,10 @@ def _with_pillow(source: Any, error: ValueError, apply_orientation: bool, max_pi
 
 
 def _only_pillow_reads(source: Any) -> bool:
-    """True for GIF, TIFF, AVIF, animated WebP and run-length coded bitmaps; all else that we refuse is damaged."""
+    """True for all but our own formats, and of these for animated WebP and run-length coded bitmaps.
+
+    What else we refuse of our own formats is damaged.
+    """
     if _is_path(source):
         if not os.path.isfile(source):  # a pipe can be read once only
             return False
@@ -146,9 +154,9 @@ def _only_pillow_reads(source: Any) -> bool:
             head = file.read(34)
     else:
         head = bytes(source[:34])
+    webp = head.startswith(b"RIFF") and head[8:12] == b"WEBP"
     return (
-        head.startswith((b"GIF8", b"II*\0", b"MM\0*"))
-        or head[4:8] == b"ftyp"
-        or (head[8:16] == b"WEBPVP8X" and len(head) > 20 and head[20] & 2 != 0)
+        not (webp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")))
+        or (webp and head[12:16] == b"VP8X" and len(head) > 20 and head[20] & 2 != 0)
         or (head[:2] == b"BM" and head[30:31] in (b"\1", b"\2"))
     )
