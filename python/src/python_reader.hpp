@@ -59,9 +59,12 @@ class python_reader {
 
   template <class Work>
   static void with_gil(const Work& work) {
+    // Python ends this thread also where its functions take the GIL back, which they do while they decode.
     std::optional<pybind11::gil_scoped_acquire> gil;
-    take_gil([&] { gil.emplace(); });
-    work();
+    take_gil([&] {
+      gil.emplace();
+      work();
+    });
   }
 
   std::shared_ptr<pybind11::object> function_;  // counted without the GIL, dropped with it

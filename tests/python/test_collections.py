@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -253,6 +254,34 @@ def test_a_loader_of_pillows_files_ends_in_the_middle(tmp_path: Path) -> None:
         loader = train.batches(4, resize=8, crop=8, threads=4, prefetch=4)
         next(loader)
         del loader
+
+
+@pytest.mark.parametrize("ends_with", ["a loader", "a run in a daemon thread"])
+def test_the_interpreter_ends_while_threads_decode_with_pillow(tmp_path: Path, weights: str, ends_with: str) -> None:
+    for i in range(40):
+        for c in ("cat", "dog"):
+            (tmp_path / "ds" / c).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((300, 300, 3), i, np.uint8)).save(tmp_path / "ds" / c / f"{i}.tif")
+    scripts = {
+        "a loader": """
+loader = pybit.datasets.open(data, validation_fraction=0).train.batches(4, resize=64, crop=64, threads=4, prefetch=4)
+next(loader)
+""",
+        "a run in a daemon thread": """
+import threading
+begun = threading.Event()
+def train():
+    how = dict(batch=4, steps=200, resolution=(36, 32), workers=4, on_step=lambda *_: begun.set())
+    pybit.fine_tune(weights, data, **how)
+threading.Thread(target=train, daemon=True).start()
+begun.wait(60)
+""",
+    }
+    code = "import sys, pybit; data, weights = sys.argv[1:]" + scripts[ends_with] + "print('ended')"
+    for _ in range(3):  # it is a race
+        command = [sys.executable, "-c", code, str(tmp_path / "ds"), weights]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
 
 
 def test_names_that_are_not_utf8_are_escaped_classes(model: pybit.Model, tmp_path: Path, weights: str) -> None:
