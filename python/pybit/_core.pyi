@@ -305,9 +305,8 @@ class BatchLoader:
 # register_collections.cpp
 
 _Path = str | os.PathLike[str]
-_Collection = tuple[
-    list[Path], list[str], list[int | None], list[int], list[str], list[tuple[Path, str]], list[str], str
-]
+_Report = tuple[int, dict[str, int], dict[str, int], list[tuple[str, str]], list[str], str]
+_Collection = tuple[list[Path], list[str], list[int | None], list[int], list[str], _Report]
 
 def read_collection(folder: _Path, order: str, other_suffixes: Sequence[str]) -> _Collection: ...
 def list_images(folder: _Path, other_suffixes: Sequence[str]) -> list[Path]: ...
@@ -320,7 +319,7 @@ def open_image_folder(
     other_suffixes: Sequence[str],
     fallback: Callable[[Path], NDArray[np.uint8]] | None,
     needs_train: bool,
-) -> tuple[Dataset, Dataset, _Collection]: ...
+) -> tuple[Dataset, Dataset, _Report]: ...
 def open_csv(
     path: _Path,
     classes: Sequence[str],

@@ -21,6 +21,7 @@
 #include "labels.hpp"
 #include "python_reader.hpp"
 #include "register.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 namespace data = bit::data;
@@ -43,22 +44,39 @@ data::image_collection collection_of(const std::filesystem::path& folder, const 
   return data::read_collection(folder, options);
 }
 
-/// Paths, splits, labels or None, positions in natural order of the paths, class names, what was left out with its reason,
-/// notes, and the line that sums it up.
+/// How many images were taken, by split and by class, what was left out with its reason, notes, and the line that sums it
+/// up: no object for each image, of which there may be millions.
+py::tuple report_of(const data::image_collection& found) {
+  py::dict splits, classes;
+  const auto count = [](const py::dict& into, const char* name, std::size_t more) {
+    const py::str key(name);
+    into[key] = (into.contains(key) ? into[key].cast<std::size_t>() : 0) + more;
+  };
+  for (const auto split :
+       {data::split_name::whole, data::split_name::train, data::split_name::validation, data::split_name::test})
+    if (const std::size_t images = found.count(split); images > 0) count(splits, data::to_string(split), images);
+  std::vector<std::size_t> of_class(found.classes.size());
+  for (const data::collected_image& image : found.images)
+    if (image.label) ++of_class[*image.label];
+  for (std::size_t c = 0; c < of_class.size(); ++c) count(classes, found.classes[c].c_str(), of_class[c]);
+  py::list left_out;
+  for (const data::left_out_entry& e : found.left_out)
+    left_out.append(py::make_tuple(path_text(e.path.string()), data::to_string(e.reason)));
+  return py::make_tuple(found.images.size(), splits, classes, left_out, found.notes, found.summary());
+}
+
+/// Paths, splits, labels or None, positions in natural order of the paths, class names, and the report.
 py::tuple as_tuple(const data::image_collection& found, const std::filesystem::path& folder) {
-  py::list paths, splits, labels, left_out;
+  py::list paths, splits, labels;
   for (const data::collected_image& image : found.images) {
     paths.append(image.path);
     splits.append(data::to_string(image.split));
     labels.append(image.label ? py::object(py::int_(*image.label)) : py::object(py::none()));
   }
-  for (const data::left_out_entry& e : found.left_out)
-    left_out.append(py::make_tuple(e.path, data::to_string(e.reason)));
-  return py::make_tuple(paths, splits, labels, found.by_path(folder), found.classes, left_out, found.notes,
-                        found.summary());
+  return py::make_tuple(paths, splits, labels, found.by_path(folder), found.classes, report_of(found));
 }
 
-/// The training and the validation set, and the collection that they are of.
+/// The training and the validation set, and the report of the collection that they are of.
 py::tuple open_image_folder(const std::filesystem::path& folder, const std::string& order, double validation_fraction,
                             std::uint64_t seed, const std::vector<std::string>& other_suffixes,
                             const py::object& fallback, bool needs_train) {
@@ -69,7 +87,7 @@ py::tuple open_image_folder(const std::filesystem::path& folder, const std::stri
                                     .needs_train = needs_train,
                                     .fallback = fallback_of(fallback)};
   const data::dataset_split split = data::open_collection(found, folder, options);
-  return py::make_tuple(dataset_handle{split.train}, dataset_handle{split.validation}, as_tuple(found, folder));
+  return py::make_tuple(dataset_handle{split.train}, dataset_handle{split.validation}, report_of(found));
 }
 
 dataset_handle open_csv(const std::filesystem::path& list, const std::vector<std::string>& classes,

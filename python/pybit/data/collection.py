@@ -82,19 +82,10 @@ class Collection:
     """What was taken and what was left out."""
 
 
-def collection_of(found: tuple[Any, ...]) -> Collection:
-    """The collection that a tuple of the extension module stands for."""
-    paths, splits, labels, by_path, classes, left_out, notes, summary = found
-    by_label = Counter(labels)
-    report = Report(
-        len(paths),
-        {name: count for name, count in Counter(splits).items()},
-        {name: by_label[i] for i, name in enumerate(classes)},
-        tuple(LeftOut(os.fspath(path), reason) for path, reason in left_out),
-        tuple(notes),
-        summary,
-    )
-    return Collection(paths, splits, labels, classes, by_path, report)
+def report_of(found: tuple[Any, ...]) -> Report:
+    """The report that a tuple of the extension module stands for."""
+    taken, splits, classes, left_out, notes, summary = found
+    return Report(taken, splits, classes, tuple(LeftOut(*entry) for entry in left_out), tuple(notes), summary)
 
 
 def read_collection(folder: str | os.PathLike[str], order: ClassOrder = "natural") -> Collection:
@@ -108,7 +99,8 @@ def read_collection(folder: str | os.PathLike[str], order: ClassOrder = "natural
 
     Raises OSError for a folder that cannot be listed, ConfigError for another order.
     """
-    return collection_of(_core.read_collection(folder, order, other_suffixes()))
+    paths, splits, labels, by_path, class_names, report = _core.read_collection(folder, order, other_suffixes())
+    return Collection(paths, splits, labels, class_names, by_path, report_of(report))
 
 
 def other_suffixes() -> list[str]:

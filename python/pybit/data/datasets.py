@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
-from pybit.data.collection import ClassOrder, Report, collection_of, other_suffixes
+from pybit.data.collection import ClassOrder, Report, other_suffixes, report_of
 from pybit.data.dataset import BatchLoader, Dataset, ImageReader, LabelledBatch, SkippedExample, Splits, splits_of
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect, is_path
@@ -132,7 +132,7 @@ def _of_path(path: Path, order: str, fraction: float, seed: int, cifar_labels: s
     train, validation, found = _core.open_image_folder(
         path, order, fraction, seed, other_suffixes(), _read_file, needs_train
     )
-    report = _with_unused(collection_of(found).report)
+    report = _with_unused(report_of(found))
     report.warn()
     return splits_of((train, validation), str(path), report)
 
