@@ -93,6 +93,13 @@ void register_dataset(py::module_& m) {
           },
           py::arg("indices"))
       .def(
+          "relabelled",
+          [](const dataset_handle& d, const label_array& numbers, std::vector<std::string> classes) {
+            return dataset_handle{
+                std::make_shared<data::relabelled>(d.images, from_array(numbers, "numbers"), std::move(classes))};
+          },
+          py::arg("numbers"), py::arg("classes"))
+      .def(
           "split",
           [](const dataset_handle& d, double fraction, std::uint64_t seed) {
             return pair_of(data::stratified_split(d.images, fraction, seed));

@@ -179,6 +179,26 @@ def test_eval_measures_a_folder_that_holds_a_test_set_alone(
         pybit.datasets.open(tmp_path)
 
 
+def test_a_test_set_that_lacks_a_class_is_measured_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: str
+) -> None:
+    put(tmp_path / "ds", *(f"{c}/{i}.jpg" for c in "abc" for i in range(5)))
+    assert trained(weights, tmp_path / "ds", tmp_path) == 0
+    run_folder = str(tmp_path / "runs" / "r")
+    put(tmp_path / "test", *(f"{c}/{i}.jpg" for c in "ac" for i in range(5)))
+    capsys.readouterr()
+    code, out, err = run(capsys, "eval", run_folder, str(tmp_path / "test"), "--split", "all", "--per-class", "--json")
+    assert code == 0 and "1 of the model's 3 classes have no images here: b" in err
+    found = json.loads(out)
+    whole = json.loads(
+        run(capsys, "eval", run_folder, str(tmp_path / "ds"), "--split", "all", "--per-class", "--json")[1]
+    )
+    assert found["confusion"] == [whole["confusion"][0], [0, 0, 0], whole["confusion"][2]]
+    put(tmp_path / "test", "other/1.jpg")  # the control: a class that the model lacks is refused
+    code, _, err = run(capsys, "eval", run_folder, str(tmp_path / "test"), "--split", "all")
+    assert code == 2 and "the model's classes are not the data set's" in err
+
+
 def mixed(folder: Path) -> None:
     """Twelve images, four of them in formats that need Pillow."""
     put(folder, *(f"{c}/{i}.png" for c in ("cat", "dog") for i in range(4)), format="PNG")

@@ -110,6 +110,25 @@ class subset final : public dataset {
   std::vector<std::size_t> indices_;
 };
 
+/// The images of another set under other classes: to measure a model that numbers them in its own way.
+class relabelled final : public dataset {
+ public:
+  /// Label l of `whole` becomes numbers[l], an index into `classes`. Throws shape_error unless there is a number, below
+  /// classes.size(), for each class of `whole`.
+  BIT_FUNC relabelled(dataset_ptr whole, std::vector<std::size_t> numbers, std::vector<std::string> classes);
+  std::size_t size() const override { return whole_->size(); }
+  std::size_t label(std::size_t i) const override { return numbers_[whole_->label(i)]; }
+  const std::vector<std::string>& class_names() const override { return classes_; }
+  rgb_image image(std::size_t i) const override { return whole_->image(i); }
+  std::array<std::size_t, 2> image_size(std::size_t i) const override { return whole_->image_size(i); }
+  std::string name(std::size_t i) const override { return whole_->name(i); }
+
+ private:
+  dataset_ptr whole_;
+  std::vector<std::size_t> numbers_;
+  std::vector<std::string> classes_;
+};
+
 /// All labels, in order.
 BIT_FUNC std::vector<std::size_t> labels_of(const dataset& images);
 

@@ -98,6 +98,15 @@ BIT_FUNC subset::subset(dataset_ptr whole, std::vector<std::size_t> indices)
                         ", got " + std::to_string(index));
 }
 
+BIT_FUNC relabelled::relabelled(dataset_ptr whole, std::vector<std::size_t> numbers, std::vector<std::string> classes)
+    : whole_(std::move(whole)), numbers_(std::move(numbers)), classes_(std::move(classes)) {
+  const auto& names = whole_->class_names();
+  if (numbers_.size() != names.size())
+    throw shape_error("[data] expected a number for each of " + std::to_string(names.size()) + " classes, got " +
+                      std::to_string(numbers_.size()));
+  detail::check_labels(numbers_, classes_.size(), [&](std::size_t c) { return "class '" + names[c] + "'"; });
+}
+
 BIT_FUNC std::vector<std::size_t> labels_of(const dataset& images) {
   std::vector<std::size_t> labels(images.size());
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = images.label(i);

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pybit import _core
 from pybit.data.collection import Report
 from pybit.data.options import Layout, Resampling
-from pybit.data.sources import Source, load_rgb, printable
+from pybit.data.sources import printable
 from pybit.errors import ConfigError
 
 Flip = Literal["random", "always", "never"]
@@ -75,20 +75,6 @@ class BatchLoader(Iterator[LabelledBatch]):
     def skipped(self) -> list[SkippedExample]:
         """The images left out so far; there are some only with skip_corrupt."""
         return [SkippedExample(*row) for row in self._loader.skipped]
-
-
-class ImageReader:
-    """Pixels of images that were collected: what a data set calls for those that it does not read itself."""
-
-    def __init__(self, images: list[Source]) -> None:
-        self._images = images
-
-    def __call__(self, index: int) -> NDArray[np.uint8]:
-        """Pixels (H,W,3) of one image; threads may call it at the same time. Raises as `pybit.data.read_image`."""
-        name, value = self._images[index]
-        if isinstance(value, np.ndarray):
-            return value
-        return load_rgb(value, True, _core.MAX_IMAGE_PIXELS, name)
 
 
 class Dataset:
@@ -156,6 +142,25 @@ class Dataset:
         `range(int(0.98 * len(d)))` gives the reference's train[:98%]. Raises ShapeError for an index outside the set.
         """
         return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source, self.report)
+
+    def with_classes(self, class_names: Sequence[str]) -> Dataset:
+        """The same images, their classes numbered by `class_names`, which may have more of them.
+
+        Classes of this set without images may be missing. Raises ConfigError, with its name, for another that is, and
+        for a class of this set that is there more than once.
+        """
+        number = {name: i for i, name in enumerate(class_names)}
+        missing = [name for name, images in self.counts.items() if images and name not in number]
+        if missing:
+            raise ConfigError(
+                f"[data] expected the classes of {printable(self.source)} among the {len(number)} given, got also "
+                f"'{missing[0]}'"
+            )
+        double = [name for name in self.class_names if list(class_names).count(name) > 1]
+        if double:
+            raise ConfigError(f"[data] expected each class once, got '{double[0]}' more than once")
+        numbers = np.array([number.get(name, 0) for name in self.class_names], np.int64)
+        return Dataset(self._core.relabelled(numbers, list(class_names)), self.source, self.report)
 
     def split(self, fraction: float, seed: int = 0) -> Splits:
         """Split off `fraction` of each class for validation, at least one image where it has two, by the seed.

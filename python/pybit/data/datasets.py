@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from pybit import _core
 from pybit.data.collection import ClassOrder, Report, other_suffixes, report_of
-from pybit.data.dataset import BatchLoader, Dataset, ImageReader, LabelledBatch, SkippedExample, Splits, splits_of
+from pybit.data.dataset import BatchLoader, Dataset, LabelledBatch, SkippedExample, Splits, splits_of
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect, is_path
 from pybit.data.numbering import numbered
-from pybit.data.sources import load_rgb, prepare, printable
+from pybit.data.sources import ImageReader, load_rgb, prepare, printable
 from pybit.errors import ConfigError, FormatError, ShapeError
 
 __all__ = ["BatchLoader", "Dataset", "LabelledBatch", "SkippedExample", "Splits", "open"]

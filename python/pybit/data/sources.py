@@ -69,6 +69,20 @@ def load_rgb(source: Any, apply_orientation: bool, max_pixels: int, name: str = 
         return _with_pillow(source, error, apply_orientation, max_pixels)
 
 
+class ImageReader:
+    """Pixels of images that were collected: what a data set calls for those that it does not read itself."""
+
+    def __init__(self, images: list[Source]) -> None:
+        self._images = images
+
+    def __call__(self, index: int) -> NDArray[np.uint8]:
+        """Pixels (H,W,3) of one image; threads may call it at the same time. Raises as `pybit.data.read_image`."""
+        name, value = self._images[index]
+        if isinstance(value, np.ndarray):
+            return value
+        return load_rgb(value, True, _core.MAX_IMAGE_PIXELS, name)
+
+
 def read_file(file: Any, name: str) -> bytes:
     """All bytes of a file that was opened for reading, from its start, as Pillow reads it.
 

@@ -174,6 +174,20 @@ TEST_CASE("a fallback reads what the library refuses, wherever labelled files co
   CHECK_THROWS_AS(file_dataset({folder.path / "cat" / "1.xyz"}, {0}, {"cat"}, {}, grey).image(0), bit::io_error);
 }
 
+TEST_CASE("a set under other classes keeps its images and gets their numbers") {
+  const auto whole =
+      std::make_shared<memory_dataset>(std::vector<std::uint8_t>(36), 2, 2, std::vector<std::size_t>{1, 0, 1},
+                                       std::vector<std::string>{"cat", "dog"}, "here");
+  const relabelled other(whole, {2, 0}, {"dog", "cow", "cat"});
+  CHECK(labels_of(other) == std::vector<std::size_t>{0, 2, 0});
+  CHECK(class_counts(other) == std::vector<std::size_t>{2, 0, 1});
+  CHECK(other.name(1) == whole->name(1));
+  CHECK(other.image_size(0) == std::array<std::size_t, 2>{2, 2});
+  CHECK_THROWS_AS(relabelled(whole, {0}, {"dog"}), bit::shape_error);
+  CHECK_THROWS_WITH_AS(relabelled(whole, {0, 3}, {"dog", "cow", "cat"}), doctest::Contains("class 'dog'"),
+                       bit::shape_error);
+}
+
 TEST_CASE("CSV lists name their images and classes") {
   const scratch_folder folder("csv");
   put_images(folder.path / "im", 3);
