@@ -45,6 +45,17 @@ def numbered(given: Any, class_names: Sequence[str] | None = None) -> tuple[NDAr
     return np.array([number[name] for name in names], np.int64), classes
 
 
+def label_numbers(given: Any) -> NDArray[Any]:
+    """Labels (n,) that are numbers in any shape that :func:`numbered` takes, negative ones too.
+
+    Raises ShapeError for names and for labels of another shape or type.
+    """
+    labels = _one_each(given)
+    if labels.dtype.kind not in "iu":
+        raise ShapeError("[data] expected labels as whole numbers, got names: number them first")
+    return labels
+
+
 def _one_each(given: Any) -> NDArray[Any]:
     """Labels (n,) as whole numbers or as names."""
     if hasattr(given, "columns"):
@@ -68,8 +79,9 @@ def _one_each(given: Any) -> NDArray[Any]:
     if labels.dtype.kind == "f":
         wrong = np.flatnonzero(~(np.isfinite(labels) & (labels == np.trunc(labels))))
         if wrong.size:
+            cure = ": leave out images without a label" if np.isnan(labels[wrong[0]]) else ""
             raise ShapeError(
-                f"[data] expected labels as whole numbers or names, got {labels[wrong[0]]} at position {wrong[0]}"
+                f"[data] expected labels as whole numbers or names, got {labels[wrong[0]]} at position {wrong[0]}{cure}"
             )
         return labels.astype(np.int64)
     if labels.dtype.kind not in "iuUT":
@@ -89,7 +101,7 @@ def _from_one_hot(rows: NDArray[Any]) -> NDArray[np.int64]:
 
 def _of_objects(values: list[Any]) -> NDArray[Any]:
     """Python values of one kind as an array of that kind."""
-    missing = [i for i, v in enumerate(values) if v is None or v != v]
+    missing = [i for i, v in enumerate(values) if _is_missing(v)]
     if missing:
         raise ShapeError(
             f"[data] expected labels as whole numbers or names, got {values[missing[0]]} at position {missing[0]}: "
@@ -101,6 +113,15 @@ def _of_objects(values: list[Any]) -> NDArray[Any]:
             return np.array(values)
     found = ", ".join(sorted({type(v).__name__ for v in values}))
     raise ShapeError(f"[data] expected labels as whole numbers or names, got {found}")
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a table's column has no value there: None, NaN, or what pandas writes."""
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, (float, np.floating)) and bool(np.isnan(value)))
+    )
 
 
 def _is_boolean(given: Any) -> bool:
