@@ -156,6 +156,21 @@ def test_objects_that_can_only_be_indexed_are_walked() -> None:
     np.testing.assert_array_equal(preprocess(Indexed(), 16), preprocess([noise(i) for i in range(3)], 16))
 
 
+def test_a_stream_of_paths_has_paths_and_images_in_memory_have_none(model: pybit.Model, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        path.write_bytes(png(i))
+    found = model.embed(iter(paths))
+    assert found.paths == tuple(map(str, paths))
+    assert [p.path for p in model.predict(iter(paths))] == list(map(str, paths))
+    assert isinstance(model.embed(one_buffer(2)), np.ndarray)
+    with pytest.warns(UserWarning, match="2 of 2 images were left out"):
+        assert model.embed([b"no image"] * 2, skip_corrupt=True).shape == (0, 1024)
+    with pytest.warns(UserWarning, match="1 of 1 images were left out"):
+        nothing = model.embed([tmp_path / "nowhere.png"], skip_corrupt=True)
+    assert nothing.paths == () and len(nothing.skipped) == 1
+
+
 # ---- files and what looks like them
 class Upload:
     """As web frameworks hand out: read() and a name, nothing else."""

@@ -39,6 +39,12 @@ class Inputs(Iterable[Source]):
         return iter(self._images)
 
     @property
+    def only_files(self) -> bool:
+        """Whether there are images and all are files; False for a stream, of which it is not known before its end."""
+        images = self._images
+        return isinstance(images, list) and bool(images) and all(is_path(image.value) for image in images)
+
+    @property
     def report(self) -> Report | None:
         """What was taken from the folders among the inputs so far and what was left out; None without folders."""
         return joined(self._reports)

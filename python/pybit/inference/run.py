@@ -137,7 +137,7 @@ def embed(model: Loaded, inputs: Any, options: ImageOptions, *, pool: bool = Tru
         files.extend(names)
     table = np.concatenate(rows) if rows else np.empty((0, model.config.num_features), np.float32)
     paths = tuple(path for path in files if path is not None)
-    if images.total == 0 or len(paths) < len(files):
+    if not images.only_files and (images.total is not None or not files or len(paths) < len(files)):
         return table
     if labelled is None:
         return Embeddings(table, paths, skipped=tuple(skipped), report=report)
