@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     if args.data.lower().endswith(LISTS):
         reading |= _inputs.list_options(args)
     parts = datasets.open(args.data, **reading | split)
+    _inputs.write_report(args, parts.train.report)
     if args.split == "all" and len(parts.validation):
         raise ConfigError(f"{args.data} has a part for validation: expected --split validation or train")
     if args.split == "validation" and not len(parts.validation):
@@ -84,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
         skip_corrupt=args.skip_corrupt,
         threads=args.threads,
     )
-    _inputs.write_report(args, data.report)
     if args.json:
         _common.print_json(_as_dict(found) | ({} if data.report is None else {"data": data.report.as_dict()}))
     else:
