@@ -187,55 +187,9 @@ void register_transforms(py::module_& m) {
       py::arg("resampling"));
 }
 
-/// Paths, splits, labels or None, class names, what was left out with its reason, notes, and the line that sums it up.
-py::tuple read_collection(const std::filesystem::path& folder, const std::string& order,
-                          const std::vector<std::string>& other_suffixes) {
-  data::collection_options options{
-      .order = choose<data::class_order>(
-          "data", "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}),
-      .other_suffixes = other_suffixes};
-  data::image_collection found;
-  {
-    const released_gil release;
-    found = data::read_collection(folder, options);
-  }
-  py::list paths, splits, labels, left_out;
-  for (const data::collected_image& image : found.images) {
-    paths.append(image.path);
-    splits.append(data::to_string(image.split));
-    labels.append(image.label ? py::object(py::int_(*image.label)) : py::object(py::none()));
-  }
-  for (const data::left_out_entry& e : found.left_out)
-    left_out.append(py::make_tuple(e.path, data::to_string(e.reason)));
-  return py::make_tuple(paths, splits, labels, found.classes, left_out, found.notes, found.summary());
-}
-
-void register_folders(py::module_& m) {
-  m.def("read_collection", &read_collection, py::arg("folder"), py::arg("order"), py::arg("other_suffixes"));
-  m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<released_gil>());
-  m.def(
-      "natural_sorted",
-      [](std::vector<std::string> names) {
-        std::ranges::stable_sort(names, data::natural_less);
-        return names;
-      },
-      py::arg("names"));
-  m.def(
-      "list_labelled_images",
-      [](const std::filesystem::path& folder, const std::string& order) {
-        auto images = data::list_labelled_images(
-            folder, choose<data::class_order>(
-                        "image", "order", order,
-                        {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
-        return py::make_tuple(images.paths, images.labels, images.classes);
-      },
-      py::arg("folder"), py::arg("order"));
-}
-
 }  // namespace
 
 void register_data(py::module_& m) {
   register_decoders(m);
   register_transforms(m);
-  register_folders(m);
 }

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
 from pybit.data.batches import batches_of, decoding_threads
+from pybit.data.collection import ClassOrder, other_suffixes, read_collection
+from pybit.data.inputs import collect, is_path
 from pybit.data.options import ImageOptions, Interpolation, Layout, Mode, PreprocessSpec, Resampling
-from pybit.data.sources import collect, load_rgb
-from pybit.errors import ShapeError
+from pybit.data.sources import load_rgb, read_file
+from pybit.errors import ConfigError, ShapeError
 
 
 class ImageInfo(NamedTuple):
@@ -61,17 +63,25 @@ def preprocess(
     """
     spec = PreprocessSpec(size, mode, interpolation, crop_pct, resampling, layout)
     options = ImageOptions(spec, 8, decoding_threads(threads), progress=progress)
-    with batches_of(collect(images), options, "images") as batches:
-        result = np.empty(spec.shape(batches.total), np.float32)
+    found = collect(images)
+    if found.report is not None:
+        found.report.warn()
+    with batches_of(found, options, "images") as batches:
+        if found.total is None:
+            return np.concatenate([np.empty(spec.shape(0), np.float32), *(batch.images for batch in batches)])
+        result = np.empty(spec.shape(found.total), np.float32)
         for batch in batches:
             result[batch.indices] = batch.images
     return result
 
 
 def read_image(
-    source: str | os.PathLike[str] | bytes, *, apply_orientation: bool = True, max_pixels: int = _core.MAX_IMAGE_PIXELS
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    apply_orientation: bool = True,
+    max_pixels: int = _core.MAX_IMAGE_PIXELS,
 ) -> NDArray[np.uint8]:
-    """Decode an image file, or the bytes of one, to uint8 (H,W,3).
+    """Decode an image file, one opened for reading, or the bytes of one, to uint8 (H,W,3).
 
     Equal to `PIL.ImageOps.exif_transpose(PIL.Image.open(source)).convert("RGB")`, but for 16-bit grey, which keeps its
     high byte. Images of more than `max_pixels` are refused before anything is allocated.
@@ -80,6 +90,8 @@ def read_image(
         FormatError: not an image, truncated, damaged or too large.
         OSError: the file cannot be read.
     """
+    if not is_path(source) and hasattr(source, "read"):
+        source = read_file(source, "image data")
     return load_rgb(source, apply_orientation, max_pixels)
 
 
@@ -113,19 +125,27 @@ def resize(
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files below a folder by their suffix, recursively, in natural order ("img2" before "img10").
+    """The image files of :func:`read_collection`, in natural order of their paths ("img2" before "img10").
 
     Raises OSError if the folder cannot be read.
     """
-    return _core.list_images(folder)
+    return _core.list_images(folder, other_suffixes())
 
 
 def list_labelled_images(
-    folder: str | os.PathLike[str], order: Literal["natural", "lexical"] = "natural"
+    folder: str | os.PathLike[str], order: ClassOrder = "natural"
 ) -> tuple[list[Path], list[int], list[str]]:
-    """Paths, labels and class names of a folder with one subfolder per class.
+    """Paths, labels and class names of a folder with one subfolder per class, all its splits together.
 
     `order` numbers the classes: "natural" as timm ("2" before "10"), "lexical" as torchvision's ImageFolder. Raises
-    OSError if the folder cannot be read, ConfigError if it holds no folders and for another order.
+    OSError if the folder cannot be read, ConfigError if its images have no classes and for another order.
     """
-    return _core.list_labelled_images(folder, order)
+    found = read_collection(folder, order)
+    labels = [label for label in found.labels if label is not None]
+    if not found.class_names or len(labels) < len(found.paths):
+        seen = f" ({found.report.summary})" if found.report.summary else ""
+        raise ConfigError(
+            f"[data] expected one subfolder per class in {os.fspath(folder)}, found {len(found.paths)} images without "
+            f"classes{seen}"
+        )
+    return found.paths, labels, found.class_names

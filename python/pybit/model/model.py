@@ -172,7 +172,7 @@ class Model(ModelBase):
         activation: str = "softmax",
         preprocessing: PreprocessSpec | None = None,
     ) -> list[Prediction]:
-        """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as for `pybit.preprocess`.
+        """Classify images: files, folders, PIL images, 8-bit arrays, streams, or lists of them, see `pybit.data`.
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
