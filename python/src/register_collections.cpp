@@ -76,15 +76,23 @@ py::tuple as_tuple(const data::image_collection& found, const std::filesystem::p
   return py::make_tuple(paths, splits, labels, found.by_path(folder), found.classes, report_of(found));
 }
 
+/// `max_pixels` is None for the default.
+data::decode_options decode_options_of(std::optional<std::size_t> max_pixels) {
+  data::decode_options options;
+  if (max_pixels) options.max_pixels = *max_pixels;
+  return options;
+}
+
 /// The training and the validation set, and the report of the collection that they are of.
 py::tuple open_image_folder(const std::filesystem::path& folder, const std::string& order, double validation_fraction,
                             std::uint64_t seed, const std::vector<std::string>& other_suffixes,
-                            const py::object& fallback, bool needs_train) {
+                            const py::object& fallback, bool needs_train, std::optional<std::size_t> max_pixels) {
   const data::image_collection found = collection_of(folder, order, other_suffixes);
   const data::split_options options{.order = order_of(order),
                                     .validation_fraction = validation_fraction,
                                     .seed = seed,
                                     .needs_train = needs_train,
+                                    .decode = decode_options_of(max_pixels),
                                     .fallback = fallback_of(fallback)};
   const data::dataset_split split = data::open_collection(found, folder, options);
   return py::make_tuple(dataset_handle{split.train}, dataset_handle{split.validation}, report_of(found));
@@ -92,7 +100,8 @@ py::tuple open_image_folder(const std::filesystem::path& folder, const std::stri
 
 dataset_handle open_csv(const std::filesystem::path& list, const std::vector<std::string>& classes,
                         const std::string& path_column, const std::string& label_column, const std::string& separator,
-                        const std::string& encoding, const py::object& fallback) {
+                        const std::string& encoding, const py::object& fallback,
+                        std::optional<std::size_t> max_pixels) {
   if (separator.size() > 1)
     throw bit::config_error("[data] expected a separator of one character, got '" + separator + "'");
   const data::csv_options options{.classes = classes,
@@ -100,6 +109,7 @@ dataset_handle open_csv(const std::filesystem::path& list, const std::vector<std
                                   .label_column = label_column,
                                   .separator = separator.empty() ? '\0' : separator[0],
                                   .encoding = encoding,
+                                  .decode = decode_options_of(max_pixels),
                                   .fallback = fallback_of(fallback)};
   const released_gil release;
   return {data::open_csv(list, options)};
@@ -134,20 +144,20 @@ void register_collections(py::module_& m) {
       },
       py::arg("folder"), py::arg("other_suffixes"));
   m.def("open_image_folder", &open_image_folder, py::arg("folder"), py::arg("order"), py::arg("validation_fraction"),
-        py::arg("seed"), py::arg("other_suffixes"), py::arg("fallback"), py::arg("needs_train"));
+        py::arg("seed"), py::arg("other_suffixes"), py::arg("fallback"), py::arg("needs_train"), py::arg("max_pixels"));
   m.def("open_csv", &open_csv, py::arg("path"), py::arg("classes"), py::kw_only(), py::arg("path_column"),
-        py::arg("label_column"), py::arg("separator"), py::arg("encoding"), py::arg("fallback"));
+        py::arg("label_column"), py::arg("separator"), py::arg("encoding"), py::arg("fallback"), py::arg("max_pixels"));
   m.def("is_cifar_binary", &data::is_cifar_binary, py::arg("path"));
   m.def("open_cifar_binary", &open_cifar_binary, py::arg("path"), py::arg("labels"));
   m.def(
       "open_files",
       [](std::vector<std::filesystem::path> paths, const label_array& labels, std::vector<std::string> classes,
-         const py::object& fallback) {
+         const py::object& fallback, std::optional<std::size_t> max_pixels) {
         return dataset_handle{std::make_shared<data::file_dataset>(std::move(paths), from_array(labels, "labels"),
-                                                                   std::move(classes), data::decode_options{},
+                                                                   std::move(classes), decode_options_of(max_pixels),
                                                                    fallback_of(fallback))};
       },
-      py::arg("paths"), py::arg("labels"), py::arg("classes"), py::arg("fallback"));
+      py::arg("paths"), py::arg("labels"), py::arg("classes"), py::arg("fallback"), py::arg("max_pixels"));
   m.def(
       "open_images",
       [](py::object read, const label_array& labels, std::vector<std::string> classes, std::vector<std::string> names) {

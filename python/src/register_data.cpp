@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit/data.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,37 +87,50 @@ py::dict to_dict(const data::image_info& info) {
                   "orientation"_a = info.orientation);
 }
 
+/// `max_pixels` is None for the default.
+data::decode_options decode_options_of(bool apply_orientation, std::optional<std::size_t> max_pixels) {
+  data::decode_options options;
+  options.apply_orientation = apply_orientation;
+  if (max_pixels) options.max_pixels = *max_pixels;
+  return options;
+}
+
 void register_decoders(py::module_& m) {
-  const data::decode_options standard;
-  m.attr("MAX_IMAGE_PIXELS") = standard.max_pixels;
+  m.def("default_max_pixels", &data::default_max_pixels);
+  m.def("raised_limit", &data::raised_limit, py::arg("pixels"));
   m.def(
       "decode_image",
-      [](const py::buffer& encoded, bool apply_orientation, std::size_t max_pixels, const std::string& name) {
+      [](const py::buffer& encoded, bool apply_orientation, std::optional<std::size_t> max_pixels,
+         const std::string& name) {
         const py::buffer_info info = encoded.request();
         const auto bytes = bytes_of(info);
+        const auto options = decode_options_of(apply_orientation, max_pixels);
         bit::rgb_image image;
         {
           const released_gil release;
-          image = data::decode(bytes, {.apply_orientation = apply_orientation, .max_pixels = max_pixels}, name);
+          image = data::decode(bytes, options, name);
         }
         return to_array(std::move(image));
       },
-      py::arg("data"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels,
-      py::arg("name") = "image data");
+      py::arg("data"), py::arg("apply_orientation"), py::arg("max_pixels"), py::arg("name"));
   m.def(
       "read_image",
-      [](const std::filesystem::path& path, bool apply_orientation, std::size_t max_pixels) {
+      [](const std::filesystem::path& path, bool apply_orientation, std::optional<std::size_t> max_pixels) {
+        const auto options = decode_options_of(apply_orientation, max_pixels);
         bit::rgb_image image;
         {
           const released_gil release;
-          image = data::read_image(path, {.apply_orientation = apply_orientation, .max_pixels = max_pixels});
+          image = data::read_image(path, options);
         }
         return to_array(std::move(image));
       },
-      py::arg("path"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels);
+      py::arg("path"), py::arg("apply_orientation"), py::arg("max_pixels"));
   m.def(
-      "read_image_info", [](const std::filesystem::path& path) { return to_dict(data::read_image_info(path)); },
-      py::arg("path"));
+      "read_image_info",
+      [](const std::filesystem::path& path, std::optional<std::size_t> max_pixels) {
+        return to_dict(data::read_image_info(path, decode_options_of(true, max_pixels)));
+      },
+      py::arg("path"), py::arg("max_pixels"));
   m.def("image_formats", [] {
     py::list names;
     for (auto format :
@@ -147,12 +161,14 @@ void register_transforms(py::module_& m) {
   register_preprocess<float>(m);
   m.def(
       "preprocess_file",
-      [](const std::filesystem::path& path, const data::preprocess_spec& spec, pixel_array<float>& out) {
+      [](const std::filesystem::path& path, std::optional<std::size_t> max_pixels, const data::preprocess_spec& spec,
+         pixel_array<float>& out) {
         const auto target = span_of(out);
+        const auto options = decode_options_of(true, max_pixels);
         const released_gil release;
-        data::preprocess(data::read_image(path), spec, target);
+        data::preprocess(data::read_image(path, options), spec, target);
       },
-      py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
+      py::arg("path"), py::arg("max_pixels"), py::arg("spec"), py::arg("out").noconvert());
   m.def(
       "resize_image",
       [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width,

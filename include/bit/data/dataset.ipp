@@ -138,16 +138,19 @@ BIT_FUNC void check_trainable(const dataset& images, const std::string& source) 
 BIT_FUNC std::array<std::size_t, 2> typical_image_size(const dataset& images, std::size_t samples) {
   const std::size_t count = std::min(std::max<std::size_t>(samples, 1), images.size());
   std::vector<std::array<std::size_t, 2>> sizes;
+  std::string first_fault;
   for (std::size_t k = 0; k < count; ++k) {
     try {
       sizes.push_back(images.image_size(k * images.size() / count));
-    } catch (const format_error&) {
-    } catch (const io_error&) {
+    } catch (const format_error& e) {
+      if (first_fault.empty()) first_fault = e.what();
+    } catch (const io_error& e) {
+      if (first_fault.empty()) first_fault = e.what();
     }
   }
   if (sizes.empty())
     throw config_error("[data] expected at least one readable image, tried " + std::to_string(count) + " of " +
-                       std::to_string(images.size()));
+                       std::to_string(images.size()) + (first_fault.empty() ? "" : "; the first: " + first_fault));
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::ranges::nth_element(sizes, middle, {}, [](const auto& s) { return s[0] * s[1]; });
   return *middle;

@@ -170,6 +170,7 @@ def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddin
         skip_corrupt=args.skip_corrupt,
         progress=False if args.quiet else None,
         preprocessing=preprocessing_of(model, args),
+        max_pixels=args.max_pixels,
     )
     assert isinstance(found, Embeddings)  # files always are
     return found

@@ -17,7 +17,7 @@ from pybit.errors import ConfigError
 
 
 def add_list_options(parser: argparse.ArgumentParser) -> None:
-    """How lists are read, --path_column, --label_column, --separator, --encoding, and --report."""
+    """How lists are read, --path_column, --label_column, --separator, --encoding, --report and --max_pixels."""
     group = parser.add_argument_group("folders and lists")
     add(group, "path_column", default="", metavar="NAME", help="of a list (default: path, file_name, image, ...)")
     add(group, "label_column", default="", metavar="NAME", help="of a list (default: label, class, target, ...)")
@@ -28,6 +28,8 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--report", metavar="FILE", help="write what was taken from folders and what was left out, and why, as JSON"
     )
+    help_ = "refuse larger images (default: BIT_MAX_PIXELS of the environment, or 178956970)"
+    add(group, "max_pixels", type=_common.positive, metavar="N", help=help_)
 
 
 def list_options(args: argparse.Namespace) -> dict[str, str]:

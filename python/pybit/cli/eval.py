@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = _common.run_checkpoint(args.checkpoint)
     split = {} if args.split == "all" else _held_out(checkpoint)
     reading: dict[str, Any] = {"order": args.order, "validation_fraction": 0.0, "needs_train": False}
+    reading["max_pixels"] = args.max_pixels
     if args.report:
         _common.check_output(args.report)
     if args.data.lower().endswith(LISTS):

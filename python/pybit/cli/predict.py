@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         args.threads,
         args.skip_corrupt,
         False if args.quiet else None,
+        args.max_pixels,
     )
     predictions = inference.predict(
         model.loaded,

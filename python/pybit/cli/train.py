@@ -104,6 +104,7 @@ def _open_data(args: argparse.Namespace) -> Splits:
     if args.report:
         _common.check_output(args.report)
     reading: dict[str, Any] = _inputs.list_options(args) if path.lower().endswith(LISTS) else {}
+    reading["max_pixels"] = args.max_pixels
     found = datasets.open(
         path, validation_fraction=args.validation_fraction, seed=args.split_seed, order=order, **reading
     )

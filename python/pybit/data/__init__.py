@@ -3,7 +3,8 @@
 
 An image is, in every function of this module:
 
-- a path (JPEG, PNG, BMP or WebP; GIF, TIFF, AVIF and rarer kinds through Pillow if it is there);
+- a path (JPEG, PNG, BMP or WebP; GIF, TIFF, AVIF and rarer kinds through Pillow, HEIC through pillow-heif, if they are
+  there; of animations the first frame);
 - the file as bytes, opened for reading (anything with `read()`, uploads too), or a dict `{"bytes": ..., "path": ...}`;
 - a PIL image of any mode;
 - an array: uint8 in 0..255 or float in [0,1], shape (H,W), (H,W,1), (H,W,3) or (H,W,4), alpha is dropped.
@@ -11,7 +12,8 @@ An image is, in every function of this module:
 Several images are a folder (searched recursively, natural order), an array (N,H,W,C), a list (.csv, .tsv) with paths
 and labels, a table's column, or any iterable of the above. What is no list or array is a stream: it is walked once, a
 few batches at a time, and may reuse its buffers.
-EXIF orientation is applied; 16-bit samples keep their high byte; grey is repeated to RGB.
+Images are turned upright by EXIF or XMP; grey is repeated to RGB; of more than 8 bits the highest 8 are kept
+(docs/images.md).
 """
 
 from pybit.data.batches import Batch, BatchIterator, Skipped, iterate_batches

@@ -44,9 +44,11 @@ class Skipped(NamedTuple):
     """Its position among the inputs."""
 
 
-def _load(source: Source, spec: PreprocessSpec, core_spec: _core.PreprocessSpec) -> NDArray[np.float32]:
+def _load(
+    source: Source, spec: PreprocessSpec, core_spec: _core.PreprocessSpec, max_pixels: int | None
+) -> NDArray[np.float32]:
     out = np.empty(spec.shape(1)[1:], np.float32)
-    fill(source, core_spec, out)
+    fill(source, core_spec, out, max_pixels)
     return out
 
 
@@ -79,6 +81,7 @@ class BatchIterator(Iterator[Batch]):
         threads = options.threads or min(8, _processors())
         self._batch_size = 32 if options.batch_size is None else options.batch_size
         self._skip_corrupt = options.skip_corrupt
+        self._max_pixels = options.max_pixels
         self._ahead = max(2 * self._batch_size, threads)
         self._taken = 0
         self._waiting: deque[tuple[Source, Future[NDArray[np.float32]]]] = deque()
@@ -139,9 +142,9 @@ class BatchIterator(Iterator[Batch]):
                 value = prepare(source)
                 # The threads must not hold this iterator, or dropping it could not end them.
                 if self._pool is None:
-                    future.set_result(_load(value, self._spec, self._core_spec))
+                    future.set_result(_load(value, self._spec, self._core_spec, self._max_pixels))
                 else:
-                    future = self._pool.submit(_load, value, self._spec, self._core_spec)
+                    future = self._pool.submit(_load, value, self._spec, self._core_spec, self._max_pixels)
             except Exception as error:
                 future.set_exception(error)
             kept = source.value if is_path(source.value) else None  # pixels are with the threads
@@ -184,6 +187,7 @@ def iterate_batches(
     skip_corrupt: bool = False,
     progress: bool | None = None,
     description: str = "images",
+    max_pixels: int | None = None,
 ) -> BatchIterator:
     """Batches of preprocessed images, the next ones decoded by threads while the caller works on the last.
 
@@ -198,6 +202,7 @@ def iterate_batches(
         skip_corrupt: leave out files that cannot be read and list them in `.skipped` instead of raising.
         progress: show a progress bar on stderr; None: on a terminal or in a notebook, if it takes over a second.
         description: the progress bar's label.
+        max_pixels: larger images are refused; None: BIT_MAX_PIXELS of the environment, or 178,956,970.
 
     Returns:
         An iterator of :class:`Batch` with `.total`, `.skipped`, `.paths` and `.close()`. Two batches wait ahead.
@@ -207,7 +212,7 @@ def iterate_batches(
         FormatError: files that are damaged (when their turn comes), a folder without images (at once).
         OSError: files that cannot be read (when their turn comes).
     """
-    options = ImageOptions(spec, batch_size, decoding_threads(threads), skip_corrupt, progress)
+    options = ImageOptions(spec, batch_size, decoding_threads(threads), skip_corrupt, progress, max_pixels)
     found = collect(inputs)
     if found.report is not None:
         found.report.warn()

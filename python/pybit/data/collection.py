@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pybit import _core
+from pybit.data.pillow import register_plugins
 from pybit.data.sources import printable
 
 ClassOrder = Literal["natural", "lexical"]
@@ -106,9 +107,11 @@ def read_collection(folder: str | os.PathLike[str], order: ClassOrder = "natural
 def other_suffixes() -> list[str]:
     """Suffixes of the image formats that Pillow adds, empty without Pillow."""
     try:
-        from PIL import Image
+        register_plugins()
     except ImportError:
         return []
+    from PIL import Image
+
     readable = Image.registered_extensions().items()
     return sorted(suffix for suffix, name in readable if name in Image.OPEN and suffix not in _NO_PHOTOS)
 

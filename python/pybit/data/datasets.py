@@ -26,7 +26,8 @@ from pybit.data.dataset import BatchLoader, Dataset, LabelledBatch, SkippedExamp
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect, is_path
 from pybit.data.numbering import numbered
-from pybit.data.sources import ImageReader, load_rgb, prepare, printable
+from pybit.data.options import check_max_pixels
+from pybit.data.sources import FileReader, ImageReader, prepare, printable
 from pybit.errors import ConfigError, FormatError, ShapeError
 
 __all__ = ["BatchLoader", "Dataset", "LabelledBatch", "SkippedExample", "Splits", "open"]
@@ -48,6 +49,7 @@ def open(
     separator: str = "",
     encoding: str = "utf-8",
     needs_train: bool = True,
+    max_pixels: int | None = None,
 ) -> Splits:
     """The training and validation set in `source`.
 
@@ -73,6 +75,8 @@ def open(
         separator: between a list's fields; "": comma, semicolon, tab or bar, the commonest in its first line.
         encoding: of a list: "utf-8", "latin-1" or "cp1252"; UTF-16 is known by its first bytes.
         needs_train: False: to measure only; a folder with val/ or test/ alone will do, and its training set is empty.
+        max_pixels: larger images are refused when they are asked for; None: BIT_MAX_PIXELS of the environment, or
+            178,956,970.
 
     Raises:
         ConfigError, ShapeError: options, labels or arrays that are none, a folder without images or classes.
@@ -84,6 +88,7 @@ def open(
         >>> train
         <Dataset: 8 images of 2 classes from arrays>
     """
+    check_max_pixels(max_pixels)
     reading = {
         "path_column": path_column,
         "label_column": label_column,
@@ -98,14 +103,22 @@ def open(
                     "[data] expected validation=, class_names=, path_column=, label_column= and separator= "
                     "with a CSV list or a pair only"
                 )
-            return _of_path(path, order, validation_fraction, seed, cifar_labels, needs_train)
-    train = _listed(source, class_names, reading)
+            return _of_path(path, order, validation_fraction, seed, cifar_labels, needs_train, max_pixels)
+    train = _listed(source, class_names, reading, max_pixels)
     if validation is None:
         return train.split(validation_fraction, seed)
-    return Splits(train, _listed(validation, train.class_names, reading))
+    return Splits(train, _listed(validation, train.class_names, reading, max_pixels))
 
 
-def _of_path(path: Path, order: str, fraction: float, seed: int, cifar_labels: str, needs_train: bool) -> Splits:
+def _of_path(
+    path: Path,
+    order: str,
+    fraction: float,
+    seed: int,
+    cifar_labels: str,
+    needs_train: bool,
+    max_pixels: int | None,
+) -> Splits:
     if cifar_labels not in ("fine", "coarse"):
         raise ConfigError(f"[data] expected cifar_labels 'fine' or 'coarse', got '{cifar_labels}'")
     if not path.exists():
@@ -130,7 +143,7 @@ def _of_path(path: Path, order: str, fraction: float, seed: int, cifar_labels: s
     if path.is_file() or _core.is_cifar_binary(path):
         return splits_of(_core.open_cifar_binary(path, cifar_labels), str(path))
     train, validation, found = _core.open_image_folder(
-        path, order, fraction, seed, other_suffixes(), _read_file, needs_train
+        path, order, fraction, seed, other_suffixes(), FileReader(max_pixels), needs_train, max_pixels
     )
     report = _with_unused(report_of(found))
     report.warn()
@@ -147,15 +160,12 @@ def _with_unused(report: Report) -> Report:
     return dataclasses.replace(report, notes=(*report.notes, note), summary=summary)
 
 
-def _read_file(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Pixels of a file that the extension module does not read; threads call it at the same time."""
-    return load_rgb(path, True, _core.MAX_IMAGE_PIXELS)
-
-
-def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, Any]) -> Dataset:
+def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, Any], max_pixels: int | None) -> Dataset:
     """A CSV list or a pair (images, labels)."""
     if is_path(source):
-        found = _core.open_csv(source, list(class_names or []), **reading, fallback=_read_file)
+        found = _core.open_csv(
+            source, list(class_names or []), **reading, fallback=FileReader(max_pixels), max_pixels=max_pixels
+        )
         return Dataset(found, os.fspath(source))
     if not isinstance(source, (tuple, list)) or len(source) != 2:
         raise ConfigError(
@@ -170,11 +180,11 @@ def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, A
     _check_count(len(images), len(labels))
     if images and all(is_path(image.value) for image in images):
         paths = [image.value for image in images]
-        return Dataset(_core.open_files(paths, labels, classes, _read_file), "files")
+        return Dataset(_core.open_files(paths, labels, classes, FileReader(max_pixels), max_pixels), "files")
     for image in images:
         _check_kind(image.value)
     names = [printable(image.name) for image in images]
-    return Dataset(_core.open_images(ImageReader(images), labels, classes, names), "images")
+    return Dataset(_core.open_images(ImageReader(images, max_pixels), labels, classes, names), "images")
 
 
 def _check_count(images: int, labels: int) -> None:

@@ -65,7 +65,7 @@ def labelled_list(path: str | os.PathLike[str], **reading: str) -> Labelled:
     Raises OSError if the list cannot be read, FormatError, with the line's number, for one that is malformed.
     """
     usual = {"path_column": "", "label_column": "", "separator": "", "encoding": "utf-8"}
-    found = _core.open_csv(path, [], **usual | reading, fallback=None)
+    found = _core.open_csv(path, [], **usual | reading, fallback=None, max_pixels=None)
     paths = [Path(found.name(i)) for i in range(len(found))]
     return Labelled(paths, found.labels.tolist(), found.class_names, None)
 
