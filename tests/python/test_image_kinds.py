@@ -404,7 +404,7 @@ FRAMES = [picture(20, 30, seed) for seed in range(3)]
 @pytest.mark.parametrize(
     ("kind", "options"), [("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})], ids=lambda v: str(v)
 )
-def test_the_first_frame_or_all_of_them(kind, options):
+def test_the_first_frame_or_all_of_them(kind, options, tmp_path):
     data = encoded(FRAMES[0], kind, save_all=True, append_images=FRAMES[1:], **options)
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames == 3
@@ -413,6 +413,8 @@ def test_the_first_frame_or_all_of_them(kind, options):
             image.seek(number)
             expected.append(np.asarray(image.convert("RGB")))
     np.testing.assert_array_equal(read_image(data), expected[0])
+    (tmp_path / "a").write_bytes(data)
+    assert read_image_info(tmp_path / "a") == ("WebP" if kind == "WEBP" else kind, 20, 30, 1)
     found = read_image(data, frames="all")
     assert len(found) == 3
     for frame, other in zip(found, expected, strict=True):
@@ -458,6 +460,23 @@ def test_heic_names_the_extra_that_reads_it_and_is_read_with_it(tmp_path, monkey
     np.testing.assert_array_equal(found, with_pillow(path.read_bytes()))
     assert np.abs(found.astype(int) - np.asarray(picture())).mean() < 8  # lossy, but this picture
     assert list(pybit.data.list_images(tmp_path)) == [path]
+
+
+def test_folders_of_heic_name_the_extra_that_reads_them(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    for call in (pybit.datasets.open, lambda folder: preprocess(folder, 8)):
+        with pytest.raises(ValueError, match=r"2 in image formats .*pip install big-transfer\[heif\] for pillow-heif"):
+            call(tmp_path)
+    for name in ("cat", "dog"):
+        picture().save(tmp_path / name / "b.png")
+    with pytest.warns(UserWarning, match=r"2 of 4 entries .*big-transfer\[heif\]"):
+        train = pybit.datasets.open(tmp_path, validation_fraction=0).train
+    assert len(train) == 2
+    assert any("[heif]" in note for note in train.report.notes)
 
 
 def test_avif_names_the_extra_that_reads_it_and_is_read_with_it(monkeypatch):

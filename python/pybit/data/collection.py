@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pybit import _core
-from pybit.data.pillow import register_plugins
+from pybit.data.pillow import missing_extras, register_plugins
 from pybit.data.sources import printable
 
 ClassOrder = Literal["natural", "lexical"]
 
 # Pillow opens these, but they are data, videos or drawings, or need a program that is rarely there.
 _NO_PHOTOS = {".bufr", ".emf", ".eps", ".grib", ".h5", ".hdf", ".mpeg", ".mpg", ".ps", ".wmf", ".fit", ".fits", ".iim"}
+
+# What the extension module says of image files that neither it nor Pillow reads.
+_NOT_READ = "in image formats that are not read here"
 
 
 class LeftOut(NamedTuple):
@@ -84,9 +87,18 @@ class Collection:
 
 
 def report_of(found: tuple[Any, ...]) -> Report:
-    """The report that a tuple of the extension module stands for."""
+    """The report that a tuple of the extension module stands for, with a note on what would read formats left out."""
     taken, splits, classes, left_out, notes, summary = found
-    return Report(taken, splits, classes, tuple(LeftOut(*entry) for entry in left_out), tuple(notes), summary)
+    entries = tuple(LeftOut(*entry) for entry in left_out)
+    extras = extras_for(entries)
+    if extras:
+        notes, summary = [*notes, extras], f"{summary}; {extras}"
+    return Report(taken, splits, classes, entries, tuple(notes), summary)
+
+
+def extras_for(left_out: Iterable[LeftOut]) -> str:
+    """What to install to read the images among these entries that nothing reads here; empty for nothing."""
+    return missing_extras({os.path.splitext(e.path)[1].lower() for e in left_out if e.reason == _NOT_READ})
 
 
 def read_collection(folder: str | os.PathLike[str], order: ClassOrder = "natural") -> Collection:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
-from pybit.data.collection import ClassOrder, Report, other_suffixes, report_of
+from pybit.data.collection import ClassOrder, Report, extras_for, other_suffixes, read_collection, report_of
 from pybit.data.dataset import BatchLoader, Dataset, LabelledBatch, SkippedExample, Splits, splits_of
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect, is_path
@@ -142,9 +142,16 @@ def _of_path(
         )
     if path.is_file() or _core.is_cifar_binary(path):
         return splits_of(_core.open_cifar_binary(path, cifar_labels), str(path))
-    train, validation, found = _core.open_image_folder(
-        path, order, fraction, seed, other_suffixes(), FileReader(max_pixels), needs_train, max_pixels
-    )
+    reader = FileReader(max_pixels)
+    try:
+        train, validation, found = _core.open_image_folder(
+            path, order, fraction, seed, other_suffixes(), reader, needs_train, max_pixels
+        )
+    except ConfigError as error:
+        extras = extras_for(read_collection(path).report.left_out)
+        if not extras:
+            raise
+        raise ConfigError(f"{error}; {extras}") from None
     report = _with_unused(report_of(found))
     report.warn()
     return splits_of((train, validation), str(path), report)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # ISO/IEC 23008-12 (HEIF) and AV1 Image File Format: the brands of still images and sequences.
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF = (b"avif", b"avis")
+_EXTRAS = {
+    "Pillow": "pip install big-transfer[images] for Pillow, which reads more formats",
+    "HEIF": "pip install big-transfer[heif] for pillow-heif, which reads HEIC",
+    "AVIF": "pip install big-transfer[avif] for a Pillow that reads AVIF",
+}
 # Images above Pillow's limit are decoded one at a time.
 _HUGE = threading.Lock()
 _WIDTH, _HEIGHT, _BITS_PER_SAMPLE, _ORIENTATION, _SAMPLE_FORMAT = 256, 257, 258, 274, 339  # tags of TIFF 6.0
@@ -42,6 +47,18 @@ def register_plugins() -> None:
         except ImportError:
             return
         pillow_heif.register_heif_opener()
+
+
+def missing_extras(suffixes: set[str]) -> str:
+    """What to install to read files with these suffixes, lower case, that are not read here; empty for nothing."""
+    try:
+        register_plugins()
+    except ImportError:
+        return _EXTRAS["Pillow"] if suffixes else ""
+    from PIL import Image
+
+    wanted = {"HEIF": {".heic", ".heif", ".hif"}, "AVIF": {".avif"}}
+    return "; ".join(_EXTRAS[kind] for kind, known in wanted.items() if kind not in Image.OPEN and known & suffixes)
 
 
 def from_pil(image: Image, name: str) -> NDArray[np.uint8]:
@@ -108,7 +125,8 @@ def info(source: Any, name: str, refusal: ValueError, max_pixels: int | None) ->
         found = image.getexif().get(_ORIENTATION, 1)
         tags = getattr(image, "tag_v2", {})  # newer Pillows give a TIFF's size upright
         height, width = tags.get(_HEIGHT, image.height), tags.get(_WIDTH, image.width)
-        return str(image.format), height, width, found if found in range(1, 9) else 1
+        kind = "WebP" if image.format == "WEBP" else str(image.format)
+        return kind, height, width, found if found in range(1, 9) else 1
 
 
 @contextmanager
@@ -117,9 +135,7 @@ def _opened(source: Any, name: str, refusal: ValueError, max_pixels: int | None)
     try:
         register_plugins()
     except ImportError:
-        raise type(refusal)(
-            f"{refusal}; pip install big-transfer[images] for Pillow, which reads more formats"
-        ) from None
+        raise type(refusal)(f"{refusal}; {_EXTRAS['Pillow']}") from None
     is_path = isinstance(source, (str, os.PathLike))
     with open(source, "rb") if is_path else io.BytesIO(source) as file, _as_format_errors(name):
         head = file.read(16)
@@ -154,9 +170,9 @@ def _missing_plugin(head: bytes) -> str:
     if head[4:8] != b"ftyp":
         return ""
     if head[8:12] in _HEIF:
-        return "; pip install big-transfer[heif] for pillow-heif, which reads HEIC"
+        return "; " + _EXTRAS["HEIF"]
     if head[8:12] in _AVIF:
-        return "; pip install big-transfer[avif] for a Pillow that reads AVIF"
+        return "; " + _EXTRAS["AVIF"]
     return ""
 
 

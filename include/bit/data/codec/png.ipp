@@ -38,12 +38,12 @@ struct png_session {
   std::longjmp(session.escape, 1);
 }
 
-/// Warnings concern metadata that is not used here, except for wrong checksums of chunks: pixels have one of their own
-/// behind the compressed data, the chunk behind them is empty, all others must be right.
+/// Warnings concern metadata that is not used here, except for wrong checksums of the header and the palette. Pixels have
+/// a checksum of their own behind the compressed data, besides those of their chunks.
 inline void png_on_warning(png_structp png, png_const_charp message) {
   const std::string_view text(message);
-  const bool guarded = text.starts_with("IDAT") || text.starts_with("IEND");
-  if (text.find("CRC error") != text.npos && !guarded) png_on_error(png, message);
+  const bool needed = text.starts_with("IHDR") || text.starts_with("PLTE");
+  if (needed && text.find("CRC error") != text.npos) png_on_error(png, message);
 }
 
 inline void png_read_bytes(png_structp png, png_bytep to, std::size_t count) {
