@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pybit
 import pytest
 from numpy.typing import NDArray
@@ -175,6 +176,8 @@ TURNED: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("where", TURNED)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_found_wherever_pillow_finds_it(where, orientation, tmp_path):
+    if "XMP" in where and int(PIL.__version__.partition(".")[0]) < 11:
+        pytest.skip("Pillow 10 neither writes nor reads XMP in JPEG and WebP")
     data = TURNED[where](orientation)
     found = read_image(data)
     np.testing.assert_array_equal(found, with_pillow(data))
