@@ -134,7 +134,8 @@ inline image_info jpeg_header(jpeg_session& session, const encoded_image& input)
   image_info info{image_format::jpeg, session.info.image_height, session.info.image_width, 1};
   std::span<const unsigned char> exif;
   std::string_view xmp;
-  constexpr std::string_view exif_name("Exif\0", 6), xmp_name("http://ns.adobe.com/xap/1.0/", 29);
+  using namespace std::string_view_literals;
+  constexpr std::string_view exif_name = "Exif\0\0"sv, xmp_name = "http://ns.adobe.com/xap/1.0/\0"sv;
   for (jpeg_saved_marker_ptr m = session.info.marker_list; m != nullptr; m = m->next) {
     const std::string_view data(reinterpret_cast<const char*>(m->data), m->data_length);
     if (exif.empty() && data.starts_with(exif_name)) exif = {m->data, data.size()};
