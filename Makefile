@@ -34,7 +34,7 @@ SLOW_STAGES := build tsan clang-whole coverage-cpp coverage-python fuzz-seeds py
 # tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
 BUILT := $(if $(filter build,$(DONE)),,build)
 
-.PHONY: help demo bench test test-slow test-oracle test-xtensor setup setup-test fuzz format clean \
+.PHONY: help demo bench test test-slow test-oracle pillow-images test-xtensor setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
         ctest-slow pytest-slow pytest-explore pytest-oracle tsan clang-whole fuzz-seeds coverage coverage-cpp coverage-python \
         release-check wheels
@@ -43,6 +43,7 @@ help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
 	@echo "make test-slow    what takes long: large networks, thread sanitizer, fuzzers' seeds, coverage, the demo"
 	@echo "make test-oracle  installs torch, timm and transformers, then runs the tests that compare with them"
+	@echo "make pillow-images  fetches the test images of Pillow (46 MB), with which test-oracle compares as well"
 	@echo "make bench        installs the peers into .venv-bench and measures; CASES=quick for a short run"
 	@echo "make fuzz         runs each fuzzer for FUZZ_SECONDS=$(FUZZ_SECONDS)"
 	@echo "make format       formats all code as the lint stage wants it"
@@ -63,7 +64,16 @@ test-slow: setup-test
 test-oracle: build
 	$(if $(TORCH_INDEX),pip install -q --index-url '$(TORCH_INDEX)' "$$(grep ^torch== tools/requirements-oracle.txt)")
 	pip install -q -r tools/requirements-oracle.txt && pip install -q --no-deps 'timm>=1.0'
-	$(MAKE) pytest-oracle
+	$(MAKE) pillow-images pytest-oracle
+
+# Pillow's own test images, which only its source archive holds: tests/python/test_pillow_images.py compares with them.
+pillow-images: build/pillow/Tests/images
+
+build/pillow/Tests/images:
+	$(PYTHON) -m venv build/pillow/venv
+	build/pillow/venv/bin/python -m pip install -q setuptools wheel
+	build/pillow/venv/bin/python -m pip download -q -d build/pillow --no-deps --no-binary :all: --no-build-isolation pillow==10.4.0
+	tar -xzf build/pillow/pillow-10.4.0.tar.gz -C build/pillow --strip-components=1 pillow-10.4.0/Tests
 
 # With the xtensor that CMake downloads, 0.26 or newer: what the set-up installs on Debian 12 is 0.24. Without the consumers,
 # since an installed bit asks for an installed xtensor.

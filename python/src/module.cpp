@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   register_io(m);
   register_data(m);
   register_train_data(m);
+  register_collections(m);
   register_recipe(m);
   register_eval(m);
   register_model(m);

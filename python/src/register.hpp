@@ -21,6 +21,8 @@ void register_io(pybind11::module_& m);
 void register_data(pybind11::module_& m);
 /// Data sets and the training loader.
 void register_train_data(pybind11::module_& m);
+/// Where labelled images come from: folders, lists, archives.
+void register_collections(pybind11::module_& m);
 /// BiT-HyperRule and the choice of few examples.
 void register_recipe(pybind11::module_& m);
 /// Probes on features: ridge regression and nearest neighbours.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bit/data.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,37 +87,50 @@ py::dict to_dict(const data::image_info& info) {
                   "orientation"_a = info.orientation);
 }
 
+/// `max_pixels` is None for the default.
+data::decode_options decode_options_of(bool apply_orientation, std::optional<std::size_t> max_pixels) {
+  data::decode_options options;
+  options.apply_orientation = apply_orientation;
+  if (max_pixels) options.max_pixels = *max_pixels;
+  return options;
+}
+
 void register_decoders(py::module_& m) {
-  const data::decode_options standard;
-  m.attr("MAX_IMAGE_PIXELS") = standard.max_pixels;
+  m.def("default_max_pixels", &data::default_max_pixels);
+  m.def("raised_limit", &data::raised_limit, py::arg("pixels"));
   m.def(
       "decode_image",
-      [](const py::buffer& encoded, bool apply_orientation, std::size_t max_pixels, const std::string& name) {
+      [](const py::buffer& encoded, bool apply_orientation, std::optional<std::size_t> max_pixels,
+         const std::string& name) {
         const py::buffer_info info = encoded.request();
         const auto bytes = bytes_of(info);
+        const auto options = decode_options_of(apply_orientation, max_pixels);
         bit::rgb_image image;
         {
           const released_gil release;
-          image = data::decode(bytes, {.apply_orientation = apply_orientation, .max_pixels = max_pixels}, name);
+          image = data::decode(bytes, options, name);
         }
         return to_array(std::move(image));
       },
-      py::arg("data"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels,
-      py::arg("name") = "image data");
+      py::arg("data"), py::arg("apply_orientation"), py::arg("max_pixels"), py::arg("name"));
   m.def(
       "read_image",
-      [](const std::filesystem::path& path, bool apply_orientation, std::size_t max_pixels) {
+      [](const std::filesystem::path& path, bool apply_orientation, std::optional<std::size_t> max_pixels) {
+        const auto options = decode_options_of(apply_orientation, max_pixels);
         bit::rgb_image image;
         {
           const released_gil release;
-          image = data::read_image(path, {.apply_orientation = apply_orientation, .max_pixels = max_pixels});
+          image = data::read_image(path, options);
         }
         return to_array(std::move(image));
       },
-      py::arg("path"), py::arg("apply_orientation") = true, py::arg("max_pixels") = standard.max_pixels);
+      py::arg("path"), py::arg("apply_orientation"), py::arg("max_pixels"));
   m.def(
-      "read_image_info", [](const std::filesystem::path& path) { return to_dict(data::read_image_info(path)); },
-      py::arg("path"));
+      "read_image_info",
+      [](const std::filesystem::path& path, std::optional<std::size_t> max_pixels) {
+        return to_dict(data::read_image_info(path, decode_options_of(true, max_pixels)));
+      },
+      py::arg("path"), py::arg("max_pixels"));
   m.def("image_formats", [] {
     py::list names;
     for (auto format :
@@ -147,12 +161,14 @@ void register_transforms(py::module_& m) {
   register_preprocess<float>(m);
   m.def(
       "preprocess_file",
-      [](const std::filesystem::path& path, const data::preprocess_spec& spec, pixel_array<float>& out) {
+      [](const std::filesystem::path& path, std::optional<std::size_t> max_pixels, const data::preprocess_spec& spec,
+         pixel_array<float>& out) {
         const auto target = span_of(out);
+        const auto options = decode_options_of(true, max_pixels);
         const released_gil release;
-        data::preprocess(data::read_image(path), spec, target);
+        data::preprocess(data::read_image(path, options), spec, target);
       },
-      py::arg("path"), py::arg("spec"), py::arg("out").noconvert());
+      py::arg("path"), py::arg("max_pixels"), py::arg("spec"), py::arg("out").noconvert());
   m.def(
       "resize_image",
       [](const pixel_array<std::uint8_t>& image, std::size_t height, std::size_t width,
@@ -187,55 +203,9 @@ void register_transforms(py::module_& m) {
       py::arg("resampling"));
 }
 
-/// Paths, splits, labels or None, class names, what was left out with its reason, notes, and the line that sums it up.
-py::tuple read_collection(const std::filesystem::path& folder, const std::string& order,
-                          const std::vector<std::string>& other_suffixes) {
-  data::collection_options options{
-      .order = choose<data::class_order>(
-          "data", "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}),
-      .other_suffixes = other_suffixes};
-  data::image_collection found;
-  {
-    const released_gil release;
-    found = data::read_collection(folder, options);
-  }
-  py::list paths, splits, labels, left_out;
-  for (const data::collected_image& image : found.images) {
-    paths.append(image.path);
-    splits.append(data::to_string(image.split));
-    labels.append(image.label ? py::object(py::int_(*image.label)) : py::object(py::none()));
-  }
-  for (const data::left_out_entry& e : found.left_out)
-    left_out.append(py::make_tuple(e.path, data::to_string(e.reason)));
-  return py::make_tuple(paths, splits, labels, found.classes, left_out, found.notes, found.summary());
-}
-
-void register_folders(py::module_& m) {
-  m.def("read_collection", &read_collection, py::arg("folder"), py::arg("order"), py::arg("other_suffixes"));
-  m.def("list_images", &data::list_images, py::arg("folder"), py::call_guard<released_gil>());
-  m.def(
-      "natural_sorted",
-      [](std::vector<std::string> names) {
-        std::ranges::stable_sort(names, data::natural_less);
-        return names;
-      },
-      py::arg("names"));
-  m.def(
-      "list_labelled_images",
-      [](const std::filesystem::path& folder, const std::string& order) {
-        auto images = data::list_labelled_images(
-            folder, choose<data::class_order>(
-                        "image", "order", order,
-                        {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}}));
-        return py::make_tuple(images.paths, images.labels, images.classes);
-      },
-      py::arg("folder"), py::arg("order"));
-}
-
 }  // namespace
 
 void register_data(py::module_& m) {
   register_decoders(m);
   register_transforms(m);
-  register_folders(m);
 }

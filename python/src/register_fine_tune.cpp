@@ -25,6 +25,7 @@
 #include "optimizer_options.hpp"
 #include "parameter_arrays.hpp"
 #include "register.hpp"
+#include "text.hpp"
 #include "training_backends.hpp"
 
 namespace py = pybind11;
@@ -138,9 +139,10 @@ train::fine_tune_callbacks callbacks_of(const py::dict& from) {
   to.on_evaluation = hook<std::size_t, const train::evaluation&>(
       from, "on_evaluation", [](const py::handle& f, std::size_t step, const auto& e) { f(step, as_dict(e)); });
   to.on_checkpoint = hook<std::size_t, const std::filesystem::path&>(
-      from, "on_checkpoint", [](const py::handle& f, std::size_t step, const auto& path) { f(step, path.string()); });
-  to.on_skipped = hook<const train::skipped_example&>(from, "on_skipped",
-                                                      [](const py::handle& f, const auto& e) { f(e.name, e.reason); });
+      from, "on_checkpoint",
+      [](const py::handle& f, std::size_t step, const auto& path) { f(step, path_text(path.string())); });
+  to.on_skipped = hook<const train::skipped_example&>(
+      from, "on_skipped", [](const py::handle& f, const auto& e) { f(message_text(e.name), message_text(e.reason)); });
   const py::handle stop = from.contains("should_stop") ? py::handle(from["should_stop"]) : py::handle(Py_None);
   to.should_stop = [stop] {
     std::optional<py::gil_scoped_acquire> gil;

@@ -4,7 +4,6 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
-#include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
 #include <bit/data.hpp>
@@ -21,6 +20,7 @@
 #include "gil.hpp"
 #include "labels.hpp"
 #include "register.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 namespace data = bit::data;
@@ -62,13 +62,6 @@ void register_dataset(py::module_& m) {
   py::class_<dataset_handle>(m, "Dataset")
       .def_static("from_array", &dataset_of_array, py::arg("pixels").noconvert(), py::arg("labels"), py::arg("classes"),
                   py::arg("source"))
-      .def_static(
-          "from_files",
-          [](std::vector<std::filesystem::path> paths, const label_array& labels, std::vector<std::string> classes) {
-            return dataset_handle{std::make_shared<data::file_dataset>(std::move(paths), from_array(labels, "labels"),
-                                                                       std::move(classes))};
-          },
-          py::arg("paths"), py::arg("labels"), py::arg("classes"))
       .def("__len__", [](const dataset_handle& d) { return d.images->size(); })
       .def_property_readonly("labels", [](const dataset_handle& d) { return to_array(data::labels_of(*d.images)); })
       .def_property_readonly("class_names", [](const dataset_handle& d) { return d.images->class_names(); })
@@ -88,7 +81,10 @@ void register_dataset(py::module_& m) {
           },
           py::arg("index"))
       .def(
-          "name", [](const dataset_handle& d, std::int64_t i) { return d.images->name(checked_index(*d.images, i)); },
+          "name",
+          [](const dataset_handle& d, std::int64_t i) {
+            return path_text(d.images->name(checked_index(*d.images, i)));
+          },
           py::arg("index"))
       .def(
           "subset",
@@ -96,6 +92,13 @@ void register_dataset(py::module_& m) {
             return dataset_handle{std::make_shared<data::subset>(d.images, from_array(chosen, "indices"))};
           },
           py::arg("indices"))
+      .def(
+          "relabelled",
+          [](const dataset_handle& d, const label_array& numbers, std::vector<std::string> classes) {
+            return dataset_handle{
+                std::make_shared<data::relabelled>(d.images, from_array(numbers, "numbers"), std::move(classes))};
+          },
+          py::arg("numbers"), py::arg("classes"))
       .def(
           "split",
           [](const dataset_handle& d, double fraction, std::uint64_t seed) {
@@ -112,55 +115,6 @@ void register_dataset(py::module_& m) {
           "check_trainable",
           [](const dataset_handle& d, const std::string& source) { data::check_trainable(*d.images, source); },
           py::arg("source"));
-}
-
-void register_sources(py::module_& m) {
-  m.def(
-      "open_image_folder",
-      [](const std::filesystem::path& folder, const std::string& order, double validation_fraction,
-         std::uint64_t seed) {
-        const auto classes = choose<data::class_order>(
-            "data", "order", order, {{"natural", data::class_order::natural}, {"lexical", data::class_order::lexical}});
-        data::dataset_split split;
-        {
-          const released_gil release;
-          split = data::open_image_folder(folder,
-                                          {.order = classes, .validation_fraction = validation_fraction, .seed = seed});
-        }
-        return pair_of(split);
-      },
-      py::arg("folder"), py::arg("order"), py::arg("validation_fraction"), py::arg("seed"));
-  m.def(
-      "open_csv",
-      [](const std::filesystem::path& list, const std::vector<std::string>& classes, const std::string& path_column,
-         const std::string& label_column, const std::string& separator, const std::string& encoding) {
-        if (separator.size() > 1)
-          throw bit::config_error("[data] expected a separator of one character, got '" + separator + "'");
-        const data::csv_options options{.classes = classes,
-                                        .path_column = path_column,
-                                        .label_column = label_column,
-                                        .separator = separator.empty() ? '\0' : separator[0],
-                                        .encoding = encoding};
-        const released_gil release;
-        return dataset_handle{data::open_csv(list, options)};
-      },
-      py::arg("path"), py::arg("classes"), py::arg("path_column") = "", py::arg("label_column") = "",
-      py::arg("separator") = "", py::arg("encoding") = "utf-8");
-  m.def("is_cifar_binary", &data::is_cifar_binary, py::arg("path"));
-  m.def(
-      "open_cifar_binary",
-      [](const std::filesystem::path& path, const std::string& labels) {
-        const auto kind =
-            choose<data::cifar_labels>("data", "cifar_labels", labels,
-                                       {{"fine", data::cifar_labels::fine}, {"coarse", data::cifar_labels::coarse}});
-        data::dataset_split split;
-        {
-          const released_gil release;
-          split = data::open_cifar_binary(path, kind);
-        }
-        return pair_of(split);
-      },
-      py::arg("path"), py::arg("labels"));
 }
 
 data::augment_spec make_augmentation(std::size_t resize, std::size_t crop, const std::string& flip,
@@ -189,6 +143,14 @@ train::sampler make_sampler(std::size_t examples, std::size_t batch_size, std::u
   return {examples, batch_size, seed, options};
 }
 
+/// The loader's threads may wait for the GIL, to call what reads an image in Python, while its destructor waits for them.
+struct ends_without_gil {
+  void operator()(train::batch_loader* loader) const {
+    const released_gil release;
+    delete loader;
+  }
+};
+
 void register_loader(py::module_& m) {
   py::class_<train::sampler>(m, "Sampler")
       .def(py::init(&make_sampler), py::kw_only(), py::arg("examples"), py::arg("batch_size"), py::arg("seed"),
@@ -200,13 +162,14 @@ void register_loader(py::module_& m) {
   py::class_<data::augment_spec>(m, "Augmentation")
       .def(py::init(&make_augmentation), py::kw_only(), py::arg("resize"), py::arg("crop"), py::arg("flip"),
            py::arg("resampling"), py::arg("layout"));
-  py::class_<train::batch_loader>(m, "BatchLoader")
+  py::class_<train::batch_loader, std::unique_ptr<train::batch_loader, ends_without_gil>>(m, "BatchLoader")
       .def(py::init([](const dataset_handle& images, const train::sampler& order, const data::augment_spec& spec,
                        std::uint64_t seed, std::uint64_t first, std::uint64_t last, std::size_t threads,
                        std::size_t prefetch, bool skip_corrupt) {
-             return std::make_unique<train::batch_loader>(
+             const released_gil release;  // a constructor that fails waits for its threads
+             return std::unique_ptr<train::batch_loader, ends_without_gil>(new train::batch_loader(
                  images.images, order, spec, seed, first, last,
-                 train::batch_loader_options{.threads = threads, .prefetch = prefetch, .skip_corrupt = skip_corrupt});
+                 train::batch_loader_options{.threads = threads, .prefetch = prefetch, .skip_corrupt = skip_corrupt}));
            }),
            py::arg("dataset"), py::arg("sampler"), py::arg("augmentation"), py::kw_only(), py::arg("seed"),
            py::arg("first"), py::arg("last"), py::arg("threads"), py::arg("prefetch"), py::arg("skip_corrupt"))
@@ -221,10 +184,12 @@ void register_loader(py::module_& m) {
              return py::make_tuple(batch->number, images_array(std::move(batch->images)), to_array(batch->labels),
                                    to_array(batch->indices));
            })
+      .def("stop", &train::batch_loader::stop, py::call_guard<released_gil>())
       .def_property_readonly("waited_seconds", &train::batch_loader::waited_seconds)
       .def_property_readonly("skipped", [](const train::batch_loader& loader) {
         py::list list;
-        for (const auto& s : loader.skipped()) list.append(py::make_tuple(s.batch, s.index, s.name, s.reason));
+        for (const auto& s : loader.skipped())
+          list.append(py::make_tuple(s.batch, s.index, path_text(s.name), message_text(s.reason)));
         return list;
       });
 }
@@ -233,6 +198,5 @@ void register_loader(py::module_& m) {
 
 void register_train_data(py::module_& m) {
   register_dataset(m);
-  register_sources(m);
   register_loader(m);
 }

@@ -69,6 +69,18 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def xmp(orientation: int) -> bytes:
+    """An XMP packet that says how the image is to be turned."""
+    return b'<x:xmpmeta><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>' % orientation
+
+
+def raw_profile(exif: bytes) -> bytes:
+    """EXIF as ImageMagick writes it into texts of PNG files."""
+    digits = exif.hex()
+    lines = [digits[i : i + 72] for i in range(0, len(digits), 72)]
+    return f"\nexif\n{len(exif):8}\n{chr(10).join(lines)}\n".encode()
+
+
 def files() -> dict[str, bytes]:
     pixels = pattern()
     rgb = Image.fromarray(pixels)
@@ -78,6 +90,7 @@ def files() -> dict[str, bytes]:
     palette = bytes([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 8, 7])
     exif = Image.Exif()
     exif[0x0112] = 6
+    profile = b"Raw profile type exif\0\0" + zlib.compress(raw_profile(exif.tobytes()))
 
     found = {
         "rgb.png": png(pixels, 8, 2),
@@ -89,6 +102,10 @@ def files() -> dict[str, bytes]:
         "grey2.png": png(index, 2, 0),
         "palette2.png": png(index, 2, 3, chunk(b"PLTE", palette) + chunk(b"tRNS", bytes([0, 128]))),
         "orientation6.png": png(pixels, 8, 2, chunk(b"eXIf", exif.tobytes()[6:])),
+        "profile6.png": png(pixels, 8, 2, chunk(b"zTXt", profile)),
+        "xmp6.png": png(pixels, 8, 2, chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp(6))),
+        "xmp6.webp": saved(rgb, "WEBP", lossless=True, xmp=xmp(6)),
+        "xmp8.jpg": saved(rgb, "JPEG", xmp=xmp(8)),
         "rgb.bmp": saved(rgb, "BMP"),
         "palette8.bmp": saved(rgb.convert("P"), "BMP"),
         "mono.bmp": saved(rgb.convert("1"), "BMP"),

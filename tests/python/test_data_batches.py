@@ -65,8 +65,10 @@ def test_pil_images_of_any_mode_are_converted_as_files_are():
     np.testing.assert_array_equal(preprocess(palette, 10), preprocess(CORPUS / "palette2.png", 10))
     turned = Image.open(CORPUS / "orientation6.jpg")
     np.testing.assert_array_equal(preprocess(turned, 10), preprocess(CORPUS / "orientation6.jpg", 10))
-    with pytest.raises(ValueError, match="mode F"):
-        preprocess(Image.fromarray(np.zeros((3, 3), np.float32)))
+    values = noise(20, 30)
+    expected = preprocess(values, 10)
+    np.testing.assert_array_equal(preprocess(Image.fromarray(values.astype(np.float32)), 10), expected)
+    np.testing.assert_array_equal(preprocess(Image.fromarray((values / 255).astype(np.float32)), 10), expected)
 
 
 def test_grey_and_alpha_arrays_become_rgb():

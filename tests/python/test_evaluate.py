@@ -105,7 +105,7 @@ def test_the_command_takes_a_runs_folder_and_shows_classes(place: Path, capsys: 
     right = sum(found["confusion"][i][i] for i in range(10))
     assert found["top1"] == pytest.approx(right / 40)
     assert [c["accuracy"] for c in found["classes"]] == [found["confusion"][i][i] / 4 for i in range(10)]
-    assert set(json.loads(evaluated(place, capsys, "--json"))) == {"examples", "loss", "top1", "top5"}
+    assert set(json.loads(evaluated(place, capsys, "--json"))) == {"examples", "loss", "top1", "top5", "data"}
 
 
 def test_sizes_on_the_command_line(place: Path, capsys: pytest.CaptureFixture[str], model: pybit.Model) -> None:
@@ -187,6 +187,9 @@ def test_a_model_of_other_classes_should_be_fine_tuned(
 
 
 def test_a_file_that_is_no_data_set_is_named(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.md").write_text("hello")
+    assert cli.main(["eval", str(place / "run"), str(tmp_path / "notes.md")]) == 1
+    assert "expected a folder with one folder of images per class, a list (.csv, .tsv" in capsys.readouterr().err
     (tmp_path / "notes.txt").write_text("hello")
     assert cli.main(["eval", str(place / "run"), str(tmp_path / "notes.txt")]) == 1
-    assert "expected a folder with one folder of images per class, a CSV list" in capsys.readouterr().err
+    assert "notes.txt:1: expected a path and a label" in capsys.readouterr().err

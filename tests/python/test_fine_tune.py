@@ -148,13 +148,27 @@ def test_the_habits_of_the_three_programs_run_and_differ() -> None:
     assert run.steps == 18
 
 
-def test_evaluate_refuses_other_classes_and_orders() -> None:
+def test_evaluate_matches_classes_by_name_and_refuses_others() -> None:
     data = datasets.open(arrays())
     tuned = pybit.fine_tune(small(), data, **HOW).model
     with pytest.raises(ConfigError, match="classes are not the data set's"):
         pybit.evaluate(tuned, datasets.open(arrays(), class_names=list("abcdefghij")).train)
-    with pytest.raises(ConfigError, match="another order"):
-        pybit.evaluate(tuned, datasets.open(arrays(), class_names=list("9876543210")).train)
+    images, labels = arrays()
+    names = np.array(list("0123456789"))[labels]
+    expected = pybit.evaluate(tuned, datasets.open((images, labels), validation_fraction=0).train, per_class=True)
+    turned = datasets.open((images, names), class_names=list("9876543210"), validation_fraction=0).train
+    assert turned.labels.tolist() == (9 - labels).tolist()
+    found = pybit.evaluate(tuned, turned, per_class=True)
+    assert (found.loss, found.top1) == (expected.loss, expected.top1)
+    np.testing.assert_array_equal(found.classes.confusion, expected.classes.confusion)
+    some = np.isin(labels, [3, 7])
+    few = datasets.open((images[some], names[some]), validation_fraction=0).train
+    assert few.class_names == ["3", "7"]
+    with pytest.warns(UserWarning, match="8 of the model's 10 classes have no images here: 0, 1, 2, ..."):
+        found = pybit.evaluate(tuned, few, per_class=True)
+    rows = np.zeros_like(expected.classes.confusion)
+    rows[[3, 7]] = expected.classes.confusion[[3, 7]]
+    np.testing.assert_array_equal(found.classes.confusion, rows)
 
 
 def test_cifar_by_the_references_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

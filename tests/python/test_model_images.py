@@ -176,10 +176,10 @@ def test_the_batch_is_chosen_for_the_model_and_shared_out_evenly(
     sizes: list[int] = []
     original = run.outputs_of_batches
 
-    def counted(*arguments: Any) -> Iterator[tuple[list[int], np.ndarray]]:
-        for indices, rows in original(*arguments):
+    def counted(*arguments: Any) -> Iterator[tuple[list[int], list[str | None], np.ndarray]]:
+        for indices, paths, rows in original(*arguments):
             sizes.append(len(indices))
-            yield indices, rows
+            yield indices, paths, rows
 
     monkeypatch.setattr(run, "outputs_of_batches", counted)
     images = [np.full((9, 9, 3), i, np.uint8) for i in range(best + 2)]

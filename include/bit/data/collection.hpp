@@ -69,6 +69,8 @@ struct image_collection {
 
   /// Number of images of a split.
   BIT_FUNC std::size_t count(split_name split) const;
+  /// Positions of the images in natural order of their paths below `folder`, which is where they were found.
+  BIT_FUNC std::vector<std::size_t> by_path(const std::filesystem::path& folder) const;
   /// One line about what was left out, e.g. "4 of 12 files were not taken: 3 in formats that ... (a.tif, ...)", followed by
   /// the notes; empty if nothing but hidden entries was left out and there are no notes.
   BIT_FUNC std::string summary() const;
@@ -98,7 +100,8 @@ BIT_FUNC image_collection read_collection(const std::filesystem::path& folder, c
 
 /// The images of read_collection(), sorted by natural_less on their path inside the folder. Throws io_error if a folder
 /// cannot be listed. Thread-safe.
-BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder);
+BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder,
+                                                        const collection_options& options = {});
 
 /// Images with their classes; labels[i] is the index of paths[i]'s class in `classes`.
 struct labelled_images {

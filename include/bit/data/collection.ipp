@@ -91,11 +91,14 @@ BIT_FUNC image_collection read_collection(const std::filesystem::path& folder, c
     else
       taken.emplace_back(&image, std::move(at));
   }
+  const bool classless = !taken.empty() && std::ranges::none_of(taken, [](const auto& image) {
+    return image.second.class_name.has_value();
+  });
   // Classes of the training set first, whose spelling counts; folders without images are classes where others are.
   for (const split_name split : {split_name::whole, split_name::train, split_name::validation, split_name::test}) {
     for (const auto& [image, at] : taken)
       if (at.split == split && at.class_name) classes.add(split, *at.class_name);
-    if (layout.flat()) continue;
+    if (layout.flat() || classless) continue;
     for (const auto& folders : tree.bare)
       if (const detail::place at = layout.of(folders); at.split == split && at.class_name && folders.size() <= 2)
         classes.add(split, *at.class_name);
@@ -112,14 +115,21 @@ BIT_FUNC image_collection read_collection(const std::filesystem::path& folder, c
   return result;
 }
 
-BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder) {
-  const image_collection found = read_collection(folder);
-  std::vector<std::pair<std::string, const std::filesystem::path*>> inside;
-  for (const collected_image& image : found.images)
-    inside.emplace_back(image.path.lexically_relative(folder).generic_string(), &image.path);
+BIT_FUNC std::vector<std::size_t> image_collection::by_path(const std::filesystem::path& folder) const {
+  std::vector<std::pair<std::string, std::size_t>> inside;
+  for (std::size_t i = 0; i < images.size(); ++i)
+    inside.emplace_back(images[i].path.lexically_relative(folder).generic_string(), i);
   std::ranges::sort(inside, natural_less, [](const auto& image) -> std::string_view { return image.first; });
+  std::vector<std::size_t> order;
+  for (const auto& image : inside) order.push_back(image.second);
+  return order;
+}
+
+BIT_FUNC std::vector<std::filesystem::path> list_images(const std::filesystem::path& folder,
+                                                        const collection_options& options) {
+  const image_collection found = read_collection(folder, options);
   std::vector<std::filesystem::path> paths;
-  for (const auto& image : inside) paths.push_back(*image.second);
+  for (const std::size_t i : found.by_path(folder)) paths.push_back(found.images[i].path);
   return paths;
 }
 

@@ -21,6 +21,7 @@ struct csv_options {
   char separator = 0;              ///< between fields; 0: the one of comma, semicolon, tab and bar in the first line
   std::string encoding = "utf-8";  ///< or "latin-1", "cp1252"; UTF-16 is known by its byte-order mark
   decode_options decode = {};
+  image_fallback fallback = nullptr;  ///< reads files that decode() refuses
 };
 
 /// Reads a list of images and labels (RFC 4180: double quotes where needed; blanks around fields that are not quoted do not

@@ -254,7 +254,8 @@ BIT_FUNC dataset_ptr open_csv(const std::filesystem::path& list, const csv_optio
                        std::to_string(names.size()) + ", got '" + record.fields[columns.label] + "'");
     labels.push_back(found->second);
   }
-  return std::make_shared<file_dataset>(std::move(paths), std::move(labels), std::move(names), options.decode);
+  return std::make_shared<file_dataset>(std::move(paths), std::move(labels), std::move(names), options.decode,
+                                        options.fallback);
 }
 
 }  // namespace bit::inline BIT_ABI::data

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -43,12 +44,18 @@ class dataset {
 
 using dataset_ptr = std::shared_ptr<const dataset>;
 
+/// Reads a file that read_image() refuses: how a program adds image formats of its own. Returns the upright pixels, or
+/// throws format_error or io_error with the file's name. Several threads call it at once.
+using image_fallback = std::function<rgb_image(const std::filesystem::path&)>;
+
 /// Image files with their labels, decoded each time they are asked for.
 class file_dataset final : public dataset {
  public:
-  /// Throws shape_error unless there are as many labels as paths, each below classes.size().
+  /// `fallback` reads what read_image() refuses; without one its error stands. Throws shape_error unless there are as many
+  /// labels as paths, each below classes.size().
   BIT_FUNC file_dataset(std::vector<std::filesystem::path> paths, std::vector<std::size_t> labels,
-                        std::vector<std::string> classes, const decode_options& decode = {});
+                        std::vector<std::string> classes, const decode_options& decode = {},
+                        image_fallback fallback = nullptr);
   std::size_t size() const override { return paths_.size(); }
   std::size_t label(std::size_t i) const override { return labels_[i]; }
   const std::vector<std::string>& class_names() const override { return classes_; }
@@ -61,6 +68,7 @@ class file_dataset final : public dataset {
   std::vector<std::size_t> labels_;
   std::vector<std::string> classes_;
   decode_options decode_;
+  image_fallback fallback_;
 };
 
 /// Images of one size in memory.
@@ -100,6 +108,25 @@ class subset final : public dataset {
  private:
   dataset_ptr whole_;
   std::vector<std::size_t> indices_;
+};
+
+/// The images of another set under other classes: to measure a model that numbers them in its own way.
+class relabelled final : public dataset {
+ public:
+  /// Label l of `whole` becomes numbers[l], an index into `classes`. Throws shape_error unless there is a number, below
+  /// classes.size(), for each class of `whole`.
+  BIT_FUNC relabelled(dataset_ptr whole, std::vector<std::size_t> numbers, std::vector<std::string> classes);
+  std::size_t size() const override { return whole_->size(); }
+  std::size_t label(std::size_t i) const override { return numbers_[whole_->label(i)]; }
+  const std::vector<std::string>& class_names() const override { return classes_; }
+  rgb_image image(std::size_t i) const override { return whole_->image(i); }
+  std::array<std::size_t, 2> image_size(std::size_t i) const override { return whole_->image_size(i); }
+  std::string name(std::size_t i) const override { return whole_->name(i); }
+
+ private:
+  dataset_ptr whole_;
+  std::vector<std::size_t> numbers_;
+  std::vector<std::string> classes_;
 };
 
 /// All labels, in order.

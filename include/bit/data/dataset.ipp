@@ -22,23 +22,49 @@ void check_labels(const std::vector<std::size_t>& labels, std::size_t classes, N
                         std::to_string(labels[i]) + " for " + name(i));
 }
 
+/// read(), or what `taken` makes of the fallback's image where there is a fallback and the file's content is refused. A
+/// file that cannot be opened is no case for it.
+template <class Read, class Take>
+auto read_or_fall_back(const std::filesystem::path& path, const image_fallback& fallback, Read read, Take taken) {
+  if (!fallback) return read();
+  try {
+    return read();
+  } catch (const format_error&) {
+  } catch (const config_error&) {  // a decoder that this build lacks
+  }
+  return taken(fallback(path));
+}
+
 }  // namespace detail
 
 BIT_FUNC file_dataset::file_dataset(std::vector<std::filesystem::path> paths, std::vector<std::size_t> labels,
-                                    std::vector<std::string> classes, const decode_options& decode)
-    : paths_(std::move(paths)), labels_(std::move(labels)), classes_(std::move(classes)), decode_(decode) {
+                                    std::vector<std::string> classes, const decode_options& decode,
+                                    image_fallback fallback)
+    : paths_(std::move(paths)),
+      labels_(std::move(labels)),
+      classes_(std::move(classes)),
+      decode_(decode),
+      fallback_(std::move(fallback)) {
   if (paths_.size() != labels_.size())
     throw shape_error("[data] expected as many labels as paths, got " + std::to_string(labels_.size()) +
                       " labels and " + std::to_string(paths_.size()) + " paths");
   detail::check_labels(labels_, classes_.size(), [this](std::size_t i) { return name(i); });
 }
 
-BIT_FUNC rgb_image file_dataset::image(std::size_t i) const { return read_image(paths_[i], decode_); }
+BIT_FUNC rgb_image file_dataset::image(std::size_t i) const {
+  return detail::read_or_fall_back(
+      paths_[i], fallback_, [&] { return read_image(paths_[i], decode_); }, [](rgb_image image) { return image; });
+}
 
 BIT_FUNC std::array<std::size_t, 2> file_dataset::image_size(std::size_t i) const {
-  const image_info info = read_image_info(paths_[i], decode_);
-  const bool turned = decode_.apply_orientation && info.orientation >= 5;  // EXIF 5..8 exchange rows and columns
-  return turned ? std::array{info.width, info.height} : std::array{info.height, info.width};
+  const auto from_header = [&] {
+    const image_info info = read_image_info(paths_[i], decode_);
+    const bool turned = decode_.apply_orientation && info.orientation >= 5;  // EXIF 5..8 exchange rows and columns
+    return turned ? std::array{info.width, info.height} : std::array{info.height, info.width};
+  };
+  return detail::read_or_fall_back(paths_[i], fallback_, from_header, [](const rgb_image& image) {
+    return std::array{image.shape(0), image.shape(1)};
+  });
 }
 
 BIT_FUNC memory_dataset::memory_dataset(std::vector<std::uint8_t> pixels, std::size_t height, std::size_t width,
@@ -72,6 +98,15 @@ BIT_FUNC subset::subset(dataset_ptr whole, std::vector<std::size_t> indices)
                         ", got " + std::to_string(index));
 }
 
+BIT_FUNC relabelled::relabelled(dataset_ptr whole, std::vector<std::size_t> numbers, std::vector<std::string> classes)
+    : whole_(std::move(whole)), numbers_(std::move(numbers)), classes_(std::move(classes)) {
+  const auto& names = whole_->class_names();
+  if (numbers_.size() != names.size())
+    throw shape_error("[data] expected a number for each of " + std::to_string(names.size()) + " classes, got " +
+                      std::to_string(numbers_.size()));
+  detail::check_labels(numbers_, classes_.size(), [&](std::size_t c) { return "class '" + names[c] + "'"; });
+}
+
 BIT_FUNC std::vector<std::size_t> labels_of(const dataset& images) {
   std::vector<std::size_t> labels(images.size());
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = images.label(i);
@@ -103,16 +138,19 @@ BIT_FUNC void check_trainable(const dataset& images, const std::string& source) 
 BIT_FUNC std::array<std::size_t, 2> typical_image_size(const dataset& images, std::size_t samples) {
   const std::size_t count = std::min(std::max<std::size_t>(samples, 1), images.size());
   std::vector<std::array<std::size_t, 2>> sizes;
+  std::string first_fault;
   for (std::size_t k = 0; k < count; ++k) {
     try {
       sizes.push_back(images.image_size(k * images.size() / count));
-    } catch (const format_error&) {
-    } catch (const io_error&) {
+    } catch (const format_error& e) {
+      if (first_fault.empty()) first_fault = e.what();
+    } catch (const io_error& e) {
+      if (first_fault.empty()) first_fault = e.what();
     }
   }
   if (sizes.empty())
     throw config_error("[data] expected at least one readable image, tried " + std::to_string(count) + " of " +
-                       std::to_string(images.size()));
+                       std::to_string(images.size()) + (first_fault.empty() ? "" : "; the first: " + first_fault));
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::ranges::nth_element(sizes, middle, {}, [](const auto& s) { return s[0] * s[1]; });
   return *middle;

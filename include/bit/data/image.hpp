@@ -9,6 +9,7 @@
 #include <string>
 
 #include <bit/config.hpp>
+#include <bit/data/decode_options.hpp>
 #include <bit/data/types.hpp>
 #include <bit/tensor.hpp>
 
@@ -19,7 +20,7 @@ BIT_FUNC bool can_decode(image_format format);
 
 /// Decodes one image to (h,w,3), 0..255. Grey is repeated, alpha dropped, palettes looked up, 16-bit samples keep
 /// their high byte (Pillow clips 16-bit grey at 255 instead, which turns most of it white), CMYK and YCCK follow Adobe's
-/// inverted convention. `name` stands in messages. Throws format_error for anything truncated, damaged, unknown or too
+/// inverted convention. Faults that lose no pixel are passed over; docs/images.md lists them. `name` stands in messages. Throws format_error for anything truncated, damaged, unknown or too
 /// large, config_error if this build lacks the decoder. Thread-safe.
 BIT_FUNC rgb_image decode(std::span<const std::byte> bytes, const decode_options& options = {},
                           const std::string& name = "image data");

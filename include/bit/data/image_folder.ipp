@@ -15,7 +15,7 @@ namespace bit::inline BIT_ABI::data {
 namespace detail {
 
 /// The images of one split, with the classes of the whole collection.
-inline dataset_ptr dataset_of(const image_collection& found, split_name split, const decode_options& decode) {
+inline dataset_ptr dataset_of(const image_collection& found, split_name split, const split_options& options) {
   std::vector<std::filesystem::path> paths;
   std::vector<std::size_t> labels;
   for (const collected_image& image : found.images)
@@ -23,7 +23,8 @@ inline dataset_ptr dataset_of(const image_collection& found, split_name split, c
       paths.push_back(image.path);
       labels.push_back(*image.label);
     }
-  return std::make_shared<file_dataset>(std::move(paths), std::move(labels), found.classes, decode);
+  return std::make_shared<file_dataset>(std::move(paths), std::move(labels), found.classes, options.decode,
+                                        options.fallback);
 }
 
 /// Throws config_error if nothing in `train` shows a class that `measured` has.
@@ -40,7 +41,8 @@ inline void check_classes(const dataset& train, const dataset& measured, split_n
 }  // namespace detail
 
 BIT_FUNC dataset_split open_image_folder(const std::filesystem::path& folder, const split_options& options) {
-  return open_collection(read_collection(folder, {.order = options.order}), folder, options);
+  const collection_options reading{.order = options.order, .other_suffixes = options.other_suffixes};
+  return open_collection(read_collection(folder, reading), folder, options);
 }
 
 BIT_FUNC dataset_split open_collection(const image_collection& found, const std::filesystem::path& folder,
@@ -55,14 +57,14 @@ BIT_FUNC dataset_split open_collection(const image_collection& found, const std:
     refuse("expected one subfolder per class, found " + std::to_string(found.images.size()) +
            " images without classes");
   if (found.count(split_name::whole) > 0)
-    return stratified_split(detail::dataset_of(found, split_name::whole, options.decode), options.validation_fraction,
+    return stratified_split(detail::dataset_of(found, split_name::whole, options), options.validation_fraction,
                             options.seed);
-  const dataset_ptr train = detail::dataset_of(found, split_name::train, options.decode);
-  if (train->size() == 0) refuse("expected a folder train/, found other splits only");
+  const dataset_ptr train = detail::dataset_of(found, split_name::train, options);
+  if (train->size() == 0 && options.needs_train) refuse("expected a folder train/, found other splits only");
   for (const split_name split : {split_name::validation, split_name::test}) {
     if (found.count(split) == 0) continue;
-    const dataset_ptr measured = detail::dataset_of(found, split, options.decode);
-    detail::check_classes(*train, *measured, split, folder);
+    const dataset_ptr measured = detail::dataset_of(found, split, options);
+    if (options.needs_train) detail::check_classes(*train, *measured, split, folder);
     return {train, measured};
   }
   return stratified_split(train, options.validation_fraction, options.seed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the headers of this folder share: pixels, formats, options. No function bodies of weight.
+// What the headers of this folder share: pixels and formats. No function bodies of weight.
 #pragma once
 
 #include <bit/config.hpp>
@@ -38,16 +38,7 @@ inline const char* to_string(image_format format) {
   return names[static_cast<std::size_t>(format)];
 }
 
-struct decode_options {
-  /// Turn the image upright by its EXIF orientation, as PIL.ImageOps.exif_transpose (EXIF only, XMP is not read).
-  bool apply_orientation = true;
-  /// Larger images are refused before any pixel is allocated. Pillow's limit: twice PIL.Image.MAX_IMAGE_PIXELS.
-  std::size_t max_pixels = 178'956'970;
-  /// Scans of a progressive JPEG; encoders write about ten, each can cost a pass over the whole image.
-  std::size_t max_scans = 100;
-};
-
-/// What a file's header says; height and width as stored, before the EXIF orientation (1..8) turns them.
+/// What a file's header says; height and width as stored, before the orientation (1..8) turns them.
 struct image_info {
   image_format format = image_format::jpeg;
   std::size_t height = 0, width = 0;

@@ -8,7 +8,9 @@
 #include <bit/data/codec/exif.ipp>
 #include <bit/data/codec/jpeg.ipp>
 #include <bit/data/codec/png.ipp>
+#include <bit/data/codec/png_orientation.ipp>
 #include <bit/data/codec/webp.ipp>
+#include <bit/data/decode_options.ipp>
 #include <bit/data/image.ipp>
 #include <bit/data/preprocess.ipp>
 #include <bit/data/resize.ipp>

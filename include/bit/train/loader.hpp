@@ -64,6 +64,9 @@ class batch_loader {
   /// without images if they were left out. Throws config_error at the end, otherwise as next().
   BIT_FUNC labelled_batch part(std::size_t count);
 
+  /// Ends the threads, as the destructor does; next() then hands out nothing.
+  void stop() { tasks_->stop(); }
+
   /// Images left out so far, in order; only with skip_corrupt.
   const std::vector<skipped_example>& skipped() const { return skipped_; }
   /// Seconds that next() has waited for images so far.

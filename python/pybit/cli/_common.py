@@ -14,8 +14,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pybit.data.folders import LISTS
+from pybit.data.inputs import collect
 from pybit.data.options import PreprocessSpec
-from pybit.data.sources import collect
 from pybit.errors import ConfigError, FormatError
 from pybit.inference.results import Embeddings
 from pybit.model import Model, create_model, load
@@ -169,6 +170,7 @@ def embed_files(model: Model, inputs: Any, args: argparse.Namespace) -> Embeddin
         skip_corrupt=args.skip_corrupt,
         progress=False if args.quiet else None,
         preprocessing=preprocessing_of(model, args),
+        max_pixels=args.max_pixels,
     )
     assert isinstance(found, Embeddings)  # files always are
     return found
@@ -204,7 +206,7 @@ def check_images(paths: Sequence[str]) -> None:
     """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
     for path in paths:
         os.stat(path)
-    collect(paths)
+    collect([path for path in paths if not path.lower().endswith(LISTS)])
 
 
 def check_output(path: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from pybit.base.sizes import parse_bytes
-from pybit.cli import _common, _train_optimizer
+from pybit.cli import _common, _inputs, _train_optimizer
 from pybit.cli._train_optimizer import add
 from pybit.errors import ConfigError
 
@@ -111,6 +111,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add all flags of the command, the optimizer's among them."""
     _add_reference_flags(parser)
     _add_data_flags(parser)
+    _inputs.add_list_options(parser)
     _add_recipe_flags(parser)
     _train_optimizer.configure(parser)
     _add_run_flags(parser)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pybit.cli import _common
+from pybit.cli import _common, _inputs
 
 NAME = "embed"
 HELP = "compute features of images and write them to an npz file"
@@ -22,10 +22,11 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("images", nargs="+", metavar="PATH", help="folders, or image files")
+    parser.add_argument("images", nargs="+", metavar="PATH", help="folders, image files, or a list (.csv, .tsv)")
     parser.add_argument("--output", "-o", required=True, metavar="FILE", help="the npz file to write")
     _common.add_model_options(parser)
     _common.add_image_options(parser)
+    _inputs.add_list_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,9 +34,10 @@ def run(args: argparse.Namespace) -> int:
     _common.require(args.output.endswith(".npz"), f"expected an output file that ends in .npz, got {args.output}")
     _common.check_output(args.output)
     _common.check_inputs(args)
+    inputs = _inputs.inputs_of(args.images, args)
     model = _common.open_model(args)
-    inputs = args.images[0] if len(args.images) == 1 else args.images
     found = _common.embed_files(model, inputs, args)
     found.save(args.output)
+    _inputs.write_report(args, found.report)
     print(f"pybit: wrote {found.shape[0]} x {found.shape[1]} features to {args.output}", file=sys.stderr)
     return 1 if found.skipped else 0

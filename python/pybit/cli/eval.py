@@ -8,8 +8,9 @@ import json
 import sys
 from typing import Any
 
-from pybit.cli import _common
+from pybit.cli import _common, _inputs
 from pybit.data import PreprocessSpec, datasets
+from pybit.data.folders import LISTS
 from pybit.errors import ConfigError
 from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
 from pybit.formats import open_any
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-class", action="store_true", help="also each class's accuracy and the confusion matrix")
     parser.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _inputs.add_list_options(parser)
     images = parser.add_argument_group("images")
     images.add_argument("--size", type=_common.positive, metavar="N", help="input size instead of the model's own")
     images.add_argument(
@@ -57,7 +59,14 @@ def run(args: argparse.Namespace) -> int:
     """Print loss, top-1 and top-5."""
     checkpoint = _common.run_checkpoint(args.checkpoint)
     split = {} if args.split == "all" else _held_out(checkpoint)
-    parts = datasets.open(args.data, **({"order": args.order, "validation_fraction": 0.0} | split))
+    reading: dict[str, Any] = {"order": args.order, "validation_fraction": 0.0, "needs_train": False}
+    reading["max_pixels"] = args.max_pixels
+    if args.report:
+        _common.check_output(args.report)
+    if args.data.lower().endswith(LISTS):
+        reading |= _inputs.list_options(args)
+    parts = datasets.open(args.data, **reading | split)
+    _inputs.write_report(args, parts.train.report)
     if args.split == "all" and len(parts.validation):
         raise ConfigError(f"{args.data} has a part for validation: expected --split validation or train")
     if args.split == "validation" and not len(parts.validation):
@@ -78,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
     )
     if args.json:
-        _common.print_json(_as_dict(found))
+        _common.print_json(_as_dict(found) | ({} if data.report is None else {"data": data.report.as_dict()}))
     else:
         _show(found)
     left_out = len(data) - found.examples

@@ -7,8 +7,10 @@ import argparse
 import sys
 
 from pybit import registry
-from pybit.cli import _common
+from pybit.cli import _common, _inputs
 from pybit.data.batches import Skipped
+from pybit.data.folders import Labelled
+from pybit.data.inputs import collect
 from pybit.data.options import ImageOptions
 from pybit.inference import run as inference
 
@@ -23,7 +25,7 @@ _EPILOG = """examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("images", nargs="+", metavar="IMG", help="image files or folders of them")
+    parser.add_argument("images", nargs="+", metavar="IMG", help="image files, folders of them, or lists (.csv, .tsv)")
     parser.add_argument("--topk", type=_common.positive, default=5, metavar="K", help="classes per image (default: 5)")
     parser.add_argument("--labels", metavar="FILE", help="class names, one per line, instead of the model's own")
     parser.add_argument(
@@ -34,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _common.add_model_options(parser)
     _common.add_image_options(parser)
+    _inputs.add_list_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     from pybit.hub import labels  # which pulls in the network libraries
 
     _common.check_inputs(args)
+    given = _inputs.inputs_of(args.images, args)
+    images = collect(given.paths if isinstance(given, Labelled) else given)
     model = _common.open_model(args)
     if args.labels:
         model.labels = tuple(labels.load(args.labels, model.num_classes))
@@ -57,15 +62,17 @@ def run(args: argparse.Namespace) -> int:
         args.threads,
         args.skip_corrupt,
         False if args.quiet else None,
+        args.max_pixels,
     )
     predictions = inference.predict(
         model.loaded,
-        args.images,
+        images,
         options,
         topk=args.topk,
         activation="sigmoid" if args.sigmoid else "softmax",
         skipped=skipped,
     )
+    _inputs.write_report(args, images.report)
     if args.json:
         _common.print_json([p.as_dict() for p in predictions])
     else:

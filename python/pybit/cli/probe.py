@@ -7,7 +7,9 @@ import argparse
 import os
 import sys
 
-from pybit.cli import _common
+from pybit.cli import _common, _inputs
+from pybit.data.collection import joined
+from pybit.data.folders import LISTS
 from pybit.errors import FormatError
 from pybit.evaluation import probe
 from pybit.inference.results import load_embeddings
@@ -36,7 +38,7 @@ def _shots(text: str) -> list[int | str]:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
-    parser.add_argument("features", metavar="FEATURES.npz|FOLDER", help="labelled features, or a folder of images")
+    parser.add_argument("features", metavar="FEATURES.npz|FOLDER|LIST", help="labelled features, or images")
     parser.add_argument("--test", metavar="FEATURES.npz|FOLDER", help="test examples instead of a held-out part")
     parser.add_argument(
         "--shots",
@@ -57,17 +59,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     _common.add_model_options(parser)
     _common.add_image_options(parser)
+    _inputs.add_list_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print accuracy against examples per class."""
     sources = [s for s in (args.features, args.test) if s is not None]
     _common.check_images([s for s in sources if os.path.isdir(s)])
-    model = _common.open_model(args) if any(os.path.isdir(s) for s in sources) else None
+    images = {s: _inputs.inputs_of([s], args) for s in sources if os.path.isdir(s) or s.lower().endswith(LISTS)}
+    model = _common.open_model(args) if images else None
     tables = []
     for source in sources:
-        if os.path.isdir(source) and model is not None:
-            found = _common.embed_files(model, source, args)
+        if source in images and model is not None:
+            found = _common.embed_files(model, images[source], args)
         else:
             found = load_embeddings(source)
         if found.classes is None:
@@ -91,8 +95,10 @@ def run(args: argparse.Namespace) -> int:
         k=args.neighbours,
         ridge=args.ridge,
     )
+    data = joined(t.report for t in tables if t.report is not None)
+    _inputs.write_report(args, data)
     if args.json:
-        _common.print_json(report.as_dict())
+        _common.print_json(report.as_dict() | ({} if data is None else {"data": data.as_dict()}))
     else:
         print(report)
     skipped = sum(len(t.skipped) for t in tables)

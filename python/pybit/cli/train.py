@@ -11,10 +11,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pybit.cli import _common, _train_flags, _train_optimizer
+from pybit.cli import _common, _inputs, _train_flags, _train_optimizer
 from pybit.cli._train_flags import KNOWN
 from pybit.data import datasets
 from pybit.data.dataset import Splits
+from pybit.data.folders import LISTS
 from pybit.errors import ConfigError
 from pybit.registry import model_info
 from pybit.train.fine_tuning import FineTuned, FineTuning
@@ -100,7 +101,14 @@ def _open_data(args: argparse.Namespace) -> Splits:
             path = os.path.join(path, name)
             break
     order: Any = _class_order(args)
-    found = datasets.open(path, validation_fraction=args.validation_fraction, seed=args.split_seed, order=order)
+    if args.report:
+        _common.check_output(args.report)
+    reading: dict[str, Any] = _inputs.list_options(args) if path.lower().endswith(LISTS) else {}
+    reading["max_pixels"] = args.max_pixels
+    found = datasets.open(
+        path, validation_fraction=args.validation_fraction, seed=args.split_seed, order=order, **reading
+    )
+    _inputs.write_report(args, found.train.report)
     if args.dataset is not None and len(found.train.class_names) != KNOWN[args.dataset][0]:
         raise ConfigError(
             f"expected {KNOWN[args.dataset][0]} classes of {args.dataset} in {path}, got "

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
+from pybit.data.collection import Report
 from pybit.data.options import Layout, Resampling
+from pybit.data.sources import printable
 from pybit.errors import ConfigError
 
 Flip = Literal["random", "always", "never"]
@@ -54,6 +57,8 @@ class BatchLoader(Iterator[LabelledBatch]):
 
     def __init__(self, loader: _core.BatchLoader) -> None:
         self._loader = loader
+        # Threads that decode with Pillow must end while Python is still there for them.
+        weakref.finalize(self, loader.stop)
 
     def __next__(self) -> LabelledBatch:
         batch = self._loader.next()
@@ -75,12 +80,14 @@ class BatchLoader(Iterator[LabelledBatch]):
 class Dataset:
     """A fixed list of labelled images; made by :func:`open`. Immutable, usable by several threads at once."""
 
-    def __init__(self, core: _core.Dataset, source: str) -> None:
+    def __init__(self, core: _core.Dataset, source: str, report: Report | None = None) -> None:
         self._core = core
         self._labels = core.labels
         self._labels.setflags(write=False)
         self.source = source
         """Where the images come from, for messages."""
+        self.report = report
+        """What was taken from the folder that the set is of, and what was left out; None for other sources."""
 
     @property
     def core(self) -> _core.Dataset:
@@ -127,21 +134,40 @@ class Dataset:
 
     def check_trainable(self) -> None:
         """Raise ConfigError if there are fewer than two classes or classes without images, which the message names."""
-        self._core.check_trainable(self.source)
+        self._core.check_trainable(printable(self.source))
 
     def subset(self, indices: Any) -> Dataset:
         """The images at `indices`, whole numbers (n,), with all classes of this set.
 
         `range(int(0.98 * len(d)))` gives the reference's train[:98%]. Raises ShapeError for an index outside the set.
         """
-        return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source)
+        return Dataset(self._core.subset(np.asarray(indices, np.int64)), self.source, self.report)
+
+    def with_classes(self, class_names: Sequence[str]) -> Dataset:
+        """The same images, their classes numbered by `class_names`, which may have more of them.
+
+        Classes of this set without images may be missing. Raises ConfigError, with its name, for another that is, and
+        for a class of this set that is there more than once.
+        """
+        number = {name: i for i, name in enumerate(class_names)}
+        missing = [name for name, images in self.counts.items() if images and name not in number]
+        if missing:
+            raise ConfigError(
+                f"[data] expected the classes of {printable(self.source)} among the {len(number)} given, got also "
+                f"'{missing[0]}'"
+            )
+        double = [name for name in self.class_names if list(class_names).count(name) > 1]
+        if double:
+            raise ConfigError(f"[data] expected each class once, got '{double[0]}' more than once")
+        numbers = np.array([number.get(name, 0) for name in self.class_names], np.int64)
+        return Dataset(self._core.relabelled(numbers, list(class_names)), self.source, self.report)
 
     def split(self, fraction: float, seed: int = 0) -> Splits:
         """Split off `fraction` of each class for validation, at least one image where it has two, by the seed.
 
         `fraction` lies in [0, 1); the validation set is empty for 0. Raises ConfigError for another fraction.
         """
-        return splits_of(self._core.split(fraction, seed), self.source)
+        return splits_of(self._core.split(fraction, seed), self.source, self.report)
 
     def few_shot(self, per_class: int, seed: int = 0, rule: FewShotRule = "exact") -> Dataset:
         """`per_class` images of each class.
@@ -265,6 +291,6 @@ class Splits(NamedTuple):
     validation: Dataset
 
 
-def splits_of(pair: tuple[_core.Dataset, _core.Dataset], source: str) -> Splits:
+def splits_of(pair: tuple[_core.Dataset, _core.Dataset], source: str, report: Report | None = None) -> Splits:
     """Both sets of a pair that the extension module made; `source` says in messages where they come from."""
-    return Splits(Dataset(pair[0], source), Dataset(pair[1], source))
+    return Splits(Dataset(pair[0], source, report), Dataset(pair[1], source, report))

@@ -5,20 +5,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pybit import _core
 from pybit.data.batches import batches_of, decoding_threads
-from pybit.data.options import ImageOptions, Interpolation, Layout, Mode, PreprocessSpec, Resampling
-from pybit.data.sources import collect, load_rgb
-from pybit.errors import ShapeError
+from pybit.data.collection import ClassOrder, other_suffixes, read_collection
+from pybit.data.inputs import collect, is_path
+from pybit.data.options import (
+    ImageOptions,
+    Interpolation,
+    Layout,
+    Mode,
+    PreprocessSpec,
+    Resampling,
+    check_max_pixels,
+)
+from pybit.data.sources import load_frames, load_info, load_rgb, read_file
+from pybit.errors import ConfigError, ShapeError
 
 
 class ImageInfo(NamedTuple):
-    """What a file's header says; sizes as stored, before the EXIF orientation (1..8) turns them."""
+    """What a file's header says; sizes as stored, before the orientation (1..8) turns them."""
 
     format: str
     height: int
@@ -37,13 +47,14 @@ def preprocess(
     layout: Layout = "nchw",
     threads: int | None = None,
     progress: bool | None = None,
+    max_pixels: int | None = None,
 ) -> NDArray[np.float32]:
     """Network input for one or many images.
 
     Args:
         images: as `pybit.data` says.
         size, mode, interpolation, crop_pct, resampling, layout: see :class:`PreprocessSpec`.
-        threads, progress: see :func:`iterate_batches`.
+        threads, progress, max_pixels: see :func:`iterate_batches`.
 
     Returns:
         float32 (N,3,H,W), or (N,H,W,3) with layout="nhwc", in [-1,1]; N is 1 for one image. Bicubic resizing of float
@@ -60,35 +71,81 @@ def preprocess(
         (1, 3, 224, 224)
     """
     spec = PreprocessSpec(size, mode, interpolation, crop_pct, resampling, layout)
-    options = ImageOptions(spec, 8, decoding_threads(threads), progress=progress)
-    with batches_of(collect(images), options, "images") as batches:
-        result = np.empty(spec.shape(batches.total), np.float32)
+    options = ImageOptions(spec, 8, decoding_threads(threads), progress=progress, max_pixels=max_pixels)
+    found = collect(images)
+    if found.report is not None:
+        found.report.warn()
+    with batches_of(found, options, "images") as batches:
+        if found.total is None:
+            return np.concatenate([np.empty(spec.shape(0), np.float32), *(batch.images for batch in batches)])
+        result = np.empty(spec.shape(found.total), np.float32)
         for batch in batches:
             result[batch.indices] = batch.images
     return result
 
 
+@overload
 def read_image(
-    source: str | os.PathLike[str] | bytes, *, apply_orientation: bool = True, max_pixels: int = _core.MAX_IMAGE_PIXELS
-) -> NDArray[np.uint8]:
-    """Decode an image file, or the bytes of one, to uint8 (H,W,3).
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    apply_orientation: bool = True,
+    max_pixels: int | None = None,
+    frames: Literal["first"] = "first",
+) -> NDArray[np.uint8]: ...
 
-    Equal to `PIL.ImageOps.exif_transpose(PIL.Image.open(source)).convert("RGB")`, but for 16-bit grey, which keeps its
-    high byte. Images of more than `max_pixels` are refused before anything is allocated.
+
+@overload
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    apply_orientation: bool = True,
+    max_pixels: int | None = None,
+    frames: Literal["all"],
+) -> list[NDArray[np.uint8]]: ...
+
+
+def read_image(
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    apply_orientation: bool = True,
+    max_pixels: int | None = None,
+    frames: Literal["first", "all"] = "first",
+) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+    """Decode an image file, one opened for reading, or the bytes of one, to uint8 (H,W,3).
+
+    Equal to `PIL.ImageOps.exif_transpose(PIL.Image.open(source)).convert("RGB")`, but for grey of more than 8 bits,
+    which Pillow clips at 255: here it keeps its highest 8 bits. docs/images.md has the ranges of all kinds.
+
+    Args:
+        source: JPEG, PNG, BMP or WebP, or with Pillow what it reads; HEIC with pillow-heif.
+        apply_orientation: turn the image upright, as EXIF or XMP says.
+        max_pixels: larger images are refused before anything is allocated; None: BIT_MAX_PIXELS of the environment, or
+            178,956,970.
+        frames: "first" of an animation or a document, or "all" as a list of arrays; the limit is for all together.
 
     Raises:
-        FormatError: not an image, truncated, damaged or too large.
+        FormatError: not an image, truncated, damaged, outside its kind's range or too large.
+        ConfigError: options that are none of these; a decoder that is not installed.
         OSError: the file cannot be read.
     """
+    if frames not in ("first", "all"):
+        raise ConfigError(f"[image] expected frames 'first' or 'all', got {frames!r}")
+    check_max_pixels(max_pixels)
+    if not is_path(source) and hasattr(source, "read"):
+        source = read_file(source, "image data")
+    if frames == "all":
+        return load_frames(source, apply_orientation, max_pixels)
     return load_rgb(source, apply_orientation, max_pixels)
 
 
-def read_image_info(path: str | os.PathLike[str]) -> ImageInfo:
-    """The format, size and orientation of a JPEG, PNG, BMP or WebP file, without decoding its pixels.
+def read_image_info(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> ImageInfo:
+    """The format, size and orientation of an image file, without decoding its pixels.
 
-    Raises OSError if the file cannot be read, FormatError if it is none of these or damaged.
+    Raises OSError if the file cannot be read, FormatError if it is no image, damaged or larger than `max_pixels`, which
+    is as in :func:`read_image`.
     """
-    return ImageInfo(**_core.read_image_info(path))
+    check_max_pixels(max_pixels)
+    return ImageInfo(*load_info(path, max_pixels))
 
 
 def resize(
@@ -113,19 +170,27 @@ def resize(
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The image files below a folder by their suffix, recursively, in natural order ("img2" before "img10").
+    """The image files of :func:`read_collection`, in natural order of their paths ("img2" before "img10").
 
     Raises OSError if the folder cannot be read.
     """
-    return _core.list_images(folder)
+    return _core.list_images(folder, other_suffixes())
 
 
 def list_labelled_images(
-    folder: str | os.PathLike[str], order: Literal["natural", "lexical"] = "natural"
+    folder: str | os.PathLike[str], order: ClassOrder = "natural"
 ) -> tuple[list[Path], list[int], list[str]]:
-    """Paths, labels and class names of a folder with one subfolder per class.
+    """Paths, labels and class names of a folder with one subfolder per class, all its splits together.
 
     `order` numbers the classes: "natural" as timm ("2" before "10"), "lexical" as torchvision's ImageFolder. Raises
-    OSError if the folder cannot be read, ConfigError if it holds no folders and for another order.
+    OSError if the folder cannot be read, ConfigError if its images have no classes and for another order.
     """
-    return _core.list_labelled_images(folder, order)
+    found = read_collection(folder, order)
+    labels = [label for label in found.labels if label is not None]
+    if not found.class_names or len(labels) < len(found.paths):
+        seen = f" ({found.report.summary})" if found.report.summary else ""
+        raise ConfigError(
+            f"[data] expected one subfolder per class in {os.fspath(folder)}, found {len(found.paths)} images without "
+            f"classes{seen}"
+        )
+    return found.paths, labels, found.class_names

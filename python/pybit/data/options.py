@@ -91,9 +91,10 @@ class ImageOptions:
         threads: that decode and resize, and that compute where there is a model; 0: the default of each.
         skip_corrupt: leave out files that cannot be read instead of raising.
         progress: show a progress bar on standard error; None: on a terminal or in a notebook, if it takes a second.
+        max_pixels: larger images are refused; None: BIT_MAX_PIXELS of the environment, or 178,956,970.
 
     Raises:
-        ConfigError: a batch without images or a negative number of threads.
+        ConfigError: a batch without images, a negative number of threads or a limit below 1.
     """
 
     preprocessing: PreprocessSpec
@@ -101,9 +102,17 @@ class ImageOptions:
     threads: int = 0
     skip_corrupt: bool = False
     progress: bool | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
+        check_max_pixels(self.max_pixels)
         if self.batch_size is not None and self.batch_size < 1:
             raise ConfigError(f"[preprocess] expected batch_size of at least 1, got {self.batch_size}")
         if self.threads < 0:
             raise ConfigError(f"[preprocess] expected 0 or more threads, got {self.threads}")
+
+
+def check_max_pixels(max_pixels: int | None) -> None:
+    """Raise ConfigError for a limit of pixels that is neither None nor a whole number of at least 1."""
+    if max_pixels is not None and (not isinstance(max_pixels, (int, np.integer)) or max_pixels < 1):
+        raise ConfigError(f"[image] expected max_pixels as a whole number of at least 1, got {max_pixels!r}")

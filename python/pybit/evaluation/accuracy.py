@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,8 @@ def evaluate(
 
     Args:
         model: a model, or a checkpoint file of any supported format.
-        data: a part of what :func:`pybit.datasets.open` returns, with the model's classes.
+        data: a part of what :func:`pybit.datasets.open` returns, with the model's classes or some of them. They are
+            matched by name; a UserWarning names classes without images.
         size: side of the input instead of the model's own.
         preprocessing: instead of `model.preprocessing`, which for a fine-tuned model is its run's: squashed.
         per_class: also count what each class was taken for: `.classes.accuracy`, `.classes.confusion`.
@@ -87,18 +89,22 @@ def evaluate(
         skip_corrupt: leave out images that cannot be read, which do not count then.
         threads: that compute; 0: all allowed.
 
-    With fewer than five classes top-5 counts them all. Raises ConfigError if the set has other classes than the model
+    With fewer than five classes top-5 counts them all. Raises ConfigError if the set has classes that the model lacks
     and for an input that is not square, FormatError for damaged images, OSError for images that cannot be read.
     """
     if isinstance(model, (str, os.PathLike)):
         model = load(model)
     if model.labels is not None and tuple(model.labels) != tuple(data.class_names):
-        if sorted(model.labels) != sorted(data.class_names):
+        if not {name for name, images in data.counts.items() if images} <= set(model.labels):
             raise ConfigError(
                 f"[evaluate] the model's classes are not the data set's: {_some(model.labels)} and "
                 f"{_some(data.class_names)}"
             )
-        raise ConfigError("[evaluate] the model numbers the data set's classes in another order; open it with order=")
+        data = data.with_classes(model.labels)
+        absent = [name for name, images in data.counts.items() if not images]
+        if absent:
+            text = f"{len(absent)} of the model's {len(model.labels)} classes have no images here: {_some(absent)}"
+            warnings.warn(text, UserWarning, stacklevel=2)
     spec = model.preprocessing if preprocessing is None else preprocessing
     if size is not None:
         spec = dataclasses.replace(spec, size=size)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pybit import _core
 from pybit.base.arrays import Array, to_numpy
+from pybit.data.numbering import label_numbers
 from pybit.errors import ConfigError, ShapeError
 
 __all__ = ["FewShotReport", "LinearProbe", "ShotResult", "few_shot", "fit_linear", "knn_predict", "nearest", "split"]
@@ -34,8 +35,8 @@ def _table(x: Any, what: str = "features") -> npt.NDArray[np.float32]:
 
 
 def _labels(y: Any, count: int) -> npt.NDArray[np.int64]:
-    a, _ = to_numpy(y)
-    if a.shape != (count,) or a.dtype.kind not in "iu":
+    a = label_numbers(y if hasattr(y, "columns") else to_numpy(y)[0])
+    if a.shape != (count,):
         raise ShapeError(f"labels: expected {count} whole numbers, one per row, got {a.dtype} of shape {a.shape}")
     if count and int(a.min()) < 0:
         raise ShapeError(f"labels: expected 0 or more, got {int(a.min())}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from pybit.base.arrays import Array
 from pybit.data.batches import Skipped
+from pybit.data.collection import Report
 from pybit.errors import FormatError
 
 
@@ -58,6 +59,7 @@ class Embeddings:
     classes: Array | None = None  # (N) int64 numbers of the folders that the files lie in; None without such folders
     class_names: tuple[str, ...] | None = None
     skipped: tuple[Skipped, ...] = ()  # files that could not be read and were left out
+    report: Report | None = None  # what was taken from folders and what was left out; None without folders
 
     @property
     def shape(self) -> tuple[int, ...]:

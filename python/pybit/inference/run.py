@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,8 +13,8 @@ import numpy as np
 from pybit.base.arrays import Array
 from pybit.data.batches import Batch, Skipped, batches_of
 from pybit.data.folders import labelled_files
+from pybit.data.inputs import Inputs, collect
 from pybit.data.options import ImageOptions, PreprocessSpec
-from pybit.data.sources import Source, collect
 from pybit.errors import ConfigError
 from pybit.inference.results import Embeddings, Prediction
 from pybit.network.source import Loaded
@@ -35,21 +34,19 @@ def sigmoid(logits: Array) -> Array:
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"softmax": softmax, "sigmoid": sigmoid}
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, os.PathLike))
-
-
-def balanced_batch(model: Loaded, spec: PreprocessSpec, count: int) -> int:
+def balanced_batch(model: Loaded, spec: PreprocessSpec, count: int | None) -> int:
     """Images per batch where the caller does not say: the cost model's choice, `count` images shared out evenly."""
-    best = model.network.throughput_batch(*spec.sizes())
+    best: int = model.network.throughput_batch(*spec.sizes())
+    if count is None:
+        return best
     batches = -(-count // best)
     return max(1, -(-count // max(batches, 1)))
 
 
 def _batches(
-    model: Loaded, sources: list[Source], options: ImageOptions, skipped: list[Skipped], what: str
-) -> Iterator[Batch]:
-    """Preprocessed batches; `skipped` is filled and a warning names the first files left out.
+    model: Loaded, inputs: Inputs, options: ImageOptions, skipped: list[Skipped], what: str
+) -> Iterator[tuple[Batch, list[str | None]]]:
+    """Preprocessed batches and their paths; `skipped` is filled and a warning names the first files left out.
 
     The next images are decoded by as many threads as compute. That costs little against the best that two cores could
     do, the sum of both times: 18.2 ms an image where decoding alone takes 1.6 and computing alone 16.1.
@@ -57,25 +54,29 @@ def _batches(
     if model.config.in_channels != 3:
         raise ConfigError(f"images have 3 channels, the model takes {model.config.in_channels}: call it with arrays")
     if options.batch_size is None:
-        options = dataclasses.replace(options, batch_size=balanced_batch(model, options.preprocessing, len(sources)))
-    with batches_of(sources, options, what) as batches:
-        yield from batches
+        options = dataclasses.replace(options, batch_size=balanced_batch(model, options.preprocessing, inputs.total))
+    seen = 0
+    with batches_of(inputs, options, what) as batches:
+        for batch in batches:
+            seen += len(batch.indices)
+            yield batch, batches.paths
         skipped.extend(batches.skipped)
     if skipped:
         named = "; ".join(s.reason for s in skipped[:3]) + (
             f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
         )
-        warnings.warn(f"{len(skipped)} of {len(sources)} images were left out: {named}", UserWarning, stacklevel=5)
+        text = f"{len(skipped)} of {seen + len(skipped)} images were left out: {named}"
+        warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def outputs_of_batches(
-    model: Loaded, sources: list[Source], options: ImageOptions, output: str, skipped: list[Skipped], what: str
-) -> Iterator[tuple[list[int], Array]]:
-    """For each batch the positions of its images among `sources`, and the network's `output`, a row for each."""
+    model: Loaded, inputs: Inputs, options: ImageOptions, output: str, skipped: list[Skipped], what: str
+) -> Iterator[tuple[list[int], list[str | None], Array]]:
+    """For each batch the positions of its images among `inputs`, their paths, and the network's `output` of each."""
     layout, reference = options.preprocessing.layout, model.network.array_dtype == "float64"
-    for batch in _batches(model, sources, options, skipped, what):
+    for batch, paths in _batches(model, inputs, options, skipped, what):
         images = batch.images.astype(np.float64) if reference else batch.images
-        yield batch.indices, model.network.run(images, layout, [output], options.threads)[output]
+        yield batch.indices, paths, model.network.run(images, layout, [output], options.threads)[output]
 
 
 def predict(
@@ -97,17 +98,18 @@ def predict(
         raise ConfigError(
             f"expected topk of at least 1 and activation {' or '.join(ACTIVATIONS)}, got {topk} and {activation!r}"
         )
-    sources, found = collect(inputs), []
+    images, found = collect(inputs), []
+    if images.report is not None:
+        images.report.warn()
     names = model.labels or tuple(f"class {i}" for i in range(model.num_classes))
     left: list[Skipped] = [] if skipped is None else skipped
-    for indices, logits in outputs_of_batches(model, sources, options, "logits", left, "predict"):
-        for index, row in zip(indices, ACTIVATIONS[activation](logits), strict=True):
+    for indices, paths, logits in outputs_of_batches(model, images, options, "logits", left, "predict"):
+        for index, path, row in zip(indices, paths, ACTIVATIONS[activation](logits), strict=True):
             order = np.argsort(-row, kind="stable")[: min(topk, len(row))]
-            value = sources[index].value
             found.append(
                 Prediction(
                     index,
-                    os.fspath(value) if _is_path(value) else None,
+                    path,
                     tuple(map(int, order)),
                     tuple(names[i] for i in order),
                     tuple(float(row[i]) for i in order),
@@ -119,20 +121,25 @@ def predict(
 def embed(model: Loaded, inputs: Any, options: ImageOptions, *, pool: bool = True) -> Array | Embeddings:
     """Pooled features of each image, or its last feature map, see `pybit.Model.embed`."""
     labelled = labelled_files(inputs)
-    sources = collect(inputs if labelled is None else labelled.paths)
+    images = collect(inputs if labelled is None else labelled.paths)
+    report = images.report if labelled is None else labelled.report
+    if report is not None:
+        report.warn()
     rows: list[Array] = []
     kept: list[int] = []
+    files: list[str | None] = []
     skipped: list[Skipped] = []
-    for indices, features in outputs_of_batches(
-        model, sources, options, "pooled" if pool else "features", skipped, "embed"
+    for indices, names, features in outputs_of_batches(
+        model, images, options, "pooled" if pool else "features", skipped, "embed"
     ):
         rows.append(features)
         kept.extend(indices)
+        files.extend(names)
     table = np.concatenate(rows) if rows else np.empty((0, model.config.num_features), np.float32)
-    if not sources or not all(_is_path(s.value) for s in sources):
+    paths = tuple(path for path in files if path is not None)
+    if not images.only_files and (images.total is not None or not files or len(paths) < len(files)):
         return table
-    paths = tuple(os.fspath(sources[i].value) for i in kept)
     if labelled is None:
-        return Embeddings(table, paths, skipped=tuple(skipped))
+        return Embeddings(table, paths, skipped=tuple(skipped), report=report)
     classes = np.array([labelled.labels[i] for i in kept], dtype=np.int64)
-    return Embeddings(table, paths, classes, tuple(labelled.class_names), tuple(skipped))
+    return Embeddings(table, paths, classes, tuple(labelled.class_names), tuple(skipped), report)

@@ -171,15 +171,18 @@ class Model(ModelBase):
         progress: bool | None = None,
         activation: str = "softmax",
         preprocessing: PreprocessSpec | None = None,
+        max_pixels: int | None = None,
     ) -> list[Prediction]:
-        """Classify images: files, folders, PIL images, 8-bit arrays, or lists of them, as for `pybit.preprocess`.
+        """Classify images: files, folders, PIL images, 8-bit arrays, streams, or lists of them, see `pybit.data`.
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
         probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
         with a warning if skip_corrupt=True. `progress`: None shows a bar on long work. `batch_size`: None chooses one
         for this model and image size (a fixed cost model, 512 MiB of maps at most), see docs/performance.md.
+        `max_pixels`: larger images are refused, see `pybit.data.read_image`.
         """
-        options = ImageOptions(self._image_spec(preprocessing), batch_size, threads, skip_corrupt, progress)
+        spec = self._image_spec(preprocessing)
+        options = ImageOptions(spec, batch_size, threads, skip_corrupt, progress, max_pixels)
         return run.predict(self.loaded, inputs, options, topk=topk, activation=activation)
 
     def embed(
@@ -192,13 +195,15 @@ class Model(ModelBase):
         skip_corrupt: bool = False,
         progress: bool | None = None,
         preprocessing: PreprocessSpec | None = None,
+        max_pixels: int | None = None,
     ) -> Array | Embeddings:
         """Features (N, num_features) of images given as for `predict`; pool=False: maps (N, num_features, h, w).
 
         Files and folders give `Embeddings`, which know their paths and, for a folder of folders or several folders,
         their classes; images in memory give a plain NumPy array.
         """
-        options = ImageOptions(self._image_spec(preprocessing), batch_size, threads, skip_corrupt, progress)
+        spec = self._image_spec(preprocessing)
+        options = ImageOptions(spec, batch_size, threads, skip_corrupt, progress, max_pixels)
         return run.embed(self.loaded, inputs, options, pool=pool)
 
     def _image_spec(self, wanted: PreprocessSpec | None) -> PreprocessSpec:

@@ -80,6 +80,16 @@ TEST_CASE("splits may stand below the classes, alone, flat, or twice in an archi
     CHECK(taken(folder) == strings{"validation:n01 val/n01/1.jpg", "validation:n02 val/n02/1.jpg"});
     CHECK_THROWS_WITH_AS(open_image_folder(folder.path), doctest::Contains("expected a folder train/"),
                          bit::config_error);
+    const auto measured = open_image_folder(folder.path, {.needs_train = false});
+    CHECK(measured.train->size() == 0);
+    CHECK(measured.validation->size() == 2);
+  }
+  SUBCASE("flat beside empty folders, which are no classes then") {
+    put(folder, {"train/1.jpg"});
+    std::filesystem::create_directories(folder.path / "train" / "cat");
+    CHECK(read_collection(folder.path).classes.empty());
+    CHECK_THROWS_WITH_AS(list_labelled_images(folder.path), doctest::Contains("1 images without classes"),
+                         bit::config_error);
   }
   SUBCASE("flat") {
     put(folder, {"train/1.jpg", "test/2.jpg"});

@@ -147,6 +147,47 @@ TEST_CASE("typical sizes are upright, medians, and pass over what cannot be read
   CHECK_THROWS_AS(typical_image_size(set({"broken.jpg"})), bit::config_error);
 }
 
+TEST_CASE("a fallback reads what the library refuses, wherever labelled files come from") {
+  const scratch_folder folder("fallback");
+  put_images(folder.path / "cat", 1);
+  write_text(folder.path / "cat" / "1.xyz", "a format of the program's own");
+  write_text(folder.path / "list.csv", "cat/0.jpg,cat\ncat/1.xyz,cat\n");
+  const image_fallback grey = [](const std::filesystem::path& path) -> bit::rgb_image {
+    if (path.extension() != ".xyz") throw bit::format_error("not asked for " + path.string());
+    auto image = bit::rgb_image::from_shape({5, 7, 3});
+    image.fill(128);
+    return image;
+  };
+  const auto check = [](const dataset& set) {
+    REQUIRE(set.size() == 2);
+    CHECK(set.image(0).shape(0) != 5);  // the library's own format is never handed over
+    CHECK(set.image(1).shape(0) == 5);
+    CHECK(set.image(1)(4, 6, 2) == 128);
+    CHECK(set.image_size(1) == std::array<std::size_t, 2>{5, 7});
+  };
+  check(
+      *open_image_folder(folder.path, {.validation_fraction = 0, .fallback = grey, .other_suffixes = {".xyz"}}).train);
+  check(*open_csv(folder.path / "list.csv", {.fallback = grey}));
+  const auto without = open_csv(folder.path / "list.csv");
+  CHECK_THROWS_AS(without->image(1), bit::format_error);
+  std::filesystem::remove(folder.path / "cat" / "1.xyz");
+  CHECK_THROWS_AS(file_dataset({folder.path / "cat" / "1.xyz"}, {0}, {"cat"}, {}, grey).image(0), bit::io_error);
+}
+
+TEST_CASE("a set under other classes keeps its images and gets their numbers") {
+  const auto whole =
+      std::make_shared<memory_dataset>(std::vector<std::uint8_t>(36), 2, 2, std::vector<std::size_t>{1, 0, 1},
+                                       std::vector<std::string>{"cat", "dog"}, "here");
+  const relabelled other(whole, {2, 0}, {"dog", "cow", "cat"});
+  CHECK(labels_of(other) == std::vector<std::size_t>{0, 2, 0});
+  CHECK(class_counts(other) == std::vector<std::size_t>{2, 0, 1});
+  CHECK(other.name(1) == whole->name(1));
+  CHECK(other.image_size(0) == std::array<std::size_t, 2>{2, 2});
+  CHECK_THROWS_AS(relabelled(whole, {0}, {"dog"}), bit::shape_error);
+  CHECK_THROWS_WITH_AS(relabelled(whole, {0, 3}, {"dog", "cow", "cat"}), doctest::Contains("class 'dog'"),
+                       bit::shape_error);
+}
+
 TEST_CASE("CSV lists name their images and classes") {
   const scratch_folder folder("csv");
   put_images(folder.path / "im", 3);

@@ -2,9 +2,12 @@
 #include <doctest/doctest.h>
 #include <algorithm>
 #include <bit/data/codec/exif.hpp>
+#include <bit/data/codec/png_orientation.hpp>
 #include <bit/data/image.hpp>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "pattern.hpp"
 
@@ -86,9 +89,10 @@ TEST_CASE("lossy WebP keeps a smooth picture within a few levels") {
   CHECK(std::abs(image(0, 55, 1) - 4 * 55) > 100);
 }
 
-TEST_CASE("EXIF orientation turns JPEG, PNG and WebP upright unless it is switched off") {
+TEST_CASE(
+    "orientation in EXIF, ImageMagick's profile and XMP turns JPEG, PNG and WebP upright unless it is switched off") {
   // Orientation 6: the upright image is the stored one turned clockwise.
-  for (const char* name : {"orientation6.png", "orientation6.webp"}) {
+  for (const char* name : {"orientation6.png", "orientation6.webp", "profile6.png", "xmp6.png", "xmp6.webp"}) {
     CAPTURE(name);
     const auto stored = decode(fixture(name), {.apply_orientation = false});
     CHECK(differences(stored, pattern) == 0);
@@ -99,6 +103,8 @@ TEST_CASE("EXIF orientation turns JPEG, PNG and WebP upright unless it is switch
       for (std::size_t x = 0; x < 9; ++x)
         for (std::size_t c = 0; c < 3; ++c) CHECK(upright(y, x, c) == pattern(8 - x, y, c));
   }
+  CHECK(probe(fixture("xmp8.jpg")) == image_info{image_format::jpeg, 9, 13, 8});
+  CHECK(decode(fixture("xmp8.jpg")).shape(0) == 13);
   CHECK(decode(fixture("orientation6.jpg")).shape(0) == 56);
   CHECK(decode(fixture("orientation6.jpg"), {.apply_orientation = false}).shape(0) == 40);
 }
@@ -128,19 +134,56 @@ TEST_CASE("each EXIF orientation moves the corners where the standard says") {
   }
 }
 
-TEST_CASE("damaged EXIF blocks mean upright") {
+TEST_CASE("damaged EXIF blocks say nothing") {
   using bytes = std::vector<unsigned char>;
-  CHECK(detail::exif_orientation(bytes{}) == 1);
-  CHECK(detail::exif_orientation(bytes{'I', 'I', 42, 0, 0xff, 0xff, 0xff, 0xff}) == 1);
+  CHECK_FALSE(detail::exif_orientation(bytes{}));
+  CHECK_FALSE(detail::exif_orientation(bytes{'I', 'I', 42, 0, 0xff, 0xff, 0xff, 0xff}));
   bytes block{'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 8, 0, 0};
   CHECK(detail::exif_orientation(block) == 8);
-  block[19] = 9;
-  CHECK(detail::exif_orientation(block) == 1);
-  block[19] = 8;
+  block.insert(block.begin(), {'E', 'x', 'i', 'f', 0, 0});
+  CHECK(detail::exif_orientation(block) == 8);
+  block.erase(block.begin(), block.begin() + 6);
   while (!block.empty()) {
     block.pop_back();
-    CHECK(detail::exif_orientation(block) == 1);
+    CHECK_FALSE(detail::exif_orientation(block));
   }
+}
+
+TEST_CASE("XMP's orientation is an attribute or an element, and EXIF's goes before it") {
+  CHECK(detail::xmp_orientation("<a tiff:Orientation=\"6\"/>") == 6);
+  CHECK(detail::xmp_orientation("<tiff:Orientation>3</tiff:Orientation>") == 3);
+  CHECK_FALSE(detail::xmp_orientation("<tiff:Orientation></tiff:Orientation>"));
+  CHECK_FALSE(detail::xmp_orientation("tiff:Orientation=\""));
+  using bytes = std::vector<unsigned char>;
+  bytes block{'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 8, 0, 0, 0};
+  const std::string_view xmp = "tiff:Orientation=\"6\"";
+  CHECK(detail::orientation_of(block, xmp) == 8);
+  CHECK(detail::orientation_of({}, xmp) == 6);
+  CHECK(detail::orientation_of({}, "tiff:Orientation=\"9\"") == 1);
+  CHECK(detail::orientation_of({}, "") == 1);
+  block[18] = 9;  // there, but no orientation: XMP is not asked
+  CHECK(detail::orientation_of(block, xmp) == 1);
+  block[10] = 0x13;  // another tag
+  CHECK(detail::orientation_of(block, xmp) == 6);
+}
+
+TEST_CASE("ImageMagick's profiles that are none say nothing, nor do texts that inflate without end") {
+  const auto png = [](const std::string& type, const std::string& data) {
+    std::vector<unsigned char> file(8);
+    const std::size_t n = data.size();
+    for (int shift = 24; shift >= 0; shift -= 8) file.push_back(static_cast<unsigned char>(n >> shift));
+    for (const char c : type + data + "crc.") file.push_back(static_cast<unsigned char>(c));
+    return detail::png_orientation(file);
+  };
+  using namespace std::string_literals;
+  const std::string key = "Raw profile type exif\0"s, block = "4d4d002a00000008000101120003000000010008";
+  CHECK(png("tEXt", key + "\nexif\n 26\n" + block + "\n0000\n") == 8);
+  CHECK(png("tEXt", key + "\nexif\n 26\n" + block + "\n00z0\n") == 1);
+  CHECK(png("tEXt", key + "\nexif " + block) == 1);
+  CHECK(png("tEXt", "Raw profile type iptc\0\nexif\n 26\n"s + block + "0000") == 1);
+  CHECK(png("zTXt", key + "\0no zlib"s) == 1);
+  CHECK(png("iTXt", key) == 1);
+  CHECK(png("iTXt", key + "\0\0\0"s) == 1);
 }
 
 TEST_CASE("probe reads format, size and orientation") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit/data/image.hpp>
 #include <bit/error.hpp>
+#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <string>
@@ -37,21 +38,28 @@ std::size_t find(const std::vector<std::byte>& bytes, std::initializer_list<int>
 
 }  // namespace
 
-TEST_CASE("a file truncated at any byte is an error that names it") {
+TEST_CASE("a file truncated at any byte is an error that names it, or has all its pixels") {
   for (const auto& entry : std::filesystem::directory_iterator(fixtures())) {
     if (entry.path().extension() == ".bmp" && entry.path().stem().has_extension()) continue;  // expected pixels
     CAPTURE(entry.path().filename().string());
     auto bytes = file_bytes(entry.path());
-    CHECK_NOTHROW(decode(bytes));
-    std::size_t accepted = 0, unnamed = 0;
+    const std::size_t size = bytes.size();
+    const auto whole = decode(bytes, {.apply_orientation = false});
+    std::size_t accepted = 0, wrong = 0, unnamed = 0;
     while (!bytes.empty()) {
       bytes.pop_back();
       const std::string text = message(bytes);
-      accepted += text.empty();
-      unnamed += text.find("name.img") == std::string::npos;
+      unnamed += !text.empty() && text.find("name.img") == std::string::npos;
+      if (!text.empty()) continue;
+      ++accepted;
+      wrong += decode(bytes, {.apply_orientation = false}) != whole;
     }
-    CHECK(accepted == 0);
+    CHECK(wrong == 0);
     CHECK(unnamed == 0);
+    // What may be missing: a PNG's last chunk of 12 bytes and the 8 bytes of checksums before it, a bitmap's last padding.
+    const auto kind = entry.path().extension();
+    CHECK(accepted <= (kind == ".png" ? 20u : kind == ".bmp" ? 3u : 0u));
+    CHECK(accepted < size / 3);
   }
 }
 
@@ -60,7 +68,8 @@ TEST_CASE("headers that claim 65535 x 65535 pixels are refused before allocation
   put(jpeg, find(jpeg, {0xff, 0xc0}) + 5, {0xff, 0xff, 0xff, 0xff});
   CHECK(message(jpeg).find("Maximum supported image dimension is 65500") != std::string::npos);  // libjpeg's own
   put(jpeg, find(jpeg, {0xff, 0xc0}) + 5, {0xff, 0xdc, 0xff, 0xdc});
-  CHECK(message(jpeg).find("exceeds decode_options::max_pixels = 178956970") != std::string::npos);
+  CHECK(message(jpeg).find("65500 x 65500 pixels (width x height) exceeds the limit of 178956970 pixels") !=
+        std::string::npos);
   // Below the limit, the file's own length says that the claim is false.
   put(jpeg, find(jpeg, {0xff, 0xc0}) + 5, {0x20, 0x00, 0x20, 0x00});
   CHECK(message(jpeg).find("of 8192 x 8192 pixels (width x height) cannot fit into 907 bytes") != std::string::npos);
@@ -72,8 +81,27 @@ TEST_CASE("headers that claim 65535 x 65535 pixels are refused before allocation
   CHECK(message(bmp).find("cannot fit") != std::string::npos);
 
   auto webp = fixture("lossless.webp");
-  CHECK(message(webp, {.max_pixels = 9 * 13 - 1}).find("max_pixels = 116") != std::string::npos);
+  const std::string text = message(webp, {.max_pixels = 9 * 13 - 1});
+  for (const char* way : {"limit of 116 pixels", "max_pixels=117 in Python", "--max-pixels 117 on the command line",
+                          "BIT_MAX_PIXELS=117 in the environment", "decode_options::max_pixels in C++"})
+    CHECK(text.find(way) != std::string::npos);
   CHECK(message(webp, {.max_pixels = 9 * 13}).empty());
+}
+
+TEST_CASE("the environment sets the limit of pixels, and a value that is no number is refused") {
+  const auto webp = fixture("lossless.webp");
+  struct restored {
+    ~restored() { unsetenv("BIT_MAX_PIXELS"); }
+  } at_end;
+  setenv("BIT_MAX_PIXELS", "116", 1);
+  CHECK(message(webp).find("limit of 116 pixels") != std::string::npos);
+  setenv("BIT_MAX_PIXELS", "117", 1);
+  CHECK(message(webp).empty());
+  CHECK(message(webp, {.max_pixels = 116}).find("limit of 116 pixels") != std::string::npos);
+  for (const char* text : {"0", "-1", "1e9", "many", "99999999999999999999999"}) {
+    setenv("BIT_MAX_PIXELS", text, 1);
+    CHECK_THROWS_WITH_AS(default_max_pixels(), doctest::Contains(text), bit::config_error);
+  }
 }
 
 TEST_CASE("a dimension of zero is an error") {
@@ -100,19 +128,48 @@ TEST_CASE("a JPEG of 10,000 scans is refused, and max_scans is the limit") {
   CHECK_FALSE(message(jpeg).empty());
 }
 
-TEST_CASE("a flipped bit in PNG data is found by its checksum") {
-  auto png = fixture("rgb.png");
-  png[find(png, {'I', 'D', 'A', 'T'}) + 30] ^= std::byte{4};
-  CHECK(message(png).find("is damaged") != std::string::npos);
+TEST_CASE("a flipped bit in PNG data is found by its checksum, one in a checksum that no pixel needs is no damage") {
+  const auto png = fixture("rgb.png");
+  const auto whole = decode(png);
+  const auto flipped = [&](std::size_t at) {
+    auto damaged = png;
+    damaged[at] ^= std::byte{4};
+    return damaged;
+  };
+  const std::size_t idat = find(png, {'I', 'D', 'A', 'T'}), header = find(png, {'I', 'H', 'D', 'R'});
+  const std::size_t end = png.size() - 12;  // of IDAT, whose last eight bytes are zlib's checksum and the chunk's
+  CHECK(message(flipped(idat + 30)).find("is damaged") != std::string::npos);
+  CHECK(message(flipped(end - 6)).find("incorrect data check") != std::string::npos);
+  CHECK(message(flipped(header + 4 + 13)).find("IHDR: CRC error") != std::string::npos);
+  for (const std::size_t at : {end - 1, png.size() - 1}) {
+    REQUIRE(message(flipped(at)).empty());
+    CHECK(decode(flipped(at)) == whole);
+  }
 }
 
 TEST_CASE("a JPEG whose data ends early is an error, bytes after the end are not") {
   auto jpeg = fixture("baseline.jpg");
   auto damaged = jpeg;
   put(damaged, find(jpeg, {0xff, 0xda}) + 40, {0xff, 0xd9});
-  CHECK(message(damaged).find("Corrupt JPEG data") != std::string::npos);
+  CHECK(message(damaged).find("is truncated or damaged: its data end before its last pixel") != std::string::npos);
   jpeg.insert(jpeg.end(), 100, std::byte{7});
   CHECK(message(jpeg).empty());
+}
+
+TEST_CASE("a JPEG's faults that lose no data are no damage") {
+  const auto jpeg = fixture("baseline.jpg");
+  const auto whole = decode(jpeg);
+  const std::size_t scan = find(jpeg, {0xff, 0xda});
+  const auto components = static_cast<std::size_t>(jpeg[scan + 4]);
+  std::vector<std::vector<std::byte>> variants(4, jpeg);
+  put(variants[0], scan + 4 + 1 + 2 * components + 1, {0});    // the last coefficient of a scan is not 63, but 0
+  put(variants[1], jpeg.size() - 2, {0, 0});                   // zeros in the place of the end-of-image marker
+  variants[2].insert(variants[2].end() - 2, 5, std::byte{7});  // bytes before it
+  variants[3].insert(variants[3].begin() + static_cast<std::ptrdiff_t>(scan), 3, std::byte{7});  // between two markers
+  for (const auto& bytes : variants) {
+    CHECK(message(bytes).empty());
+    CHECK(decode(bytes) == whole);
+  }
 }
 
 TEST_CASE("bitmaps with rules broken say which") {
@@ -122,8 +179,14 @@ TEST_CASE("bitmaps with rules broken say which") {
   put(bmp, 28, {8, 0, 1});
   CHECK(message(bmp).find("is run-length coded") != std::string::npos);
   auto small_palette = fixture("palette4.bmp");
-  put(small_palette, 46, {2});
-  CHECK(message(small_palette).find("uses colour 2 of a palette of 2") != std::string::npos);
+  const auto whole = decode(small_palette);
+  put(small_palette, 46, {2});  // colours 2 and 3 are black then
+  const auto black = decode(small_palette);
+  for (std::size_t x = 0; x < 4; ++x) CHECK(black(0, x, 2) == (x < 2 ? whole(0, x, 2) : 0));
+  CHECK(whole(0, 2, 2) == 255);
+  auto misplaced = fixture("palette4.bmp");
+  put(misplaced, 10, {54, 0, 0, 0});  // the palette's place
+  CHECK(decode(misplaced) == whole);
   auto masks = fixture("masks565.bmp");
   put(masks, 54, {0x05, 0x00});
   CHECK(message(masks).find("not one run of bits") != std::string::npos);

@@ -3,6 +3,7 @@
 // Field names and offsets: BITMAPCOREHEADER and BITMAPINFOHEADER .. BITMAPV5HEADER of the Windows documentation.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
@@ -72,18 +73,24 @@ inline bmp_header bmp_read_header(const encoded_image& input) {
               "has a colour mask that is not one run of bits");
     }
   }
+  const std::size_t entry = core ? 3 : 4, used = bits > 8 || core ? 0 : bmp_number(data + 46, 4);
+  const std::size_t colours = bits > 8 ? 0 : used == 0 ? std::size_t{1} << bits : used;
+  const std::size_t palette = 14 + length;
   header.pixels = bmp_number(data + 10, 4);
+  // Some writers give the palette's place as that of the pixels, or none: they follow the palette then, as in Pillow.
+  if (header.pixels == 0 || (header.pixels == palette && bits <= 8))
+    header.pixels = palette + entry * colours + (masked && length == 40 ? 12 : 0);
   header.stride = (header.info.width * bits + 31) / 32 * 4;
-  require(header.pixels <= size && header.info.height <= (size - header.pixels) / header.stride,
+  // The bytes that fill up the last row to a multiple of 4 may be missing.
+  const std::size_t last_row = (header.info.width * bits + 7) / 8;
+  require(header.pixels <= size && last_row <= size - header.pixels &&
+              header.info.height - 1 <= (size - header.pixels - last_row) / header.stride,
           "is truncated inside its pixels");
   if (bits > 8) return header;
-
-  const std::size_t start = 14 + length, entry = core ? 3 : 4;
-  const std::size_t used = core ? 0 : bmp_number(data + 46, 4);
-  const std::size_t colours = used == 0 || used > std::size_t{1} << bits ? std::size_t{1} << bits : used;
-  require(colours <= (size - start) / entry, "is truncated inside its palette");
-  for (std::size_t i = 0; i < colours; ++i) {
-    const unsigned char* bgr = data + start + entry * i;
+  const std::size_t known = std::min(colours, std::size_t{1} << bits);
+  require(known <= (size - palette) / entry, "is truncated inside its palette");
+  for (std::size_t i = 0; i < known; ++i) {
+    const unsigned char* bgr = data + palette + entry * i;
     header.palette.push_back({bgr[2], bgr[1], bgr[0]});
   }
   return header;
@@ -113,10 +120,8 @@ BIT_FUNC rgb_image decode_bmp(const encoded_image& input, image_info& info) {
       } else {
         const std::size_t shift = 8 - bits - x * bits % 8;
         const std::size_t index = static_cast<std::size_t>(row[x * bits / 8] >> shift) & ((std::size_t{1} << bits) - 1);
-        if (index >= header.palette.size())
-          input.fail(image_format::bmp, "uses colour " + std::to_string(index) + " of a palette of " +
-                                            std::to_string(header.palette.size()));
-        for (std::size_t c = 0; c < 3; ++c) out[c] = header.palette[index][c];
+        // Colours that the palette lacks are black, as in Pillow.
+        for (std::size_t c = 0; c < 3; ++c) out[c] = index < header.palette.size() ? header.palette[index][c] : 0;
       }
     }
   }

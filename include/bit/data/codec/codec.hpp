@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <bit/config.hpp>
+#include <bit/data/decode_options.hpp>
 #include <bit/data/types.hpp>
 #include <bit/error.hpp>
 #include <bit/tensor.hpp>
@@ -35,8 +36,8 @@ struct encoded_image {
     const std::string size = "of " + std::to_string(w) + " x " + std::to_string(h) + " pixels (width x height)";
     if (h == 0 || w == 0) fail(info.format, size + " is empty: expected at least 1 x 1");
     if (h > options.max_pixels / w)
-      fail(info.format, size + " exceeds decode_options::max_pixels = " + std::to_string(options.max_pixels) +
-                            "; raise the limit if you trust the file");
+      fail(info.format, size + " exceeds the limit of " + std::to_string(options.max_pixels) +
+                            " pixels; if you trust the file, raise it: " + raised_limit(h * w));
     if (h * w / pixels_per_byte > bytes.size())
       fail(info.format, size + " cannot fit into " + std::to_string(bytes.size()) + " bytes: truncated or forged");
   }

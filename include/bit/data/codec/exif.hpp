@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// EXIF orientation: found in a TIFF block, applied to an image. Values 1..8 as in the EXIF 2.3 standard, table 4.
+// Orientation: found in EXIF and XMP, applied to an image. Values 1..8 as in the EXIF 2.3 standard, table 4.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <string_view>
 
 #include <bit/config.hpp>
 #include <bit/tensor.hpp>
 
 namespace bit::inline BIT_ABI::data::detail {
 
-/// Orientation in IFD 0 of a TIFF block ("II*\0..." or "MM\0*..."); 1 (upright) if it is absent or malformed, since
-/// damaged metadata does not damage the pixels.
-BIT_FUNC int exif_orientation(std::span<const unsigned char> tiff);
+/// What an EXIF block says in IFD 0: a TIFF block ("II*\0..." or "MM\0*..."), perhaps behind JPEG's prefix "Exif\0\0".
+/// Nothing if the tag is absent or the block malformed: damaged metadata does not damage the pixels.
+BIT_FUNC std::optional<int> exif_orientation(std::span<const unsigned char> block);
+
+/// What an XMP packet says in tiff:Orientation, as attribute or element; nothing if it does not.
+BIT_FUNC std::optional<int> xmp_orientation(std::string_view packet);
+
+/// The orientation of a file with these blocks, either of which may be empty: EXIF's, where it has one, otherwise XMP's,
+/// as in Pillow's getexif(); 1 (upright) without one and for a value that is none of 1..8.
+BIT_FUNC int orientation_of(std::span<const unsigned char> exif, std::string_view xmp);
 
 /// The image turned upright.
 BIT_FUNC rgb_image apply_orientation(rgb_image image, int orientation);

@@ -11,7 +11,8 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE and size_t declared before it
-#include <cstring>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include <jpeglib.h>
@@ -46,27 +47,29 @@ inline jpeg_session& jpeg_session_of(j_common_ptr info) { return *static_cast<jp
   std::longjmp(session.escape, 1);
 }
 
-/// Warnings mean lost pixels and end the decoding, but for four that all pixels survive: Pillow reads such files too.
-inline void jpeg_on_message(j_common_ptr info, int level) {
-  const int code = info->err->msg_code;
-  const bool harmless =
-      code == JWRN_EXTRANEOUS_DATA || code == JWRN_TOO_MUCH_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
-  if (level < 0 && !harmless) jpeg_on_error(info);
-}
-
 [[noreturn]] inline void jpeg_stop(j_decompress_ptr info, const char* message) {
   jpeg_session& session = jpeg_session_of(reinterpret_cast<j_common_ptr>(info));
   set_message(session.message, message);
   std::longjmp(session.escape, 1);
 }
 
-inline boolean jpeg_at_end(j_decompress_ptr info) {
-  jpeg_stop(info, "is truncated: its end-of-image marker is missing");
+/// Warnings are what libjpeg mends as Pillow lets it: a wrong field of a header, bytes too many or too few before a
+/// restart marker, a wrong Huffman code. Only data that end before the last pixel are refused, whose rest would be grey.
+inline void jpeg_on_message(j_common_ptr common, int level) {
+  if (level >= 0 || common->err->msg_code != JWRN_HIT_MARKER) return;
+  const auto info = reinterpret_cast<j_decompress_ptr>(common);
+  if (info->unread_marker < JPEG_RST0 || info->unread_marker > JPEG_RST0 + 7)
+    jpeg_stop(info, "is truncated or damaged: its data end before its last pixel");
 }
+
+/// libjpeg then returns "suspended", which is an error only if it needed the bytes.
+inline boolean jpeg_at_end(j_decompress_ptr) { return FALSE; }
+
+inline constexpr const char* jpeg_truncated = "is truncated: its end-of-image marker is missing";
 
 inline void jpeg_skip(j_decompress_ptr info, long count) {
   if (count <= 0) return;
-  if (static_cast<std::size_t>(count) > info->src->bytes_in_buffer) jpeg_at_end(info);
+  if (static_cast<std::size_t>(count) > info->src->bytes_in_buffer) jpeg_stop(info, jpeg_truncated);
   info->src->next_input_byte += count;
   info->src->bytes_in_buffer -= static_cast<std::size_t>(count);
 }
@@ -95,8 +98,8 @@ inline bool jpeg_open(jpeg_session& session, const unsigned char* data, std::siz
   session.info.src = &session.reader;
   session.progress.progress_monitor = &jpeg_count_scans;
   session.info.progress = &session.progress;
-  jpeg_save_markers(&session.info, JPEG_APP0 + 1, 0xffff);  // EXIF
-  jpeg_read_header(&session.info, TRUE);
+  jpeg_save_markers(&session.info, JPEG_APP0 + 1, 0xffff);  // EXIF and XMP
+  if (jpeg_read_header(&session.info, TRUE) == JPEG_SUSPENDED) jpeg_stop(&session.info, jpeg_truncated);
   session.info.out_color_space = session.info.num_components == 4 ? JCS_CMYK : JCS_RGB;
   return true;
 }
@@ -105,11 +108,11 @@ inline bool jpeg_open(jpeg_session& session, const unsigned char* data, std::siz
 inline bool jpeg_read_pixels(jpeg_session& session, unsigned char* out, unsigned char* cmyk_row) {
   if (setjmp(session.escape) != 0) return false;
   jpeg_decompress_struct& info = session.info;
-  jpeg_start_decompress(&info);
+  if (jpeg_start_decompress(&info) == FALSE) jpeg_stop(&info, jpeg_truncated);
   while (info.output_scanline < info.output_height) {
     unsigned char* row = out + std::size_t{3} * info.output_width * info.output_scanline;
     JSAMPROW target = cmyk_row != nullptr ? cmyk_row : row;
-    jpeg_read_scanlines(&info, &target, 1);
+    if (jpeg_read_scanlines(&info, &target, 1) == 0) jpeg_stop(&info, jpeg_truncated);
     if (cmyk_row == nullptr) continue;
     // Adobe stores ink inverted, so the samples are paper white minus ink: colour = c * k / 255, rounded as Pillow
     // rounds its two steps (invert, then 255 - k minus the product).
@@ -121,7 +124,7 @@ inline bool jpeg_read_pixels(jpeg_session& session, unsigned char* out, unsigned
       }
     }
   }
-  jpeg_finish_decompress(&info);
+  jpeg_finish_decompress(&info);  // suspended without an end-of-image marker, which no pixel needs any more
   return true;
 }
 
@@ -129,11 +132,16 @@ inline image_info jpeg_header(jpeg_session& session, const encoded_image& input)
   session.max_scans = static_cast<int>(std::min<std::size_t>(input.options.max_scans, 1'000'000));
   if (!jpeg_open(session, input.data(), input.bytes.size())) input.fail(image_format::jpeg, session.message);
   image_info info{image_format::jpeg, session.info.image_height, session.info.image_width, 1};
+  std::span<const unsigned char> exif;
+  std::string_view xmp;
+  using namespace std::string_view_literals;
+  constexpr std::string_view exif_name = "Exif\0\0"sv, xmp_name = "http://ns.adobe.com/xap/1.0/\0"sv;
   for (jpeg_saved_marker_ptr m = session.info.marker_list; m != nullptr; m = m->next) {
-    if (m->data_length < 6 || std::memcmp(m->data, "Exif\0", 6) != 0) continue;
-    info.orientation = exif_orientation({m->data + 6, m->data_length - 6});
-    break;
+    const std::string_view data(reinterpret_cast<const char*>(m->data), m->data_length);
+    if (exif.empty() && data.starts_with(exif_name)) exif = {m->data, data.size()};
+    if (data.starts_with(xmp_name)) xmp = data.substr(xmp_name.size());
   }
+  info.orientation = orientation_of(exif, xmp);
   // One bit is the least that a block of 64 pixels costs with Huffman codes; arithmetic codes can cost less.
   input.check_size(info, session.info.arith_code ? std::uint64_t{1} << 20 : 64 * 8);
   return info;

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <bit/data/codec/codec.hpp>
-#include <bit/data/codec/exif.hpp>
+#include <bit/data/codec/png_orientation.hpp>
 
 #if BIT_HAS_PNG
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include <png.h>
 #endif
@@ -37,6 +38,14 @@ struct png_session {
   std::longjmp(session.escape, 1);
 }
 
+/// Warnings concern metadata that is not used here, except for wrong checksums of the header and the palette. Pixels have
+/// a checksum of their own behind the compressed data, besides those of their chunks.
+inline void png_on_warning(png_structp png, png_const_charp message) {
+  const std::string_view text(message);
+  const bool needed = text.starts_with("IHDR") || text.starts_with("PLTE");
+  if (needed && text.find("CRC error") != text.npos) png_on_error(png, message);
+}
+
 inline void png_read_bytes(png_structp png, png_bytep to, std::size_t count) {
   auto& session = *static_cast<png_session*>(png_get_io_ptr(png));
   if (count > session.left) png_on_error(png, "the file is truncated");
@@ -50,9 +59,7 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
   session.next = data;
   session.left = size;
   if (setjmp(session.escape) != 0) return false;
-  // Warnings concern metadata that is not used here: data behind critical chunks is guarded by checksums.
-  session.png =
-      png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, [](png_structp, png_const_charp) {});
+  session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, &png_on_error, &png_on_warning);
   if (session.png != nullptr) session.info = png_create_info_struct(session.png);
   if (session.info == nullptr) {
     set_message(session.message, "decoder ran out of memory");
@@ -63,15 +70,29 @@ inline bool png_open(png_session& session, const unsigned char* data, std::size_
   // their headers claim.
   png_set_keep_unknown_chunks(session.png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
 #endif
+  png_set_crc_action(session.png, PNG_CRC_WARN_USE, PNG_CRC_DEFAULT);  // png_on_warning() judges
   png_set_user_limits(session.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size() judges
   png_set_read_fn(session.png, &session, &png_read_bytes);
   png_read_info(session.png, session.info);
   return true;
 }
 
-/// Decodes all rows into (h,w,3) and reads to the end, so that a missing one is seen.
+/// True once the last row of the last pass was read.
+inline bool png_has_all_rows(const png_session& session) {
+#ifdef PNG_USER_TRANSFORM_INFO_SUPPORTED
+  const bool interlaced = png_get_interlace_type(session.png, session.info) != PNG_INTERLACE_NONE;
+  return interlaced ? png_get_current_pass_number(session.png) >= 7
+                    : png_get_current_row_number(session.png) >= png_get_image_height(session.png, session.info);
+#else
+  return false;
+#endif
+}
+
+/// Decodes all rows into (h,w,3) and reads to the end. What is wrong behind the last row is no damage, as in Pillow,
+/// unless it is the checksum of the pixels.
 inline bool png_read_pixels(png_session& session, unsigned char* out, std::size_t height, std::size_t width) {
-  if (setjmp(session.escape) != 0) return false;
+  if (setjmp(session.escape) != 0)
+    return png_has_all_rows(session) && std::strstr(session.message, "incorrect data check") == nullptr;
   png_set_palette_to_rgb(session.png);
   png_set_expand_gray_1_2_4_to_8(session.png);
   png_set_strip_16(session.png);
@@ -86,23 +107,11 @@ inline bool png_read_pixels(png_session& session, unsigned char* out, std::size_
   return true;
 }
 
-/// Orientation in the file's eXIf chunk, before or after the pixels.
-inline int png_orientation(const encoded_image& input) {
-  const unsigned char* data = input.data();
-  const std::size_t size = input.bytes.size();
-  for (std::size_t at = 8; at + 12 <= size;) {
-    const std::size_t length = png_get_uint_32(data + at);
-    if (length > size - at - 12) return 1;
-    if (std::memcmp(data + at + 4, "eXIf", 4) == 0) return exif_orientation({data + at + 8, length});
-    at += 12 + length;
-  }
-  return 1;
-}
-
 inline image_info png_header(png_session& session, const encoded_image& input) {
   if (!png_open(session, input.data(), input.bytes.size())) input.fail(image_format::png, session.message);
   const image_info info{image_format::png, png_get_image_height(session.png, session.info),
-                        png_get_image_width(session.png, session.info), png_orientation(input)};
+                        png_get_image_width(session.png, session.info),
+                        png_orientation({input.data(), input.bytes.size()})};
   // Deflate makes at most 1032 bytes of one (zlib's technical notes); a byte holds up to eight one-bit pixels.
   const auto bits =
       std::uint64_t{png_get_bit_depth(session.png, session.info)} * png_get_channels(session.png, session.info);

@@ -19,20 +19,18 @@ inline std::size_t webp_number(const unsigned char* p) {
   return p[0] | std::size_t{p[1]} << 8 | std::size_t{p[2]} << 16 | std::size_t{p[3]} << 24;
 }
 
-/// Orientation in the EXIF chunk of a RIFF container of `size` bytes.
+/// Orientation in the EXIF or XMP chunk of a RIFF container of `size` bytes.
 inline int webp_orientation(const unsigned char* data, std::size_t size) {
+  std::span<const unsigned char> exif;
+  std::string_view xmp;
   for (std::size_t at = 12; at + 8 <= size;) {
     const std::size_t length = webp_number(data + at + 4);
-    if (length > size - at - 8) return 1;
-    if (std::memcmp(data + at, "EXIF", 4) == 0) {
-      std::span<const unsigned char> exif(data + at + 8, length);
-      // The chunk should hold the bare TIFF block; some writers repeat JPEG's prefix.
-      if (length >= 6 && std::memcmp(exif.data(), "Exif\0", 6) == 0) exif = exif.subspan(6);
-      return exif_orientation(exif);
-    }
+    if (length > size - at - 8) break;
+    if (std::memcmp(data + at, "EXIF", 4) == 0) exif = {data + at + 8, length};
+    if (std::memcmp(data + at, "XMP ", 4) == 0) xmp = {reinterpret_cast<const char*>(data) + at + 8, length};
     at += 8 + length + length % 2;
   }
-  return 1;
+  return orientation_of(exif, xmp);
 }
 
 BIT_FUNC image_info probe_webp(const encoded_image& input) {

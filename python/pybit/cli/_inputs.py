@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders and lists of images as several commands take them, and the report of what was left out; no command itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pybit.cli import _common
+from pybit.cli._train_optimizer import add
+from pybit.data.collection import Report
+from pybit.data.folders import LISTS, Labelled, labelled_list
+from pybit.errors import ConfigError
+
+
+def add_list_options(parser: argparse.ArgumentParser) -> None:
+    """How lists are read, --path_column, --label_column, --separator, --encoding, --report and --max_pixels."""
+    group = parser.add_argument_group("folders and lists")
+    add(group, "path_column", default="", metavar="NAME", help="of a list (default: path, file_name, image, ...)")
+    add(group, "label_column", default="", metavar="NAME", help="of a list (default: label, class, target, ...)")
+    group.add_argument("--separator", default="", metavar="C", help="of a list (default: told by its first line)")
+    group.add_argument(
+        "--encoding", default="utf-8", choices=("utf-8", "latin-1", "cp1252"), help="of a list (default: utf-8)"
+    )
+    group.add_argument(
+        "--report", metavar="FILE", help="write what was taken from folders and what was left out, and why, as JSON"
+    )
+    help_ = "refuse larger images (default: BIT_MAX_PIXELS of the environment, or 178956970)"
+    add(group, "max_pixels", type=_common.positive, metavar="N", help=help_)
+
+
+def list_options(args: argparse.Namespace) -> dict[str, str]:
+    """The options of lists, as `pybit.datasets.open` has them. Raises ConfigError for a separator that is none."""
+    separator = args.separator.replace("\\t", "\t")
+    if len(separator.encode()) > 1:
+        raise ConfigError(f"expected --separator of one character or \\t, got {args.separator!r}")
+    return {
+        "path_column": args.path_column,
+        "label_column": args.label_column,
+        "separator": separator,
+        "encoding": args.encoding,
+    }
+
+
+def inputs_of(paths: Sequence[str], args: argparse.Namespace) -> str | list[Any] | Labelled:
+    """What a command was given, with lists read: one folder or file, one list with its classes, or several."""
+    if args.report:
+        _common.check_output(args.report)
+    read = [labelled_list(path, **list_options(args)) if path.lower().endswith(LISTS) else path for path in paths]
+    if len(read) == 1:
+        return read[0]
+    return [item for part in read for item in (part.paths if isinstance(part, Labelled) else [part])]
+
+
+def write_report(args: argparse.Namespace, report: Report | None) -> None:
+    """Write the file that --report asks for. Raises OSError if it cannot be written."""
+    if args.report is None:
+        return
+    document = {} if report is None else report.as_dict()
+    temporary = f"{args.report}.{os.getpid()}.part"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+        os.replace(temporary, args.report)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
