@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit/backend/loss.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <cmath>
@@ -28,9 +29,9 @@ inline void check_loss_sizes(const char* loss, std::size_t logits, std::size_t g
 template <class Loss>
 void check_labels(const char* loss, const Loss& how, std::size_t n, std::size_t classes) {
   const std::string room = std::string("[") + loss + "] ";
-  if (!(how.smoothing >= 0 && how.smoothing <= 1))
+  if (!is_within(how.smoothing, 0, 1))
     throw config_error(room + "expected label smoothing in [0,1], got " + number_text(how.smoothing));
-  if (!(how.weight >= 0 && how.weight <= 1))
+  if (!is_within(how.weight, 0, 1))
     throw config_error(room + "expected a weight of mixed labels in [0,1], got " + number_text(how.weight));
   if (how.labels.size() != n || (!how.partners.empty() && how.partners.size() != n))
     throw shape_error(room + "expected one label per example (" + std::to_string(n) + "), got " +
@@ -84,7 +85,7 @@ struct loss_evaluation {
       sum += p;
       negative |= p < 0;
     }
-    if (negative || !(std::abs(sum - 1) <= 1e-2))
+    if (negative || !is_within(sum, 1 - 1e-2, 1 + 1e-2))
       throw shape_error("[cross_entropy] expected probabilities that sum to 1, those of example " +
                         std::to_string(row) + (negative ? " are partly negative" : " sum to " + std::to_string(sum)) +
                         "; several labels per image want sigmoid_cross_entropy");
@@ -141,7 +142,7 @@ struct loss_evaluation {
     double loss = 0;
     for (std::size_t i = 0; i < logits.size(); ++i) {
       const double x = static_cast<double>(logits[i]), t = given ? how.targets[i] : static_cast<double>(made[i]);
-      if (!(t >= 0 && t <= 1))
+      if (!is_within(t, 0, 1))
         throw shape_error("[sigmoid_cross_entropy] expected targets in [0,1], got " + std::to_string(t) +
                           " for example " + std::to_string(i / classes) + ", class " + std::to_string(i % classes));
       const double small = std::exp(-std::abs(x));  // never overflows; sigmoid(x) = 1/(1+small) or small/(1+small)
@@ -154,7 +155,7 @@ struct loss_evaluation {
 
   double operator()(const distillation& how) const {
     const double t = how.temperature;
-    if (!(t > 0) || std::isinf(t))
+    if (!is_non_negative(t) || t == 0)
       throw config_error("[distillation] expected a positive temperature, got " + std::to_string(t));
     check_loss_sizes("distillation", logits.size(), gradient.size(), how.teacher.size(), n, classes);
     double loss = 0;

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include <bit/data/dataset.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/random.hpp>
 
@@ -157,7 +157,7 @@ BIT_FUNC std::array<std::size_t, 2> typical_image_size(const dataset& images, st
 }
 
 BIT_FUNC dataset_split stratified_split(const dataset_ptr& whole, double fraction, std::uint64_t seed) {
-  if (!(fraction >= 0 && fraction < 1))
+  if (!bit::detail::is_non_negative(fraction) || fraction >= 1)
     throw config_error("[data] expected a validation fraction in [0,1), got " + std::to_string(fraction));
   std::vector<std::vector<std::size_t>> members(whole->class_names().size());
   for (std::size_t i = 0; i < whole->size(); ++i) members[whole->label(i)].push_back(i);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include <bit/data/preprocess.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 
 namespace bit::inline BIT_ABI::data {
@@ -90,7 +91,7 @@ BIT_FUNC void validate(const preprocess_spec& spec) {
   if (spec.height == 0 || spec.width == 0)
     throw config_error("[preprocess] expected a size of at least 1 x 1, got " + std::to_string(spec.height) + " x " +
                        std::to_string(spec.width));
-  if (!(spec.crop_pct > 0 && spec.crop_pct <= 1))
+  if (!bit::detail::is_within(spec.crop_pct, 0, 1) || spec.crop_pct == 0)
     throw config_error("[preprocess] expected crop_pct in (0,1], got " + std::to_string(spec.crop_pct));
   if (spec.method == resampling::tf && spec.filter != interpolation::bilinear)
     throw config_error("[preprocess] expected bilinear with resampling tf, got bicubic: use resampling pillow");

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <span>
 #include <string>
 
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 
 namespace bit::inline BIT_ABI::eval {
@@ -25,7 +25,7 @@ inline void check_features(const feature_view& x, const std::string& op) {
     throw shape_error("[" + op + "] expected a table of at least one row and one column, got " +
                       std::to_string(x.values.size()) + " values for shape (" + std::to_string(x.rows) + ", " +
                       std::to_string(x.columns) + ")");
-  if (!std::all_of(x.values.begin(), x.values.end(), [](float v) { return std::isfinite(v); }))
+  if (!std::all_of(x.values.begin(), x.values.end(), [](float v) { return detail::is_finite(v); }))
     throw config_error("[" + op + "] expected finite features, got NaN or infinity; check the images and the weights");
 }
 

@@ -13,6 +13,7 @@
 #include <limits>
 #include <string>
 
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/eval/ridge.hpp>
 
@@ -178,7 +179,7 @@ BIT_FUNC ridge_classifier fit_ridge(const feature_view& x, std::span<const std::
   check_features(x, "fit_ridge");
   check_labels(labels, x, classes, "fit_ridge");
   for (double lambda : lambdas)
-    if (!std::isfinite(lambda) || lambda < 0 || (lambda == 0 && lambdas.size() > 1))
+    if (!detail::is_non_negative(lambda) || (lambda == 0 && lambdas.size() > 1))
       throw config_error("[fit_ridge] expected finite lambdas above 0 (or 0 alone), got " + std::to_string(lambda));
   const ridge_detail::problem p = ridge_detail::make_problem(x, labels, classes);
   ridge_detail::gram_system system = ridge_detail::make_system(p);

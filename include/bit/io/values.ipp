@@ -3,12 +3,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include <bit/detail/finite.hpp>
 #include <bit/program/parameter.hpp>
 
 namespace bit::inline BIT_ABI::detail {
@@ -22,7 +22,7 @@ inline std::string bad_values(const named_tensor& tensor, bool& unusable) {
   std::vector<float> values(element_count(tensor.shape));
   tensor.data->read(std::span<float>(values));
   tensor.data->release();
-  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  const auto bad = std::count_if(values.begin(), values.end(), [](float v) { return !is_finite(v); });
   if (bad > 0) {
     unusable = true;
     return tensor.name + ": " + std::to_string(bad) + " of " + std::to_string(values.size()) +

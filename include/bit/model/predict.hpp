@@ -3,9 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/tensor.hpp>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
@@ -19,15 +19,6 @@ struct prediction {
   std::size_t index;
   double probability;
 };
-
-namespace detail {
-
-/// Returns whether `value` is NaN, by its bits: with -ffast-math compilers take std::isnan for false.
-inline bool is_nan(double value) {
-  return (std::bit_cast<std::uint64_t>(value) & 0x7fffffffffffffffu) > 0x7ff0000000000000u;
-}
-
-}  // namespace detail
 
 /// Returns the probabilities (n,classes) of logits (n,classes); rows sum to 1. Logits may be large: the row's maximum
 /// is taken off. A row with a NaN or an infinite maximum has no probabilities and becomes NaN.

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <memory>
 #include <set>
 #include <utility>
 
 #include <bit/detail/crc32.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/detail/json.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
@@ -85,7 +85,7 @@ inline void write_training(const std::filesystem::path& path, const trainable_pa
   std::uint32_t checksum = 0;
   for (const auto& t : tensors) {
     const auto values = values_of(t, parameters, by, room);
-    if (!t.state && !std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+    if (!t.state && !std::all_of(values.begin(), values.end(), [](float v) { return detail::is_finite(v); }))
       throw diverged_error("[training] " + t.name + " holds NaN or infinite values at step " +
                            std::to_string(state.step) + "; " + path.string() +
                            " was left as it is. A lower learning rate, or a longer warm-up, may help");

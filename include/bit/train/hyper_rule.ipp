@@ -3,9 +3,9 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <utility>
 
+#include <bit/detail/finite.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/hyper_rule.hpp>
@@ -37,9 +37,9 @@ BIT_FUNC void validate(const hyper_rule& rule) {
   if (rule.images.height == 0 || rule.images.width == 0)
     throw config_error("[hyper_rule] expected images of at least 1 x 1, got " + std::to_string(rule.images.height) +
                        " x " + std::to_string(rule.images.width));
-  if (!(rule.base_lr > 0) || !std::isfinite(rule.base_lr))
+  if (!detail::is_non_negative(rule.base_lr) || rule.base_lr == 0)
     throw config_error("[hyper_rule] expected a positive base_lr, got " + detail::rate_text(rule.base_lr));
-  if (!(rule.mixup_alpha >= 0) || !std::isfinite(rule.mixup_alpha))
+  if (!detail::is_non_negative(rule.mixup_alpha))
     throw config_error("[hyper_rule] expected mixup_alpha of at least 0, got " + detail::rate_text(rule.mixup_alpha));
   if (rule.resolution.crop == 0 || rule.resolution.crop > rule.resolution.resize)
     throw config_error("[hyper_rule] expected 1 <= crop <= resize, got crop " + std::to_string(rule.resolution.crop) +

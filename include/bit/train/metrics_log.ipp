@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
+#include <bit/detail/finite.hpp>
 #include <bit/detail/json.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
@@ -25,7 +25,7 @@ BIT_FUNC metrics_line& metrics_line::add(std::string_view key, std::string_view 
 
 BIT_FUNC metrics_line& metrics_line::add(std::string_view key, double value) {
   text_ += ',' + detail::json_string(key) + ':' +
-           (std::isfinite(value) ? detail::number_text(value, std::chars_format::general, 9) : "null");
+           (detail::is_finite(value) ? detail::number_text(value, std::chars_format::general, 9) : "null");
   return *this;
 }
 

@@ -2,9 +2,9 @@
 // Bodies of train/mixup.hpp.
 #pragma once
 
-#include <cmath>
 #include <string>
 
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/random.hpp>
 #include <bit/train/mixup.hpp>
@@ -19,8 +19,7 @@ BIT_FUNC mixup_partner parse_mixup_partner(std::string_view name) {
 }
 
 BIT_FUNC double mixup_lambda(double alpha, std::uint64_t seed, std::uint64_t step) {
-  if (!(alpha >= 0) || !std::isfinite(alpha))
-    throw config_error("[mixup] expected alpha of at least 0, got " + std::to_string(alpha));
+  if (!detail::is_non_negative(alpha)) throw config_error("[mixup] expected alpha of at least 0, got " + std::to_string(alpha));
   if (alpha == 0) return 1;
   return random_stream(seed, random_purpose::mixup_lambda, step).beta(alpha, alpha);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/train/optimizer.hpp>
 #include <cmath>
@@ -19,7 +20,7 @@ basic_optimizer<T>::basic_optimizer(trainable_parameters<T>& parameters, const p
       state_names_(std::move(state)) {
   if (!parameters_)
     throw config_error("[optimizer] expected parameters that a std::shared_ptr owns, as those of a model are");
-  if (!(clip_norm >= 0))
+  if (detail::is_nan(clip_norm) || clip_norm < 0)
     throw config_error("[optimizer] expected a clip_norm of 0 (none) or more, got " + std::to_string(clip_norm));
   for (std::size_t i = 0; i < rules_.size(); ++i)
     if (!rules_[i].frozen && !parameters.learns(i))
@@ -31,13 +32,13 @@ basic_optimizer<T>::basic_optimizer(trainable_parameters<T>& parameters, const p
 
 template <class T>
 std::optional<double> basic_optimizer<T>::step(double rate, std::size_t threads, double gradient_scale) {
-  if (!(rate >= 0) || std::isinf(rate))
+  if (!detail::is_non_negative(rate))
     throw config_error("[optimizer] expected a finite learning rate of 0 or more, got " + std::to_string(rate));
   std::optional<double> norm;
   double scale = gradient_scale;
   if (clip_norm_ > 0) {
     norm = gradient_scale * std::sqrt(parameters_->sum_of_squares(rules_, threads));
-    if (!std::isfinite(*norm))
+    if (!detail::is_finite(*norm))
       throw diverged_error("[optimizer] the norm of the gradients is " + std::to_string(*norm) +
                            "; nothing was changed. A lower learning rate, or a longer warm-up, may help");
     scale *= std::min(1.0, clip_norm_ / (*norm + 1e-6));  // 1e-6: torch.nn.utils.clip_grad_norm_

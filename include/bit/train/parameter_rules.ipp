@@ -8,6 +8,7 @@
 #include <cmath>
 #include <set>
 
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/train/parameter_rules.hpp>
 
@@ -35,13 +36,12 @@ inline void check_numbers(const train::parameter_options& options) {
   const auto refuse = [](const std::string& what, double got) {
     throw config_error("[optimizer] expected " + what + ", got " + std::to_string(got));
   };
-  const auto is_size = [](double v) { return v >= 0 && std::isfinite(v); };
-  if (!is_size(options.weight_decay)) refuse("a weight decay of 0 or more", options.weight_decay);
-  if (!(options.layer_decay > 0 && options.layer_decay <= 1))
+  if (!is_non_negative(options.weight_decay)) refuse("a weight decay of 0 or more", options.weight_decay);
+  if (!is_within(options.layer_decay, 0, 1) || options.layer_decay == 0)
     refuse("a layer decay above 0, at most 1", options.layer_decay);
   for (const auto& group : options.groups) {
-    if (!is_size(group.rate_scale)) refuse("a rate scale of 0 or more for " + group.pattern, group.rate_scale);
-    if (!is_size(group.weight_decay.value_or(0)))
+    if (!is_non_negative(group.rate_scale)) refuse("a rate scale of 0 or more for " + group.pattern, group.rate_scale);
+    if (!is_non_negative(group.weight_decay.value_or(0)))
       refuse("a weight decay of 0 or more for " + group.pattern, *group.weight_decay);
   }
 }

@@ -2,6 +2,7 @@
 // Bodies of train/sgd.hpp.
 #pragma once
 
+#include <bit/detail/finite.hpp>
 #include <bit/error.hpp>
 #include <bit/train/sgd.hpp>
 
@@ -14,7 +15,7 @@ basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& 
           options.state_buffers() == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
       momentum_(options.momentum),
       nesterov_(options.nesterov) {
-  if (!(momentum_ >= 0 && momentum_ < 1) || (nesterov_ && momentum_ == 0))
+  if (!detail::is_non_negative(momentum_) || momentum_ >= 1 || (nesterov_ && momentum_ == 0))
     throw config_error("[sgd] expected a momentum in [0,1), above 0 for Nesterov, got " + std::to_string(momentum_));
 }
 

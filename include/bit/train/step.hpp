@@ -5,10 +5,10 @@
 
 #include <bit/backend/loss.hpp>
 #include <bit/backend/run.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/model/loss_function.hpp>
 #include <bit/train/optimizer.hpp>
 #include <chrono>
-#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <optional>
@@ -78,8 +78,11 @@ class phase_clock {
 };
 
 inline void check_loss(double loss, std::uint64_t step) {
-  if (!std::isfinite(loss))
-    throw diverged_error("[training] the loss of step " + std::to_string(step) + " is " + std::to_string(loss) +
+  if (!is_finite(loss))
+    throw diverged_error("[training] the loss of step " + std::to_string(step) + " is " +
+                         (is_nan(loss) ? "NaN"
+                          : loss > 0   ? "infinite"
+                                       : "minus infinity") +
                          "; no parameter was changed. A lower learning rate, or a longer warm-up, may help");
 }
 

@@ -159,6 +159,10 @@ TEST_CASE("a process that forks before its first use may use threads in the chil
   CHECK(child_passes("forked before use", {{"OMP_NUM_THREADS", "2"}}));
 }
 
+TEST_CASE("a child forked after OpenMP regions of the program's own does not wait for their threads") {
+  CHECK(child_passes("forked after foreign regions", {{"OMP_NUM_THREADS", "2"}}));
+}
+
 // Only ever run by the cases above.
 TEST_CASE("child: threads" * doctest::skip()) {
   if (*environment("BIT_TEST_LOGITS") == 0) return;
@@ -167,18 +171,31 @@ TEST_CASE("child: threads" * doctest::skip()) {
   CHECK(logits(3) == expected_logits());
 }
 
-TEST_CASE("child: forked before use" * doctest::skip()) {
-  if (*environment("BIT_TEST_LOGITS") == 0) return;
+/// Returns whether `passes` is true in a child process that is forked here, within a minute.
+bool forked_child_passes(bool (*passes)()) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    ::alarm(60);
-    const bool threads = bit::cpu<float>::threads(2) == 2;
-    ::_exit(threads && logits(2) == expected_logits() ? 0 : 1);
+    ::alarm(60);  // a child that hangs dies of it
+    ::_exit(passes() ? 0 : 1);
   }
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST_CASE("child: forked before use" * doctest::skip()) {
+  if (*environment("BIT_TEST_LOGITS") == 0) return;
+  CHECK(forked_child_passes([] { return bit::cpu<float>::threads(2) == 2 && logits(2) == expected_logits(); }));
   CHECK(logits(2) == expected_logits());  // the parent as well
+}
+
+TEST_CASE("child: forked after foreign regions" * doctest::skip()) {
+  if (*environment("BIT_TEST_LOGITS") == 0) return;
+  int reached = 0;
+#pragma omp parallel num_threads(2) reduction(+ : reached)
+  reached += 1;
+  REQUIRE(reached == 2);
+  CHECK(forked_child_passes([] { return bit::cpu<float>::threads(2) == 1 && logits(2) == expected_logits(); }));
+  CHECK(bit::cpu<float>::threads(2) == 2);
 }

@@ -27,9 +27,10 @@ BIT_FUNC std::size_t usable_threads();
 /// system refuses one, and each takes scratch memory.
 BIT_FUNC std::size_t most_threads();
 
-/// The number of threads for a parallel region: `wanted` but at most most_threads(), or 1 in a child forked from a process that has called this
-/// before. There libgomp would wait for ever for the parent's threads, which do not exist in the child (gcc bug 52303).
-/// Every parallel region takes its number of threads from here.
+/// The number of threads for a parallel region: `wanted` but at most most_threads(), or 1 in a child forked from a process
+/// that had other threads. There libgomp would wait for ever for the parent's threads, which do not exist in the child
+/// (gcc bug 52303), whether our regions started them or the program's own. A library that is loaded by dlopen after the
+/// fork cannot know: there the program sets OMP_NUM_THREADS=1. Every parallel region takes its number of threads from here.
 BIT_FUNC int region_threads(std::size_t wanted);
 
 }  // namespace bit::inline BIT_ABI::detail

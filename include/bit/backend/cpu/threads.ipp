@@ -3,13 +3,16 @@
 #pragma once
 
 #include <omp.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit/backend/cpu/threads.hpp>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 namespace bit::inline BIT_ABI::detail {
@@ -67,9 +70,26 @@ BIT_FUNC std::size_t most_threads() {
   return std::min(limit, std::max<std::size_t>(64, 4 * static_cast<std::size_t>(std::max(processors, 1L))));
 }
 
+/// Whether this process was forked from one that had other threads. OpenMP's are among them, and whose they are cannot be
+/// told: the program's own regions may have started them before ours did.
+inline std::atomic<bool> forked_beside_threads = false;
+inline std::atomic<std::size_t> threads_at_fork = 0;
+
+/// The number of threads of this process; 2 where the system does not tell.
+inline std::size_t count_threads() {
+  std::error_code error;
+  const std::filesystem::directory_iterator tasks("/proc/self/task", error);
+  return error ? 2 : static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+/// Registered when the library is loaded, since a fork cannot be seen afterwards.
+inline const int fork_handlers = ::pthread_atfork([] { threads_at_fork = count_threads(); }, nullptr,
+                                                  [] {
+                                                    if (threads_at_fork > 1) forked_beside_threads = true;
+                                                  });
+
 BIT_FUNC int region_threads(std::size_t wanted) {
-  static const pid_t first_asked_by = ::getpid();
-  return ::getpid() == first_asked_by ? static_cast<int>(std::min(wanted, most_threads())) : 1;
+  return forked_beside_threads ? 1 : static_cast<int>(std::min(wanted, most_threads()));
 }
 
 }  // namespace bit::inline BIT_ABI::detail

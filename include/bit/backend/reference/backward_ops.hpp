@@ -41,11 +41,11 @@ tensor4<T> conv2d_backward_data(const tensor4<T>& dy, const tensor4<T>& kernel, 
   for (std::size_t ky = 0; ky < w.size; ++ky)
     for (std::size_t kx = 0; kx < w.size; ++kx) {
       const matrix<T> transposed = xt::transpose(xt::view(kernel, ky, kx, xt::all(), xt::all()));
-      const matrix<T> product = xt::linalg::dot(rows, transposed);
+      const matrix<T> pixels = product(rows, transposed);
       const std::size_t top = ky * w.dilation, left = kx * w.dilation;
       xt::view(padded, xt::all(), xt::range(top, top + (s[1] - 1) * w.stride + 1, w.stride),
                xt::range(left, left + (s[2] - 1) * w.stride + 1, w.stride), xt::all()) +=
-          tensor4<T>(xt::reshape_view(product, {s[0], s[1], s[2], cin}));
+          tensor4<T>(xt::reshape_view(pixels, {s[0], s[1], s[2], cin}));
     }
   return xt::view(padded, xt::all(), xt::range(w.padding, w.padding + height), xt::range(w.padding, w.padding + width),
                   xt::all());
@@ -62,7 +62,7 @@ tensor4<T> conv2d_backward_weights(const tensor4<T>& x, const tensor4<T>& dy, co
     for (std::size_t kx = 0; kx < w.size; ++kx) {
       const matrix<T> pixels = as_rows(tensor4<T>(tap(padded, w, ky, kx, oh, ow)));
       const matrix<T> transposed = xt::transpose(pixels);
-      xt::view(kernel, ky, kx, xt::all(), xt::all()) = xt::linalg::dot(transposed, rows);
+      xt::view(kernel, ky, kx, xt::all(), xt::all()) = product(transposed, rows);
     }
   return kernel;
 }

@@ -16,7 +16,7 @@
 #include <xtensor/xmath.hpp>
 #include <xtensor/xview.hpp>
 #endif
-#include <xtensor-blas/xlinalg.hpp>
+#include <xtensor-blas/xblas.hpp>
 
 namespace bit::inline BIT_ABI::detail::ref {
 
@@ -47,6 +47,15 @@ auto tap(const tensor4<T>& padded, const window& w, std::size_t ky, std::size_t 
                   xt::range(left, left + (ow - 1) * w.stride + 1, w.stride), xt::all());
 }
 
+/// The product (m,n) of a (m,k) and b (k,n). xtensor-blas's linalg::dot takes operands of any dimension, and for that goes
+/// through xt::xarray, which clang 19 cannot compile before xtensor 0.26.
+template <class T>
+matrix<T> product(const matrix<T>& a, const matrix<T>& b) {
+  auto result = matrix<T>::from_shape({a.shape()[0], b.shape()[1]});
+  xt::blas::gemm(a, b, result);
+  return result;
+}
+
 /// Convolution without bias: x (n,h,w,cin), kernel (size,size,cin,cout) -> (n,oh,ow,cout); one matrix product per tap.
 template <class T>
 tensor4<T> conv2d(const tensor4<T>& x, const tensor4<T>& kernel, const window& w) {
@@ -56,9 +65,9 @@ tensor4<T> conv2d(const tensor4<T>& x, const tensor4<T>& kernel, const window& w
   matrix<T> sum = xt::zeros<T>({n * oh * ow, cout});
   for (std::size_t ky = 0; ky < w.size; ++ky)
     for (std::size_t kx = 0; kx < w.size; ++kx) {
-      matrix<T> pixels = xt::reshape_view(tensor4<T>(tap(padded, w, ky, kx, oh, ow)), {n * oh * ow, cin});
-      matrix<T> weights = xt::view(kernel, ky, kx, xt::all(), xt::all());
-      sum += xt::linalg::dot(pixels, weights);
+      const matrix<T> pixels = xt::reshape_view(tensor4<T>(tap(padded, w, ky, kx, oh, ow)), {n * oh * ow, cin});
+      const matrix<T> weights = xt::view(kernel, ky, kx, xt::all(), xt::all());
+      sum += product(pixels, weights);
     }
   return xt::reshape_view(sum, {n, oh, ow, cout});
 }
