@@ -153,7 +153,7 @@ build/wheel/venv/bin/python: | $(if $(DONE),,setup-test)
 readme: $(BUILT) | build/wheel/venv/bin/python
 	build/wheel/venv/bin/python -m pip install -q "$$(ls build/wheel/dist/*.whl)[formats,images,plots,tensorboard]"
 	cmake --install build/dev --prefix build/prefix --component bit_development
-	python tools/run_readme.py README.md docs/finetuning.md --python build/wheel/venv/bin/python --prefix build/prefix
+	python tools/run_readme.py README.md docs/finetuning.md docs/cpp.md --python build/wheel/venv/bin/python --prefix build/prefix
 
 # The preset's own build would compile as well; its list of commands is enough.
 tidy:

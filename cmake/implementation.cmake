@@ -62,6 +62,7 @@ function(bit_add_implementation target)
   endforeach()
 
   add_library(${target} ${sources})
+  set_target_properties(${target} PROPERTIES bit_components "${arg_COMPONENTS}")
   target_link_libraries(${target} PUBLIC bit::header_only)
   target_compile_definitions(${target} PUBLIC BIT_COMPILED)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)

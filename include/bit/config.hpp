@@ -4,6 +4,10 @@
 // bit_add_implementation() makes, or a unit of the program that includes bit/implementation.hpp.
 #pragma once
 
+#if __cplusplus < 202002L
+#error "bit is written in C++20: compile with -std=c++20 or newer"
+#endif
+
 #define BIT_VERSION_MAJOR 0
 #define BIT_VERSION_MINOR 1
 #define BIT_VERSION_PATCH 0

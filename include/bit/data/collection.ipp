@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -106,11 +107,12 @@ BIT_FUNC image_collection read_collection(const std::filesystem::path& folder, c
   classes.sort(options.order);
   for (const std::string& note : classes.notes) result.notes.push_back(note);
   result.classes = classes.escaped();
+  std::map<std::pair<split_name, std::optional<std::size_t>>, std::vector<collected_image>> by_class;
   for (const auto& [image, at] : taken) {
     const auto label = at.class_name ? std::optional(classes.label(at.split, *at.class_name)) : std::nullopt;
-    result.images.push_back({image->path, at.split, label});
+    by_class[{at.split, label}].push_back({image->path, at.split, label});
   }
-  std::ranges::stable_sort(result.images, {}, [](const collected_image& i) { return std::pair(i.split, i.label); });
+  for (auto& [place, images] : by_class) std::ranges::move(images, std::back_inserter(result.images));
   std::ranges::sort(result.left_out, natural_less, [](const left_out_entry& e) { return e.path.generic_string(); });
   return result;
 }

@@ -51,17 +51,20 @@ BIT_FUNC tensor4<float>::shape_type batch_shape(const preprocess_spec& spec, std
   return {n, spec.height, spec.width, 3};
 }
 
-/// Writes value(pixel) of (h,w,3) pixels in the wanted order, mirrored left to right if `flip`.
+/// Writes value(pixel) of (h,w,3) pixels as red, green and blue in the wanted layout, mirrored left to right if `flip`.
 template <class T, class Value>
-void write_pixels(const xt::xtensor<T, 3>& image, layout order, bool flip, float* out, Value value) {
+void write_pixels(const xt::xtensor<T, 3>& image, channel_order channels, layout order, bool flip, float* out,
+                  Value value) {
   const std::size_t height = image.shape(0), width = image.shape(1);
   const std::size_t pixel_step = order == layout::nhwc ? 3 : 1,
                     channel_step = order == layout::nhwc ? 1 : height * width;
+  const std::array<std::size_t, 3> sample_of =
+      channels == channel_order::rgb ? std::array<std::size_t, 3>{0, 1, 2} : std::array<std::size_t, 3>{2, 1, 0};
   const T* in = image.data();
   for (std::size_t y = 0; y < height; ++y) {
     for (std::size_t x = 0; x < width; ++x, in += 3) {
       float* pixel = out + pixel_step * (width * y + (flip ? width - 1 - x : x));
-      for (std::size_t c = 0; c < 3; ++c) pixel[channel_step * c] = value(in[c]);
+      for (std::size_t c = 0; c < 3; ++c) pixel[channel_step * c] = value(in[sample_of[c]]);
     }
   }
 }
@@ -69,12 +72,13 @@ void write_pixels(const xt::xtensor<T, 3>& image, layout order, bool flip, float
 BIT_FUNC void write_window(rgb_view image, const resize_window& window, interpolation filter, resampling method,
                            layout order, bool flip, float* out) {
   if (method == resampling::tf) {
-    write_pixels(resize_tf(image, window), order, flip, out, [](float x) { return (x - 127.5f) / 127.5f; });
+    write_pixels(resize_tf(image, window), image.channels, order, flip, out,
+                 [](float x) { return (x - 127.5f) / 127.5f; });
     return;
   }
   std::array<float, 256> values;
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = (static_cast<float>(i) / 255.0f - 0.5f) / 0.5f;
-  write_pixels(resize_pillow(image, window, filter, method), order, flip, out,
+  write_pixels(resize_pillow(image, window, filter, method), image.channels, order, flip, out,
                [&](std::uint8_t x) { return values[x]; });
 }
 
@@ -109,7 +113,8 @@ BIT_FUNC void preprocess(pixel_view<float> image, const preprocess_spec& spec, s
   const float_image resized = spec.method == resampling::tf
                                   ? detail::resize_tf(image, window)
                                   : detail::resize_pillow(image, window, spec.filter, spec.method);
-  detail::write_pixels(resized, spec.order, false, out.data(), [](float x) { return (x - 0.5f) / 0.5f; });
+  detail::write_pixels(resized, image.channels, spec.order, false, out.data(),
+                       [](float x) { return (x - 0.5f) / 0.5f; });
 }
 
 BIT_FUNC tensor4<float> preprocess(std::span<const rgb_image> images, const preprocess_spec& spec) {

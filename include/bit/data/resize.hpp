@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Resizing: Pillow's antialiased filters, bit for bit, and TensorFlow's bilinear without antialiasing.
+// Resizing: Pillow's antialiased filters, bit for bit, and TensorFlow's bilinear without antialiasing. Channels stay in
+// the order in which the view has them.
 #pragma once
 
 #include <cstddef>

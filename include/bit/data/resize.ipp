@@ -131,7 +131,7 @@ xt::xtensor<T, 3> resample(pixel_view<T> image, const resize_window& window, int
   if (out.size() == 0) return out;
   const auto columns = make_taps<T>(image.width, window.full_width, window.left, window.width, filter);
   const auto rows = make_taps<T>(image.height, window.full_height, window.top, window.height, filter);
-  const std::size_t stride = 3 * image.width;
+  const std::size_t stride = image.row_stride;
   std::vector<T> between;
 
   // Pillow 13 runs the vertical pass first if it removes over twice as many rows as the other removes columns; the rule
@@ -182,8 +182,8 @@ float_image resample_tf(pixel_view<T> image, const resize_window& window) {
   auto result = float_image::from_shape({window.height, window.width, std::size_t{3}});
   float* out = result.data();
   for (const tf_position& row : rows) {
-    const T* above = image.data + 3 * image.width * row.lower;
-    const T* below = image.data + 3 * image.width * row.upper;
+    const T* above = image.data + image.row_stride * row.lower;
+    const T* below = image.data + image.row_stride * row.upper;
     for (const tf_position& column : columns) {
       for (std::size_t c = 0; c < 3; ++c) {
         const std::size_t left = 3 * column.lower + c, right = 3 * column.upper + c;

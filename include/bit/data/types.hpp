@@ -11,15 +11,33 @@
 
 namespace bit::inline BIT_ABI::data {
 
-/// Row-major pixels (height,width,3) that someone else owns; made implicitly from an image.
+/// Which colour a pixel's first sample is.
+enum class channel_order {
+  rgb,  ///< red: image files and most libraries
+  bgr,  ///< blue: OpenCV's matrices and many cameras
+};
+
+/// Pixels (height,width,3) that someone else owns, the samples of a pixel and the pixels of a row one after the other; made
+/// implicitly from an image. An OpenCV matrix of CV_8UC3 or a part of one is
+/// `rgb_view(m.data, m.rows, m.cols, m.step1(), channel_order::bgr)`. The view does not keep the pixels alive.
 template <class T>
 struct pixel_view {
   const T* data = nullptr;
   std::size_t height = 0, width = 0;
+  std::size_t row_stride = 0;  ///< samples from one row to the next, at least 3 * width
+  channel_order channels = channel_order::rgb;
 
-  pixel_view(const T* pixels, std::size_t h, std::size_t w) : data(pixels), height(h), width(w) {}
+  pixel_view(const T* pixels, std::size_t h, std::size_t w) : pixel_view(pixels, h, w, 3 * w) {}
+  /// Throws shape_error for rows that overlap: a stride below 3 * w.
+  pixel_view(const T* pixels, std::size_t h, std::size_t w, std::size_t stride,
+             channel_order order = channel_order::rgb)
+      : data(pixels), height(h), width(w), row_stride(stride), channels(order) {
+    if (stride < 3 * w)
+      throw shape_error("[image] expected a row stride of at least 3 x " + std::to_string(w) + " samples, got " +
+                        std::to_string(stride));
+  }
   /// Throws shape_error unless the last dimension is 3.
-  pixel_view(const xt::xtensor<T, 3>& image) : data(image.data()), height(image.shape(0)), width(image.shape(1)) {
+  pixel_view(const xt::xtensor<T, 3>& image) : pixel_view(image.data(), image.shape(0), image.shape(1)) {
     if (image.shape(2) != 3)
       throw shape_error("[image] expected shape (height,width,3), got " + std::to_string(image.shape(2)) + " channels");
   }

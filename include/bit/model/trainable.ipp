@@ -134,9 +134,9 @@ training_memory trainable_resnet_v2<Backend>::memory_of(const resnet_config& con
   // Plans ask their constants for the forms that they read; nothing is packed before the first step.
   const bit::network net(config, tensors);
   const auto weights = std::make_shared<typename training_of<Backend>::weights>(parameters_type::without_memory(specs));
-  const plan_type step(emit(net, images, pass::training, options), weights);
-  m.arena = step.memory().total;
-  m.scratch = step.workspace_bytes(threads) - m.arena;
+  const plan_type training(emit(net, images, pass::training, options), weights);
+  m.arena = training.memory().total;
+  m.scratch = training.workspace_bytes(threads) - m.arena;
   if (evaluated.n > 0) {
     const plan_type logits(emit(net, evaluated, pass::logits, options), weights);
     const std::size_t all = std::max(m.arena + m.scratch, logits.workspace_bytes(threads));

@@ -10,6 +10,7 @@
 #include <bit/train/memory.hpp>
 #include <fstream>
 #include <limits>
+#include <tuple>
 #include <vector>
 
 namespace bit::inline BIT_ABI::detail {
@@ -68,7 +69,7 @@ inline std::vector<costed_schedule> schedules_of(const train::step_constraints& 
     for (const auto how : {recomputation::none, recomputation::units})
       if (how == constraints.recompute.value_or(how))
         ways.push_back({train::relative_cost((constraints.batch + split - 1) / split, how), split, how});
-  std::stable_sort(ways.begin(), ways.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
+  std::ranges::sort(ways, {}, [](const costed_schedule& w) { return std::tuple(w.cost, w.split, w.how); });
   return ways;
 }
 

@@ -30,9 +30,9 @@ BIT_FUNC mixup_partner parse_mixup_partner(std::string_view name);
 BIT_FUNC double mixup_lambda(double alpha, std::uint64_t seed, std::uint64_t step);
 
 /// partners[i] is who image i is mixed with, of `n` images; `micro_batch` counts micro-batches through the whole training,
-/// since the reference permutes each of them anew. Only `permuted` reads seed and micro_batch.
+/// since the reference permutes each of them anew. Only `permuted` reads seed and part.
 BIT_FUNC std::vector<std::size_t> mixup_partners(std::size_t n, mixup_partner order, std::uint64_t seed,
-                                                 std::uint64_t micro_batch);
+                                                 std::uint64_t part);
 
 /// images[i] becomes lambda * images[i] + (1 - lambda) * images[partners[i]] in place, all from the images as they came.
 /// `images` are n blocks of the same size in any layout, n = partners.size(). Throws shape_error if `images` does not

@@ -25,8 +25,8 @@ BIT_FUNC double mixup_lambda(double alpha, std::uint64_t seed, std::uint64_t ste
 }
 
 BIT_FUNC std::vector<std::size_t> mixup_partners(std::size_t n, mixup_partner order, std::uint64_t seed,
-                                                 std::uint64_t micro_batch) {
-  if (order == mixup_partner::permuted) return random_permutation(n, seed, random_purpose::mixup_partner, micro_batch);
+                                                 std::uint64_t part) {
+  if (order == mixup_partner::permuted) return random_permutation(n, seed, random_purpose::mixup_partner, part);
   std::vector<std::size_t> partners(n);
   for (std::size_t i = 0; i < n; ++i) partners[i] = order == mixup_partner::reversed ? n - 1 - i : (i + n - 1) % n;
   return partners;

@@ -108,6 +108,25 @@ TEST_CASE("float pixels in [0,1] give nearly what the same 8-bit pixels give") {
   }
 }
 
+TEST_CASE("a part of a BGR frame gives what the same pixels in RGB give") {
+  const auto image = noise(20, 30);
+  const std::size_t stride = 3 * 40 + 5;
+  std::vector<std::uint8_t> frame(25 * stride, 77);
+  std::uint8_t* corner = frame.data() + 2 * stride + 3 * 4;
+  for (std::size_t y = 0; y < 20; ++y)
+    for (std::size_t x = 0; x < 30; ++x)
+      for (std::size_t c = 0; c < 3; ++c) corner[y * stride + 3 * x + c] = image(y, x, 2 - c);
+  const rgb_view part(corner, 20, 30, stride, channel_order::bgr);
+  for (const auto method : {resampling::pillow, resampling::pillow12, resampling::tf})
+    for (const auto order : {bit::layout::nchw, bit::layout::nhwc})
+      for (const std::size_t height : {7u, 20u, 45u}) {
+        const preprocess_spec spec{.height = height, .width = 29, .method = method, .order = order};
+        CHECK(run(part, spec) == run(image, spec));
+        CHECK(run(rgb_view(corner, 20, 30, stride), spec) != run(image, spec));  // the negative control
+      }
+  CHECK_THROWS_AS(rgb_view(corner, 20, 30, 89), bit::shape_error);
+}
+
 TEST_CASE("impossible specs and outputs are refused with the numbers") {
   const auto image = noise(4, 4);
   std::vector<float> out(10);

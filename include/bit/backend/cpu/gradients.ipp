@@ -61,8 +61,8 @@ class cpu_gradient_builder : public cpu_backward_builder<T, cpu_gradient_builder
     const found_values found = find_values(p[id]);
     values.reads.insert(values.reads.end(), found.ids.begin(), found.ids.end());
     if (found.read && found.read->in_parts()) {  // measured for its checksums alone
-      const auto [sums, unused] = measure(p[id], 0, found);
-      values.reads.push_back(sums);
+      const auto [measured, unused] = measure(p[id], 0, found);
+      values.reads.push_back(measured);
     }
     return found.at;
   }
@@ -96,17 +96,17 @@ class cpu_gradient_builder : public cpu_backward_builder<T, cpu_gradient_builder
   }
   /// In place, or in the arena by an operation that is emitted here.
   found_values find_values(const named_tensor& tensor) {
-    const std::span<const std::byte> bytes =
+    const std::span<const std::byte> mapped =
         tensor.data->has_parts() ? std::span<const std::byte>{} : tensor.data->bytes();
-    if (!bytes.empty() && reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(float) == 0)
-      return {{reinterpret_cast<const float*>(bytes.data()), {}}, {}, {}};
+    if (!mapped.empty() && reinterpret_cast<std::uintptr_t>(mapped.data()) % alignof(float) == 0)
+      return {{reinterpret_cast<const float*>(mapped.data()), {}}, {}, {}};
     read_values_operation read{tensor.data.get(), tensor.size(), {}, {}};
     const auto [copy, at] = this->array(tensor.size() * sizeof(float));
-    const auto [sums, checksums] = this->array(read.max_items() * sizeof(std::uint32_t));
+    const auto [sums_id, checksums] = this->array(read.max_items() * sizeof(std::uint32_t));
     read.to = at;
     read.checksums = checksums;
-    this->emit(read, this->touching({}, {copy, sums}));
-    return {{nullptr, at}, {copy, sums}, read};
+    this->emit(read, this->touching({}, {copy, sums_id}));
+    return {{nullptr, at}, {copy, sums_id}, read};
   }
   std::pair<value_id, measure_kernel_operation<T>> measure(const named_tensor& tensor, double eps,
                                                            const found_values& found) {

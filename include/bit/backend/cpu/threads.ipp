@@ -2,6 +2,10 @@
 // Bodies of backend/cpu/threads.hpp.
 #pragma once
 
+#ifndef _OPENMP
+#error "the units that hold bit's bodies are compiled and linked with -fopenmp (those with BIT_COMPILED need not be)"
+#endif
+
 #include <omp.h>
 #include <pthread.h>
 #include <unistd.h>

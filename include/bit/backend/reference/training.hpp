@@ -111,8 +111,8 @@ class reference_training_plan {
     std::span<T* const> outputs;  ///< of the taps
     layout order;
 
-    execution(base forward, const reference_training_plan& plan, double factor, std::span<T* const> taps, layout as)
-        : base(std::move(forward)), training(plan), scale(factor), outputs(taps), order(as) {}
+    execution(base forward, const reference_training_plan& of, double factor, std::span<T* const> taps, layout as)
+        : base(std::move(forward)), training(of), scale(factor), outputs(taps), order(as) {}
 
     const dims4& dims(value_id id) const { return training.program_.forward[id].dims; }
     const trainable_parameter<T>& parameter(parameter_id id) const {

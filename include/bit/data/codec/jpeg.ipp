@@ -165,7 +165,9 @@ BIT_FUNC rgb_image decode_jpeg(const encoded_image& input, image_info& info) {
 #else
 
 [[noreturn]] inline void no_jpeg(const encoded_image& input) {
-  throw config_error("[image] " + input.name + ": this build cannot decode JPEG; install libjpeg-turbo and rebuild");
+  throw config_error("[image] " + input.name +
+                     ": this build cannot decode JPEG; install libjpeg-turbo and let CMake find it, or compile with "
+                     "-DBIT_HAS_JPEG=1 and link with -ljpeg");
 }
 BIT_FUNC image_info probe_jpeg(const encoded_image& input) { no_jpeg(input); }
 BIT_FUNC rgb_image decode_jpeg(const encoded_image& input, image_info&) { no_jpeg(input); }

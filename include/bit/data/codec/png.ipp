@@ -135,7 +135,9 @@ BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info& info) {
 #else
 
 [[noreturn]] inline void no_png(const encoded_image& input) {
-  throw config_error("[image] " + input.name + ": this build cannot decode PNG; install libpng and rebuild");
+  throw config_error("[image] " + input.name +
+                     ": this build cannot decode PNG; install libpng and let CMake find it, or compile with "
+                     "-DBIT_HAS_PNG=1 and link with -lpng");
 }
 BIT_FUNC image_info probe_png(const encoded_image& input) { no_png(input); }
 BIT_FUNC rgb_image decode_png(const encoded_image& input, image_info&) { no_png(input); }

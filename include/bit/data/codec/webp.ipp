@@ -61,7 +61,9 @@ BIT_FUNC rgb_image decode_webp(const encoded_image& input, image_info& info) {
 #else
 
 [[noreturn]] inline void no_webp(const encoded_image& input) {
-  throw config_error("[image] " + input.name + ": this build cannot decode WebP; install libwebp and rebuild");
+  throw config_error("[image] " + input.name +
+                     ": this build cannot decode WebP; install libwebp and let CMake find it, or compile with "
+                     "-DBIT_HAS_WEBP=1 and link with -lwebp");
 }
 BIT_FUNC image_info probe_webp(const encoded_image& input) { no_webp(input); }
 BIT_FUNC rgb_image decode_webp(const encoded_image& input, image_info&) { no_webp(input); }
