@@ -30,13 +30,13 @@ PY_FILES := python/pybit tools tests examples benchmarks
 CXX_FILES = $(shell git ls-files '*.hpp' '*.ipp' '*.inl' '*.cpp')
 # The longest first, so that none is left to run alone in the end.
 STAGES := build asan aarch64 clang pytest ctest headers wheel readme tidy lint
-SLOW_STAGES := build tsan clang-whole coverage-cpp coverage-python fuzz-seeds pytest-explore demo compile-cost ctest-slow pytest-slow
+SLOW_STAGES := build tsan clang-whole headers-whole coverage-cpp coverage-python fuzz-seeds pytest-explore demo compile-cost ctest-slow pytest-slow
 # tools/stages.py names in DONE what it has run: without this, stages that run side by side would build at once.
 BUILT := $(if $(filter build,$(DONE)),,build)
 
 .PHONY: help demo bench test test-slow test-oracle pillow-images test-xtensor setup setup-test fuzz format clean \
         build ctest pytest lint headers compile-cost wheel readme tidy asan clang aarch64 \
-        ctest-slow pytest-slow pytest-explore pytest-oracle tsan clang-whole fuzz-seeds coverage coverage-cpp coverage-python \
+        ctest-slow pytest-slow pytest-explore pytest-oracle tsan clang-whole headers-whole fuzz-seeds coverage coverage-cpp coverage-python \
         release-check wheels
 
 help:
@@ -140,6 +140,9 @@ format:
 
 headers: $(BUILT)
 	python tests/build/check_headers.py build/dev $(CXX) clang++
+
+headers-whole: $(BUILT)
+	python tests/build/check_headers.py build/dev --both-modes $(CXX) clang++
 
 compile-cost: $(BUILT)
 	python tests/build/compile_cost.py build/dev build/compile_cost.json
