@@ -28,8 +28,10 @@ LOGS = Path("build/logs")
 # What must have run before. Targets that need the build are told that it is there (DONE), or two would build at once.
 AFTER = {
     "readme": ("build", "wheel"),
-    **dict.fromkeys(("ctest", "pytest", "lint", "headers", "headers-whole", "wheel", "compile-cost", "ctest-slow"), ("build",)),
-    **dict.fromkeys(("pytest-slow", "pytest-explore", "pytest-oracle", "demo", "coverage-python"), ("build",)),
+    **dict.fromkeys(("ctest", "pytest", "lint", "headers", "wheel", "compile-cost", "ctest-slow"), ("build",)),
+    **dict.fromkeys(
+        ("headers-whole", "pytest-slow", "pytest-explore", "pytest-oracle", "demo", "coverage-python"), ("build",)
+    ),
 }
 ALONE = {"compile-cost", "ctest-slow", "pytest-slow"}  # they measure seconds or take most of the memory
 MEMORY_PER_LANE = 6e9  # bytes: each of a lane's two compilers takes up to 2 GB, and tests up to 1.5

@@ -55,7 +55,12 @@ def has_bodies(header: str) -> bool:
 def check(build: Path, ways: list[tuple[str, str]], headers: list[str], both_modes: bool) -> list[str]:
     """All complaints; `ways` are pairs of a compiler and a mode."""
     flags = include_line(build)
-    jobs = [(h, c, m) for c, m in ways for h in headers if has_bodies(h) == (m == "header-only") or (both_modes and m == "compiled")]
+    jobs = [
+        (h, c, m)
+        for c, m in ways
+        for h in headers
+        if has_bodies(h) == (m == "header-only") or (both_modes and m == "compiled")
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         texts = pool.map(lambda job: compile_alone(job[0], job[1], job[2], flags), jobs)
         return [text for text in texts if text]

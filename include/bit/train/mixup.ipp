@@ -19,7 +19,8 @@ BIT_FUNC mixup_partner parse_mixup_partner(std::string_view name) {
 }
 
 BIT_FUNC double mixup_lambda(double alpha, std::uint64_t seed, std::uint64_t step) {
-  if (!detail::is_non_negative(alpha)) throw config_error("[mixup] expected alpha of at least 0, got " + std::to_string(alpha));
+  if (!detail::is_non_negative(alpha))
+    throw config_error("[mixup] expected alpha of at least 0, got " + std::to_string(alpha));
   if (alpha == 0) return 1;
   return random_stream(seed, random_purpose::mixup_lambda, step).beta(alpha, alpha);
 }
