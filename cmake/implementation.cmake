@@ -4,23 +4,14 @@
 #   bit_add_implementation(<target> [COMPONENTS <component>...] [ISAS <instruction set>...])
 #
 # COMPONENTS, all if none is named: `inference` (load a model and run it in float; always in), `images` (files to input),
-# `data` (data sets; brings images), `bfloat16`, `train` (brings data and bfloat16), `eval` (probes), `reference`.
+# `data` (data sets; brings images), `bfloat16`, `train` (brings data and bfloat16), `eval` (probes), `reference` (with
+# gradients if `train` is in).
 # ISAS: the instruction sets whose microkernels are compiled (scalar, avx2, avx512, avx512_bf16, avx512_bf16_float, neon),
 # all of the architecture if none is named; what the CPU has is still chosen at run time, and a CPU that has none of them
 # is refused with a sentence.
 # A program links either this or bit::bit, not both.
 function(bit_add_implementation target)
   set(components inference images data bfloat16 train eval reference)
-  set(parts_of_inference microkernels network io)
-  set(parts_of_images images)
-  set(parts_of_data data)
-  set(parts_of_bfloat16 microkernels_bfloat16 network_bfloat16)
-  set(parts_of_train microkernels_training trainable train train_data fine_tune)
-  set(parts_of_eval eval)
-  set(parts_of_reference reference)
-  # Those that hold microkernels.
-  set(microkernel_parts microkernels microkernels_bfloat16 microkernels_training)
-
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "COMPONENTS;ISAS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "bit_add_implementation(${target}): expected COMPONENTS and ISAS, got ${arg_UNPARSED_ARGUMENTS}")
@@ -28,6 +19,20 @@ function(bit_add_implementation target)
   if(NOT arg_COMPONENTS)
     set(arg_COMPONENTS ${components})
   endif()
+
+  set(parts_of_inference microkernels network io)
+  set(parts_of_images images)
+  set(parts_of_data data)
+  set(parts_of_bfloat16 microkernels_bfloat16 network_bfloat16)
+  set(parts_of_train microkernels_training trainable train train_data fine_tune)
+  set(parts_of_eval eval)
+  set(parts_of_reference reference)
+  if("train" IN_LIST arg_COMPONENTS)
+    list(APPEND parts_of_reference reference_training)
+  endif()
+  # Those that hold microkernels.
+  set(microkernel_parts microkernels microkernels_bfloat16 microkernels_training)
+
   list(APPEND arg_COMPONENTS inference)
   if("train" IN_LIST arg_COMPONENTS)
     list(APPEND arg_COMPONENTS data bfloat16)
@@ -54,8 +59,8 @@ function(bit_add_implementation target)
         set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Debug,MinSizeRel>:-O2>")
       endif()
       # xtensor-blas needs cblas_* unless it is told to use its own loops: slower, but no library and no threads of its
-      # own. The macro changes what xtensor-blas is, so it stays in the one unit that computes with it.
-      if(part STREQUAL reference AND NOT uses_cblas)
+      # own. The macro changes what xtensor-blas is, so it stays in the units that compute with it.
+      if(part MATCHES "^reference" AND NOT uses_cblas)
         set_source_files_properties(${source} PROPERTIES COMPILE_DEFINITIONS XTENSOR_USE_FLENS_BLAS)
       endif()
     endforeach()

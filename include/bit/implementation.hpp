@@ -6,7 +6,7 @@
 //   data sets  data.hpp
 //   training   those of bfloat16 and of data sets, microkernels_training.hpp, trainable.hpp, train.hpp, train_data.hpp, fine_tune.hpp
 //   probes     eval.hpp
-//   reference  reference.hpp
+//   reference  reference.hpp; with training, reference_training.hpp
 // Several units may share the parts, each in one of them, to be compiled in parallel; the CMake function
 // bit_add_implementation() does that.
 #pragma once
