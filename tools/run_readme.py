@@ -145,6 +145,7 @@ def main() -> None:
         try:
             for path, marked in documents.items():
                 print(f"== {path}", flush=True)
+                runner.cmake = CMAKE  # a project that one document shows is none of the next one's
                 for block in marked:
                     runner.run(block)
         finally:
