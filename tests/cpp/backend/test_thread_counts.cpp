@@ -159,7 +159,7 @@ TEST_CASE("a process that forks before its first use may use threads in the chil
   CHECK(child_passes("forked before use", {{"OMP_NUM_THREADS", "2"}}));
 }
 
-TEST_CASE("a child forked after OpenMP regions of the program's own does not wait for their threads") {
+TEST_CASE("a process that forks after OpenMP regions of its own does not wait for their threads in the child") {
   CHECK(child_passes("forked after foreign regions", {{"OMP_NUM_THREADS", "2"}}));
 }
 
