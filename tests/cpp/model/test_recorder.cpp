@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Passes whose backward pass begins at any outputs, at another time: values, bits, and what is refused.
 #include <doctest/doctest.h>
-#include <bit/model/recorder.hpp>
+#include <bit/model/recorder_cpu.hpp>
 
 #include "tapped_gradients.hpp"
 
