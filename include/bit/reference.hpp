@@ -8,6 +8,7 @@
 #include <bit/backend/reference/gradients.hpp>
 #include <bit/backend/reference/training.hpp>
 #include <bit/model/gradients.hpp>
+#include <bit/model/recorder.hpp>
 #include <bit/model/trainable.hpp>
 #include <bit/resnet.hpp>
 
@@ -17,6 +18,8 @@ extern template class frozen_resnet_v2<reference<float>>;
 extern template class frozen_resnet_v2<reference<double>>;
 extern template class trainable_resnet_v2<reference<float>>;
 extern template class trainable_resnet_v2<reference<double>>;
+extern template class recorder<reference<float>>;
+extern template class recorder<reference<double>>;
 extern template class frozen_gradients<reference<float>>;
 extern template class frozen_gradients<reference<double>>;
 }  // namespace bit::inline BIT_ABI

@@ -4,6 +4,7 @@
 
 #include <bit/backend/loss.hpp>
 #include <bit/model/random.hpp>
+#include <bit/model/recorder_cpu.hpp>
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>

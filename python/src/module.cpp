@@ -18,5 +18,6 @@ PYBIND11_MODULE(_core, m) {
   register_summary(m);
   register_threads(m);
   register_trainer(m);
+  register_recorder(m);
   register_fine_tune(m);
 }

@@ -39,6 +39,9 @@ std::size_t threads_or_default(std::size_t threads);
 /// Parameters in training.
 void register_trainer(pybind11::module_& m);
 
+/// Passes for automatic differentiation.
+void register_recorder(pybind11::module_& m);
+
 /// Fine-tuning as a whole, and evaluation.
 void register_fine_tune(pybind11::module_& m);
 

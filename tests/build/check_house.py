@@ -36,7 +36,7 @@ BESIDE = {
     "train": {*ARROWS, "data", "train"},
 }
 # Outside backend/, these alone may name the CPU backend: it is the default of what they hold.
-NAMES_CPU = {"model/resnet_v2.hpp", "model/trainable_cpu.hpp"}
+NAMES_CPU = {"model/resnet_v2.hpp", "model/recorder_cpu.hpp", "model/trainable_cpu.hpp"}
 
 
 # (what, pattern in code, paths that may match it)

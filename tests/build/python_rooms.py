@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "model": {*_SEEN_BY_ALL, "registry", "formats", "hub", "data", "network", "inference", "report"},
     "evaluation": {*_SEEN_BY_ALL, "data", "network", "model"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
+    "torch": {*_SEEN_BY_ALL, "network", "model"},
     "cli": {
         *_SEEN_BY_ALL,
         *("registry", "formats", "hub", "data", "network", "inference", "report", "model", "evaluation", "train"),

@@ -44,10 +44,19 @@ class _StandInFinder:
         pass
 
 
+def stand_in_for_torchvision() -> None:
+    """Give timm a stand-in if there is no torchvision, or one that was built for another torch."""
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError):
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _StandInFinder())  # type: ignore[arg-type]
+
+
 def timm_models() -> dict[str, Any]:
     """R50 of half width with five classes, and without a head."""
-    if importlib.util.find_spec("torchvision") is None:
-        sys.meta_path.insert(0, _StandInFinder())  # type: ignore[arg-type]
+    stand_in_for_torchvision()
     import timm
 
     def make(classes: int) -> Any:

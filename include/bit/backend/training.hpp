@@ -67,4 +67,22 @@ concept trainable_backend = backend<B> &&
   { training_of<B>::speed(forward, *parameters, threads) } -> std::same_as<training_speed>;
 };
 
+/// A backend that takes the two passes of a program from outputs (with_backward_from_outputs) at different times:
+///  - plan.forward_to_outputs(image, outputs, workspace, options): the forward pass; outputs[i] receives output i, matrices
+///    as (n,c), row-major, feature maps in options.output_layout, nothing where it is null.
+///  - plan.backward_from_outputs(image, gradients, scale, taps, workspace, options): the backward pass from the outputs'
+///    gradients, laid out alike; null stands for zeros. The workspace is as the forward pass left it, and the image is
+///    that of the forward pass.
+/// A plan may have any number of forward passes whose backward pass is to come, each in a workspace of its own. Both
+/// return false if they were interrupted. One caller at a time.
+template <class B>
+concept recording_backend = trainable_backend<B> &&
+    requires(typename training_of<B>::plan& plan, const image_view<typename B::value_type>& image,
+             std::span<typename B::value_type* const> outputs, std::span<const typename B::value_type* const> gradients,
+             std::span<const gradient_tap<typename B::value_type>> taps, typename training_of<B>::workspace& memory,
+             const run_options& options) {
+  { plan.forward_to_outputs(image, outputs, memory, options) } -> std::same_as<bool>;
+  { plan.backward_from_outputs(image, gradients, 1.0, taps, memory, options) } -> std::same_as<bool>;
+};
+
 }  // namespace bit::inline BIT_ABI

@@ -11,6 +11,8 @@ namespace bit::inline BIT_ABI {
 
 template class trainable_resnet_v2<reference<float>>;
 template class trainable_resnet_v2<reference<double>>;
+template class recorder<reference<float>>;
+template class recorder<reference<double>>;
 template class frozen_gradients<reference<float>>;
 template class frozen_gradients<reference<double>>;
 

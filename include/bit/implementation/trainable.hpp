@@ -14,6 +14,7 @@
 #include <bit/backend/cpu/training_weights.ipp>
 #include <bit/backend/cpu/transposed_kernel.ipp>
 #include <bit/gradients.hpp>
+#include <bit/model/recorder_cpu.hpp>
 #include <bit/model/taps.ipp>
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/program/backward.ipp>
@@ -39,6 +40,8 @@ template class cpu_gradient_plan<bfloat16>;
 
 template class trainable_resnet_v2<cpu<float>>;
 template class trainable_resnet_v2<cpu<bfloat16>>;
+template class recorder<cpu<float>>;
+template class recorder<cpu<bfloat16>>;
 template class frozen_gradients<cpu<float>>;
 template class frozen_gradients<cpu<bfloat16>>;
 

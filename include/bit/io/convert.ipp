@@ -54,17 +54,17 @@ struct double_reader {
 /// out[row][j][k][l] = source at the walk's strides. Blocks of 32 keep both sides of a transposition in the L1 cache.
 template <class Reader, class T>
 void gather_elements(const axis_walk& walk, const std::byte* source, std::size_t first, std::size_t count, T* out) {
-  constexpr std::size_t block = 32;
+  constexpr std::size_t side = 32;
   const auto& [n, s1, s2, s3] = walk.shape;
   (void)n;
   for (std::size_t i = first; i < first + count; ++i)
     for (std::size_t j = 0; j < s1; ++j)
-      for (std::size_t k0 = 0; k0 < s2; k0 += block)
-        for (std::size_t l0 = 0; l0 < s3; l0 += block)
-          for (std::size_t k = k0; k < std::min(k0 + block, s2); ++k) {
+      for (std::size_t k0 = 0; k0 < s2; k0 += side)
+        for (std::size_t l0 = 0; l0 < s3; l0 += side)
+          for (std::size_t k = k0; k < std::min(k0 + side, s2); ++k) {
             const std::size_t at = i * walk.stride[0] + j * walk.stride[1] + k * walk.stride[2];
             T* row = out + (((i - first) * s1 + j) * s2 + k) * s3;
-            for (std::size_t l = l0; l < std::min(l0 + block, s3); ++l)
+            for (std::size_t l = l0; l < std::min(l0 + side, s3); ++l)
               row[l] = static_cast<T>(Reader::load(source + (at + l * walk.stride[3]) * Reader::size));
           }
 }

@@ -70,12 +70,12 @@ inline constexpr unit_style unit_styles[] = {
     {"bit.encoder.stages.", ".layers.", ".", 0, 1},
 };
 
-inline std::string unit_prefix(io::naming names, unsigned block, unsigned unit) {
+inline std::string unit_prefix(io::naming names, unsigned block_number, unsigned unit) {
   const unit_style& style = unit_styles[column(names)];
   std::string number = std::to_string(unit - 1 + style.first);
   if (number.size() < style.digits) number.insert(0, style.digits - number.size(), '0');
-  return std::string(style.before_block) + std::to_string(block - 1 + style.first) + std::string(style.before_unit) +
-         number + std::string(style.after);
+  return std::string(style.before_block) + std::to_string(block_number - 1 + style.first) +
+         std::string(style.before_unit) + number + std::string(style.after);
 }
 
 /// Block and unit, both counted from 1, taken off the front of a name.
@@ -87,13 +87,13 @@ inline std::optional<unit_place> take_unit(std::string_view& name, io::naming na
   const unit_style& style = unit_styles[column(names)];
   std::string_view rest = name;
   if (!take(rest, style.before_block)) return std::nullopt;
-  const auto block = take_number(rest, 1);
-  if (!block || !take(rest, style.before_unit)) return std::nullopt;
+  const auto number = take_number(rest, 1);
+  if (!number || !take(rest, style.before_unit)) return std::nullopt;
   const auto unit = take_number(rest, style.digits);
   if (!unit || !take(rest, style.after)) return std::nullopt;
-  if (*block < style.first || *block > style.first + 3 || *unit < style.first) return std::nullopt;
+  if (*number < style.first || *number > style.first + 3 || *unit < style.first) return std::nullopt;
   name = rest;
-  return unit_place{*block - style.first + 1, *unit - style.first + 1};
+  return unit_place{*number - style.first + 1, *unit - style.first + 1};
 }
 
 /// "x/standardized_conv2d_17/kernel" -> "x/standardized_conv2d/kernel": some releases number their convolutions.

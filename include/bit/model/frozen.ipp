@@ -5,21 +5,10 @@
 #include <algorithm>
 #include <bit/detail/number_text.hpp>
 #include <bit/model/frozen.hpp>
-#include <new>
+#include <bit/model/with_memory.hpp>
 
 namespace bit::inline BIT_ABI {
 namespace detail {
-
-/// Calls work(), and turns std::bad_alloc into a memory_error with the text that describe() returns: it says what was
-/// needed and what to do.
-template <class Describe, class Work>
-auto with_memory(Describe describe, Work work) {
-  try {
-    return work();
-  } catch (const std::bad_alloc&) {
-    throw memory_error(describe());
-  }
-}
 
 /// Throws shape_error unless there is memory behind the images and behind each output.
 template <class Image, class Output>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit/model/gradients.hpp>
+#include <bit/model/with_memory.hpp>
 
 namespace bit::inline BIT_ABI {
 

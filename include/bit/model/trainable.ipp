@@ -3,50 +3,18 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/model/present_values.hpp>
 #include <bit/model/trainable.hpp>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 namespace bit::inline BIT_ABI {
-namespace detail {
-
-/// A parameter's present values, wherever they are.
-template <class T>
-class present_values final : public tensor_data {
- public:
-  present_values(std::shared_ptr<const trainable_parameters<T>> parameters, std::size_t number)
-      : parameters_(std::move(parameters)), number_(number) {}
-  void read(std::span<float> out) const override { copy_to(out); }
-  void read(std::span<double> out) const override { copy_to(out); }
-  std::span<const std::byte> bytes() const override {
-    if constexpr (std::is_same_v<T, float>) return std::as_bytes(parameters_->in_host_memory(number_));
-    return {};
-  }
-
- private:
-  template <class Out>
-  void copy_to(std::span<Out> out) const {
-    std::span<const T> values = parameters_->in_host_memory(number_);
-    std::vector<T> copy;
-    if (values.empty()) values = copy = parameters_->values(number_);
-    std::transform(values.begin(), values.end(), out.begin(), [](T v) { return static_cast<Out>(v); });
-  }
-  std::shared_ptr<const trainable_parameters<T>> parameters_;
-  std::size_t number_;
-};
-
-}  // namespace detail
-
 template <trainable_backend Backend>
 trainable_resnet_v2<Backend>::trainable_resnet_v2(const resnet_config& config,
                                                   const std::vector<named_tensor>& tensors) {
   const std::vector<named_tensor> given = bit::network(config, tensors).parameters();
   parameters_ = std::make_shared<parameters_type>(std::span<const named_tensor>(given));
-  std::vector<named_tensor> present;
-  for (std::size_t i = 0; i < given.size(); ++i)
-    present.push_back({given[i].name, given[i].shape, std::make_shared<detail::present_values<T>>(parameters_, i)});
-  net_ = std::make_unique<bit::network>(config, present);
+  net_ = std::make_unique<bit::network>(config, detail::present_tensors<T>(given, parameters_));
   weights_ = std::make_shared<typename training_of<Backend>::weights>(parameters_);
 }
 

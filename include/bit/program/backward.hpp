@@ -76,6 +76,7 @@ struct stem_backward_step {
   value_id dy;                                ///< after the pool
   value_id dunpooled;                         ///< gradient of unpooled
   std::optional<std::size_t> image_tap = {};  ///< the tap that receives the image's gradient
+  std::optional<std::size_t> output = {};     ///< unpooled as an output, whose gradient is added to dunpooled
 };
 
 /// Hands the gradient of training_program::taps[tap] to the caller. It is complete when this step runs, and is written,
@@ -85,13 +86,22 @@ struct gradient_tap_step {
   std::size_t tap;
 };
 
+/// Takes the gradient of an output that is not the logits from the caller: writes it, or adds it to what the steps before
+/// have brought.
+struct output_gradient_step {
+  value_id gradient;   ///< of the size of the output
+  std::size_t output;  ///< its place among program::outputs
+  bool adds;
+};
+
 /// A step of the forward pass that is run again, into other values.
 struct recomputed_step {
   step forward;
 };
 
-using backward_step = std::variant<backward_data_step, backward_weights_step, norm_backward_step, mean_backward_step,
-                                   head_backward_step, stem_backward_step, gradient_tap_step, recomputed_step>;
+using backward_step =
+    std::variant<backward_data_step, backward_weights_step, norm_backward_step, mean_backward_step, head_backward_step,
+                 stem_backward_step, gradient_tap_step, output_gradient_step, recomputed_step>;
 
 /// What the backward pass finds of the forward pass's maps. Gradients are the same to the bit: the same steps run again.
 enum class recomputation {
@@ -106,14 +116,16 @@ struct training_options {
   friend bool operator==(const training_options&, const training_options&) = default;
 };
 
-/// A forward program whose only output are the logits, and the steps that go back from their gradient. Without steps
-/// it is a program for inference.
+/// A forward program, and the steps that go back from the gradient of the logits, its only output, or from those of any
+/// outputs (`from_outputs`). Without steps it is a program for inference.
 struct training_program {
   program forward;  ///< its values include those of `backward`
   std::vector<backward_step> backward = {};
-  std::optional<value_id> logits_gradient = {};  ///< (n,classes), written between the two passes
-  std::set<std::string> frozen = {};             ///< no step need write their gradients
-  std::vector<value_id> taps = {};               ///< values whose gradients the caller may ask for
+  std::optional<value_id> logits_gradient =
+      {};                             ///< (n,classes), the caller's, between the two passes; none without logits
+  bool from_outputs = false;          ///< whether the caller takes all outputs and gives all their gradients
+  std::set<std::string> frozen = {};  ///< no step need write their gradients
+  std::vector<value_id> taps = {};    ///< values whose gradients the caller may ask for
 
   bool learns(parameter_id id) const { return !frozen.contains(forward[id].name); }
 };
@@ -132,6 +144,11 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p);
 /// taps that are statistics or the logits, and for a value that is tapped twice.
 BIT_FUNC training_program with_backward(program forward, const training_options& options = {},
                                         std::span<const value_id> taps = {});
+
+/// The same from the gradients of all outputs: logits, matrices and feature maps. Throws config_error as with_backward, and
+/// if the stem's map is an output without anything after it.
+BIT_FUNC training_program with_backward_from_outputs(program forward, const training_options& options = {},
+                                                     std::span<const value_id> taps = {});
 
 }  // namespace bit::inline BIT_ABI
 

@@ -5,64 +5,13 @@
 #include <algorithm>
 #include <bit/error.hpp>
 #include <bit/program/backward.hpp>
+#include <bit/program/backward_lister.ipp>
 #include <bit/program/backward_needs.ipp>
-#include <initializer_list>
 #include <map>
 #include <utility>
 
 namespace bit::inline BIT_ABI {
 namespace detail {
-
-struct backward_lister {
-  step_values& out;
-
-  void reads(std::initializer_list<value_id> ids) const {
-    for (const value_id id : ids) out.reads.push_back(id);
-  }
-  void norm(const norm_relu& n) const {
-    out.reads.push_back(n.statistics);
-    for (const parameter_id id : {n.gamma, n.beta}) out.parameters.push_back(id);
-  }
-  void source(const backward_source& s) const {
-    out.reads.push_back(s.dy);
-    out.parameters.push_back(s.kernel);
-  }
-
-  void operator()(const backward_data_step& s) const {
-    source(s.main);
-    if (s.projection) source(*s.projection);
-    out.writes.push_back(s.dx);
-  }
-  void operator()(const backward_weights_step& s) const {
-    reads({s.source.x, s.dy});
-    out.parameters.push_back(s.source.kernel);
-    norm(s.source.input);
-  }
-  void operator()(const norm_backward_step& s) const {
-    reads({s.x, s.dy});
-    norm(s.norm);
-    if (s.passed) out.reads.push_back(*s.passed);
-    if (!s.dx) return;
-    out.writes.push_back(*s.dx);
-    out.in_place = {s.dy, *s.dx};
-  }
-  void operator()(const mean_backward_step& s) const {
-    out.reads.push_back(s.dy);
-    out.writes.push_back(s.dx);
-  }
-  void operator()(const head_backward_step& s) const {
-    reads({s.x, s.dy});
-    for (const parameter_id id : {s.kernel, s.bias}) out.parameters.push_back(id);
-    if (s.dx) out.writes.push_back(*s.dx);
-  }
-  void operator()(const stem_backward_step& s) const {
-    reads({s.image, s.unpooled, s.dy});
-    out.parameters.push_back(s.kernel);
-    out.writes.push_back(s.dunpooled);
-  }
-  void operator()(const gradient_tap_step& s) const { out.reads.push_back(s.gradient); }
-  void operator()(const recomputed_step& s) const { out = values_of(s.forward); }
-};
 
 /// Walks the forward steps from the last to the first. What readers of a map have left for its gradient waits until the
 /// step that writes the map is reached: then all of them have been there.
@@ -83,12 +32,19 @@ class backward_builder {
     head_backward_step back{s.x, s.kernel, s.bias, waiting_.at(s.y).table.value()};
     if (needs_.of(s.x)) waiting_[s.x].table = back.dx = add_gradient(s.x);
     emit(back);
-    if (back.dx) tap(s.x, *back.dx);
+    if (!back.dx) return;
+    take_output(s.x, *back.dx, true);
+    tap(s.x, *back.dx);
   }
   void operator()(pool_step& s) {
     const std::optional<value_id> features = s.features;
     if (features && !is_output(*features)) s.features.reset();  // the map itself is not read
     if (!needs_.of(s.pooled) || !(needs_.through(s.input, s.x) || (features && needs_.of(*features)))) return;
+    if (auto& table = waiting_[s.pooled].table; !table && output_of(s.pooled)) {
+      table = add_gradient(s.pooled);
+      take_output(s.pooled, *table, false);
+      tap(s.pooled, *table);
+    }
     contributions& c = waiting_[s.x];
     c.norm = s.input;
     c.table = waiting_.at(s.pooled).table;
@@ -102,6 +58,8 @@ class backward_builder {
     if (s.residual && needs_.of(*s.residual) && std::exchange(waiting_[*s.residual].passed, *dy)) refuse(*s.residual);
   }
   void operator()(stem_step& s) {
+    if (s.unpooled && output_of(*s.unpooled) && !waiting_.contains(s.y) && !output_of(s.y))
+      throw config_error("[backward] expected an output after the stem, whose map alone has no gradient");
     const auto dy = gradient(s.y);
     const bool unpooled_tapped = s.unpooled && needs_.of(*s.unpooled);
     if (!dy || !(t_.learns(s.kernel) || needs_.of(s.image) || unpooled_tapped)) return;
@@ -120,7 +78,8 @@ class backward_builder {
       s.unpooled = unpooled;
     }
     const value_id dunpooled = add_gradient(unpooled);
-    emit(stem_backward_step{s.image, unpooled, s.kernel, s.window, s.weight_eps, *dy, dunpooled, tap_of(s.image)});
+    emit(stem_backward_step{s.image, unpooled, s.kernel, s.window, s.weight_eps, *dy, dunpooled, tap_of(s.image),
+                            output_of(unpooled)});
     tap(unpooled, dunpooled);
   }
   void operator()(const mean_step& s) {
@@ -146,6 +105,16 @@ class backward_builder {
     if (at == t_.taps.end()) return std::nullopt;
     return static_cast<std::size_t>(at - t_.taps.begin());
   }
+  /// Where v is among the outputs whose gradients the caller gives; not the logits, which the pass begins with.
+  std::optional<std::size_t> output_of(value_id v) const {
+    const auto at = std::find(p_.outputs.begin(), p_.outputs.end(), v);
+    if (!t_.from_outputs || at == p_.outputs.end()) return std::nullopt;
+    return static_cast<std::size_t>(at - p_.outputs.begin());
+  }
+  /// Takes the caller's gradient of v, if v is an output, into the value that holds it or adds it there.
+  void take_output(value_id v, value_id dv, bool adds) {
+    if (const auto index = output_of(v)) emit(output_gradient_step{dv, *index, adds});
+  }
   /// Hands the gradient dv of v to the caller if v is tapped.
   void tap(value_id v, value_id dv) {
     if (const auto index = tap_of(v)) emit(gradient_tap_step{dv, *index});
@@ -166,11 +135,19 @@ class backward_builder {
     const auto found = waiting_.find(x);
     if (found == waiting_.end() && !needs_.of(x)) return std::nullopt;
     contributions& c = waiting_[x];
-    if (!c.norm || c.products.size() + (c.table ? 1 : 0) == 0 || c.products.size() > (c.table ? 0 : 2)) refuse(x);
+    const bool after_pool = c.table || (c.features && output_of(*c.features));
+    if (!c.norm && !c.passed && output_of(x)) {  // nothing reads it
+      const value_id dx = add_gradient(x);
+      take_output(x, dx, false);
+      tap(x, dx);
+      return dx;
+    }
+    if (!c.norm || c.products.size() + (after_pool ? 1 : 0) == 0 || c.products.size() > (after_pool ? 0 : 2)) refuse(x);
     const value v = p_[x];
     const value_id dy = p_.add(v.name + "/activation/gradient", v.kind, v.dims);
-    if (c.table) {
-      emit(mean_backward_step{*c.table, dy});
+    if (after_pool) {
+      if (c.table) emit(mean_backward_step{*c.table, dy});
+      if (c.features) take_output(*c.features, dy, c.table.has_value());
       if (c.features) tap(*c.features, dy);
       if (!needs_.through(*c.norm, x)) return std::nullopt;
     } else {
@@ -183,7 +160,9 @@ class backward_builder {
     norm_backward_step s{kept_(x), *c.norm, dy, c.passed};
     if (needs_.of(x)) s.dx = add_gradient(x);
     emit(s);
-    if (s.dx) tap(x, *s.dx);
+    if (!s.dx) return std::nullopt;
+    take_output(x, *s.dx, true);
+    tap(x, *s.dx);
     return s.dx;
   }
   [[noreturn]] void refuse(value_id x) const {
@@ -215,26 +194,55 @@ BIT_FUNC std::vector<step_values> flow_of(const training_program& p) {
   return flow;
 }
 
-BIT_FUNC training_program with_backward(program forward, const training_options& options,
-                                        std::span<const value_id> taps) {
-  const head_step* head = forward.steps.empty() ? nullptr : classifier_of(forward.steps.back());
-  if (!head || forward.outputs != std::vector<value_id>{head->y})
-    throw config_error(
-        "[backward] expected a program whose only output are the logits; a model without a head has no loss");
+namespace detail {
+
+inline training_program make_backward(program forward, bool from_outputs, const std::optional<value_id>& logits,
+                                      const training_options& options, std::span<const value_id> taps) {
   for (std::size_t i = 0; i < taps.size(); ++i) {
     const value& v = forward[taps[i]];
-    if (v.kind == value_kind::statistics || taps[i] == head->y)
+    if (v.kind == value_kind::statistics || taps[i] == logits)
       throw config_error("[backward] expected gradient taps of feature maps, pooled features or the image, got " +
                          v.name);
     if (std::find(taps.begin(), taps.begin() + static_cast<std::ptrdiff_t>(i), taps[i]) !=
         taps.begin() + static_cast<std::ptrdiff_t>(i))
       throw config_error("[backward] expected gradient taps of different values, got " + v.name + " twice");
   }
-  training_program p{.forward = std::move(forward), .frozen = options.frozen, .taps = {taps.begin(), taps.end()}};
-  detail::backward_builder build(p, options.recompute);
-  p.logits_gradient = build.begin(p.forward.outputs.front());
+  training_program p{.forward = std::move(forward),
+                     .from_outputs = from_outputs,
+                     .frozen = options.frozen,
+                     .taps = {taps.begin(), taps.end()}};
+  backward_builder build(p, options.recompute);
+  if (logits) p.logits_gradient = build.begin(*logits);
   for (auto s = p.forward.steps.rbegin(); s != p.forward.steps.rend(); ++s) std::visit(build, *s);
   return p;
+}
+
+/// The logits among the outputs, if the program ends in them.
+inline std::optional<value_id> logits_of(const program& forward) {
+  const head_step* head = forward.steps.empty() ? nullptr : classifier_of(forward.steps.back());
+  if (!head || std::find(forward.outputs.begin(), forward.outputs.end(), head->y) == forward.outputs.end())
+    return std::nullopt;
+  return head->y;
+}
+
+}  // namespace detail
+
+BIT_FUNC training_program with_backward(program forward, const training_options& options,
+                                        std::span<const value_id> taps) {
+  const std::optional<value_id> logits = detail::logits_of(forward);
+  if (!logits || forward.outputs.size() != 1)
+    throw config_error(
+        "[backward] expected a program whose only output are the logits; a model without a head has no loss");
+  return detail::make_backward(std::move(forward), false, logits, options, taps);
+}
+
+BIT_FUNC training_program with_backward_from_outputs(program forward, const training_options& options,
+                                                     std::span<const value_id> taps) {
+  for (auto at = forward.outputs.begin(); at != forward.outputs.end(); ++at)
+    if (std::find(forward.outputs.begin(), at, *at) != at)
+      throw config_error("[backward] expected outputs of different values, got " + forward[*at].name + " twice");
+  const std::optional<value_id> logits = detail::logits_of(forward);
+  return detail::make_backward(std::move(forward), true, logits, options, taps);
 }
 
 }  // namespace bit::inline BIT_ABI

@@ -28,19 +28,25 @@ class cpu_backward_builder : public cpu_plan_builder_base<T, training_operation<
   void build_training() {
     target.taps = training.taps;
     target.division = this->build(target.memory, training.logits_gradient);
-    const value_id logits = p.outputs.front();
-    target.logits = this->map(logits);
-    target.images = p[logits].dims.n;
-    target.classes = p[logits].dims.c;
+    if (!training.logits_gradient) return;
+    const dims4& logits = p[*training.logits_gradient].dims;
+    target.images = logits.n;
+    target.classes = logits.c;
+    if (!training.from_outputs) target.logits = this->map(p.outputs.front());
+    for (std::size_t i = 0; i < p.outputs.size() && training.from_outputs; ++i)
+      if (p.outputs[i] == std::get<head_step>(p.steps.back()).y) target.logits_output = i;
   }
   void compile() {
     for (const step& s : p.steps) std::visit(self(), s);
+    for (std::size_t i = 0; i < p.outputs.size() && training.from_outputs; ++i)
+      this->emit(this->export_of(p.outputs[i], i), this->touching({p.outputs[i]}, {}));
     target.forward_operations = target.operations.size();
     for (const backward_step& s : training.backward) std::visit(self(), s);
   }
 
   void operator()(const recomputed_step& s) { std::visit(self(), s.forward); }
   void operator()(const gradient_tap_step& s) { this->emit(this->export_of(s.gradient, s.tap), values_of(s)); }
+  void operator()(const output_gradient_step& s) { take_output(s.gradient, s.output, s.adds); }
   void operator()(const head_backward_step& s) {
     step_values values = values_of(s);
     const values_ref kernel = self().head_kernel(s.kernel, values);
@@ -115,6 +121,7 @@ class cpu_backward_builder : public cpu_plan_builder_base<T, training_operation<
     this->emit(max_pool_backward_operation<T>{&self().backward_map_microkernels(), d.n, this->map(s.unpooled),
                                               this->map(s.dy), this->map(s.dunpooled)},
                this->touching({s.unpooled, s.dy}, {s.dunpooled}));
+    if (s.output) take_output(s.dunpooled, *s.output, true);
     if (training.learns(s.kernel)) self().learn_stem(s);
     if (s.image_tap)
       this->emit(
@@ -126,6 +133,15 @@ class cpu_backward_builder : public cpu_plan_builder_base<T, training_operation<
  protected:
   using base::p;
   using base::self;
+
+  /// Takes the caller's gradient of an output.
+  void take_output(value_id gradient, std::size_t output, bool adds) {
+    const value& v = p[gradient];
+    const bool matrix = v.kind == value_kind::matrix;
+    this->emit(import_operation<T>{this->map(gradient), matrix || this->in_float[static_cast<std::size_t>(gradient)],
+                                   matrix, v.dims.n, v.dims.c, output, adds},
+               values_of(output_gradient_step{gradient, output, adds}));
+  }
 
   /// Tiles of 4x4 are left to the backward pass: in the forward pass their larger rounding errors make more ReLUs open
   /// that should close, and each one that does is an error of a per cent in gradients.

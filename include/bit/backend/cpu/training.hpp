@@ -35,6 +35,13 @@ class cpu_training_plan {
   bool backward(const image_view<float>& image, const float* dlogits, double scale,
                 std::span<const gradient_tap<float>> taps, const workspace& memory, const run_options& options);
 
+  /// The same for a program from outputs; see recording_backend.
+  bool forward_to_outputs(const image_view<float>& image, std::span<float* const> outputs, const workspace& memory,
+                          const run_options& options);
+  bool backward_from_outputs(const image_view<float>& image, std::span<const float* const> gradients, double scale,
+                             std::span<const gradient_tap<float>> taps, const workspace& memory,
+                             const run_options& options);
+
  private:
   std::shared_ptr<cpu_training_weights<T>> weights_;
   compiled_training<T> compiled_;
@@ -73,7 +80,7 @@ struct training_of<cpu<T>> {
   }
 };
 
-static_assert(trainable_backend<cpu<float>> && trainable_backend<cpu<bfloat16>>);
+static_assert(recording_backend<cpu<float>> && recording_backend<cpu<bfloat16>>);
 
 }  // namespace bit::inline BIT_ABI
 

@@ -27,4 +27,19 @@ bool cpu_training_plan<T>::backward(const image_view<float>& image, const float*
   return compiled_.run_backward(image, dlogits, scale, taps, memory, options);
 }
 
+template <class T>
+bool cpu_training_plan<T>::forward_to_outputs(const image_view<float>& image, std::span<float* const> outputs,
+                                              const workspace& memory, const run_options& options) {
+  weights_->refresh(options.threads);
+  return compiled_.run_forward_to_outputs(image, outputs, memory, options);
+}
+
+template <class T>
+bool cpu_training_plan<T>::backward_from_outputs(const image_view<float>& image,
+                                                 std::span<const float* const> gradients, double scale,
+                                                 std::span<const gradient_tap<float>> taps, const workspace& memory,
+                                                 const run_options& options) {
+  return compiled_.run_backward_from_outputs(image, gradients, scale, taps, memory, options);
+}
+
 }  // namespace bit::inline BIT_ABI::detail

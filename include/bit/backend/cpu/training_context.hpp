@@ -6,13 +6,15 @@
 #include <algorithm>
 #include <bit/backend/cpu/context.hpp>
 #include <bit/backend/cpu/isa/backward_table.hpp>
+#include <span>
 
 namespace bit::inline BIT_ABI::detail {
 
 /// The state of one run of a training plan. The members added here are used in the backward pass only.
 struct training_context : run_context {
-  const float* dlogits = nullptr;  ///< (n,classes), row-major
-  double scale = 1;                ///< factor of all parameters' gradients; taps are not scaled
+  const float* dlogits = nullptr;                       ///< (n,classes), row-major
+  double scale = 1;                                     ///< factor of all parameters' gradients; taps are not scaled
+  std::span<const float* const> output_gradients = {};  ///< in the order of the outputs; null stands for zeros
 };
 
 /// Zero insertion, the transpose of a stride: each pixel of `from` is followed by stride - 1 columns and rows of zeros

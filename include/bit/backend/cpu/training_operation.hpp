@@ -6,6 +6,7 @@
 #include <bit/backend/cpu/backward_weights_pairs.hpp>
 #include <bit/backend/cpu/export_operation.hpp>
 #include <bit/backend/cpu/head_backward.hpp>
+#include <bit/backend/cpu/import_operation.hpp>
 #include <bit/backend/cpu/norm_backward.hpp>
 #include <bit/backend/cpu/pack_operation.hpp>
 #include <bit/backend/cpu/stem_backward.hpp>
@@ -22,12 +23,12 @@ namespace bit::inline BIT_ABI::detail {
 template <class T, class... More>
 using training_operation_with =
     std::variant<stem_operation<T>, conv_operation<T>, winograd_operation<T>, pool_operation<T>, mean_operation,
-                 head_operation<float>, export_operation<T>, pack_operation<T>, read_values_operation,
-                 measure_kernel_operation<T>, pack_transposed_operation<T>, zero_insertion_operation<T>,
-                 scatter_operation<T>, norm_backward_operation<T>, norm_parameters_operation,
-                 backward_weights_operation<T>, standardise_backward_operation, max_pool_backward_operation<T>,
-                 stem_backward_weights_operation, image_backward_operation, head_backward_operation,
-                 mean_backward_operation<T>, More...>;
+                 head_operation<float>, export_operation<T>, import_operation<T>, pack_operation<T>,
+                 read_values_operation, measure_kernel_operation<T>, pack_transposed_operation<T>,
+                 zero_insertion_operation<T>, scatter_operation<T>, norm_backward_operation<T>,
+                 norm_parameters_operation, backward_weights_operation<T>, standardise_backward_operation,
+                 max_pool_backward_operation<T>, stem_backward_weights_operation, image_backward_operation,
+                 head_backward_operation, mean_backward_operation<T>, More...>;
 
 /// In bfloat16 the classifier of a frozen model, and contractions of pairs, come on top.
 template <class T>
@@ -42,19 +43,32 @@ struct compiled_training {
 
   std::vector<training_operation<T>> operations;
   std::size_t forward_operations = 0;  ///< how many of them are the forward pass
-  feature_map_ref logits;
+  feature_map_ref logits;              ///< if they are what the pass begins with alone
   std::size_t images = 0, classes = 0;
-  std::vector<value_id> taps;  ///< as training_program::taps
+  std::optional<std::size_t> logits_output = {};  ///< their place among the outputs, of a pass from outputs
+  std::vector<value_id> taps;                     ///< as training_program::taps
   memory_plan memory;
   workspace_division division;
 
   /// Runs the forward pass and writes the logits (n,classes), row-major. Returns false if it was interrupted.
   bool run_forward(const image_view<float>& image, float* to, const workspace& memory_of_run,
                    const run_options& options) const;
+  /// Runs the forward pass of a program from outputs and writes them: matrices (n,c), row-major, feature maps in
+  /// options.output_layout; nothing where an address is null. Returns false if it was interrupted.
+  bool run_forward_to_outputs(const image_view<float>& image, std::span<float* const> to,
+                              const workspace& memory_of_run, const run_options& options) const;
+  /// Runs its backward pass; `from` are the gradients of the outputs, as they are written.
+  bool run_backward_from_outputs(const image_view<float>& image, std::span<const float* const> from, double scale,
+                                 std::span<const gradient_tap<float>> wanted, const workspace& memory_of_run,
+                                 const run_options& options) const;
   /// Runs the backward pass in the workspace as the forward pass left it; see training_of.
   bool run_backward(const image_view<float>& image, const float* dlogits, double scale,
                     std::span<const gradient_tap<float>> wanted, const workspace& memory_of_run,
                     const run_options& options) const;
+
+ private:
+  bool run_backward_in(training_context& context, std::span<const gradient_tap<float>> wanted,
+                       const workspace& memory_of_run, const run_options& options) const;
 };
 
 #if !BIT_HEADER_ONLY

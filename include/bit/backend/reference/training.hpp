@@ -57,11 +57,45 @@ class reference_training_plan {
   const memory_plan& memory() const { return memory_; }
 
   bool forward(const image_view<T>& image, T* logits, workspace& memory, const run_options& options) const {
+    return run_forward(image, memory, options, [&](execution& e) {
+      const tensor4<T>& y = e.at(program_.forward.outputs.front());
+      std::copy(y.begin(), y.end(), logits);
+    });
+  }
+  bool forward_to_outputs(const image_view<T>& image, std::span<T* const> outputs, workspace& memory,
+                          const run_options& options) const {
+    return run_forward(image, memory, options, [&](execution& e) {
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        if (outputs[i]) e.write(e.at(program_.forward.outputs[i]), outputs[i], options.output_layout);
+    });
+  }
+
+  bool backward(const image_view<T>& image, const T* dlogits, double scale, std::span<const gradient_tap<T>> taps,
+                workspace& memory, const run_options& options) const {
+    return run_backward(image, dlogits, {}, scale, taps, memory, options);
+  }
+  bool backward_from_outputs(const image_view<T>& image, std::span<const T* const> gradients, double scale,
+                             std::span<const gradient_tap<T>> taps, workspace& memory,
+                             const run_options& options) const {
+    const T* dlogits = nullptr;
+    for (std::size_t i = 0; i < gradients.size() && program_.logits_gradient; ++i)
+      if (program_.forward.outputs[i] == std::get<head_step>(program_.forward.steps.back()).y) dlogits = gradients[i];
+    return run_backward(image, dlogits, gradients, scale, taps, memory, options);
+  }
+
+ private:
+  struct execution;
+
+  /// `hand_out` sees the values when all steps have run.
+  template <class HandOut>
+  bool run_forward(const image_view<T>& image, workspace& memory, const run_options& options,
+                   const HandOut& hand_out) const {
     memory.forward.emplace(program_.forward,
                            frozen_ ? frozen_ : std::make_shared<const reference_weights<T>>(program_.forward));
     execution e{{*memory.forward, image, std::vector<tensor4<T>>(program_.forward.values.size())},
                 *this,
                 1,
+                {},
                 {},
                 options.output_layout};
     for (std::size_t i = 0; i < program_.forward.steps.size(); ++i) {
@@ -69,29 +103,29 @@ class reference_training_plan {
       e.release(i);
       if (options.interrupted && options.interrupted()) return false;
     }
-    const tensor4<T>& y = e.at(program_.forward.outputs.front());
-    std::copy(y.begin(), y.end(), logits);
+    hand_out(e);
     memory.values = std::move(e.values);
     return true;
   }
-
-  bool backward(const image_view<T>& image, const T* dlogits, double scale, std::span<const gradient_tap<T>> taps,
-                workspace& memory, const run_options& options) const {
+  bool run_backward(const image_view<T>& image, const T* dlogits, std::span<const T* const> gradients, double scale,
+                    std::span<const gradient_tap<T>> taps, workspace& memory, const run_options& options) const {
     const std::vector<T*> outputs = tap_outputs<T>(program_.taps, taps);
-    execution e{{*memory.forward, image, std::move(memory.values)}, *this, scale, outputs, options.output_layout};
-    const value_id dy = program_.logits_gradient.value();
-    const dims4& d = program_.forward[dy].dims;
-    e.at(dy) = tensor4<T>::from_shape({d.n, std::size_t{1}, std::size_t{1}, d.c});
-    std::copy_n(dlogits, d.size(), e.at(dy).begin());
+    execution e{
+        {*memory.forward, image, std::move(memory.values)}, *this, scale, outputs, gradients, options.output_layout};
+    if (program_.logits_gradient) {
+      const value_id dy = *program_.logits_gradient;
+      const dims4& d = program_.forward[dy].dims;
+      e.at(dy) = xt::zeros<T>({d.n, std::size_t{1}, std::size_t{1}, d.c});
+      if (dlogits) std::copy_n(dlogits, d.size(), e.at(dy).begin());
+    }
     for (std::size_t i = 0; i < program_.backward.size(); ++i) {
       std::visit(e, program_.backward[i]);
-      e.release(program_.forward.steps.size() + 1 + i);
+      e.release(program_.forward.steps.size() + (program_.logits_gradient ? 1 : 0) + i);
       if (options.interrupted && options.interrupted()) return false;
     }
     return true;
   }
 
- private:
   reference_training_plan(const training_program& p, std::shared_ptr<reference_training_weights<T>> weights,
                           std::shared_ptr<const reference_weights<T>> frozen)
       : program_(p), weights_(std::move(weights)), frozen_(std::move(frozen)) {
@@ -108,11 +142,13 @@ class reference_training_plan {
     using base::operator();
     const reference_training_plan& training;
     double scale;
-    std::span<T* const> outputs;  ///< of the taps
+    std::span<T* const> outputs;                ///< of the taps
+    std::span<const T* const> given_gradients;  ///< of the outputs
     layout order;
 
-    execution(base forward, const reference_training_plan& of, double factor, std::span<T* const> taps, layout as)
-        : base(std::move(forward)), training(of), scale(factor), outputs(taps), order(as) {}
+    execution(base forward, const reference_training_plan& of, double factor, std::span<T* const> taps,
+              std::span<const T* const> given, layout as)
+        : base(std::move(forward)), training(of), scale(factor), outputs(taps), given_gradients(given), order(as) {}
 
     const dims4& dims(value_id id) const { return training.program_.forward[id].dims; }
     const trainable_parameter<T>& parameter(parameter_id id) const {
@@ -140,9 +176,26 @@ class reference_training_plan {
       return ref::conv2d_backward_data(this->at(s.dy), this->weights_of(s.kernel), s.window, x.h, x.w);
     }
 
+    /// The caller's gradient of an output, as a value or added to one; nothing stands for zeros.
+    void take_output(value_id gradient, std::size_t output, bool adds) {
+      const value& v = training.program_.forward[gradient];
+      const T* from = given_gradients[output];
+      const bool channels_last = v.kind == value_kind::matrix || order == layout::nhwc;
+      const std::size_t rows = v.dims.h, columns = v.dims.w, channels = v.dims.c;
+      if (!adds) this->at(gradient) = xt::zeros<T>({v.dims.n, rows, columns, channels});
+      tensor4<T>& to = this->at(gradient);
+      if (!from) return;
+      for (std::size_t n = 0; n < v.dims.n; ++n)
+        for (std::size_t y = 0; y < rows; ++y)
+          for (std::size_t x = 0; x < columns; ++x)
+            for (std::size_t c = 0; c < channels; ++c)
+              to(n, y, x, c) += from[channels_last ? ((n * rows + y) * columns + x) * channels + c
+                                                   : ((n * channels + c) * rows + y) * columns + x];
+    }
     void operator()(const gradient_tap_step& s) {
       if (outputs[s.tap]) base::write(this->at(s.gradient), outputs[s.tap], order);
     }
+    void operator()(const output_gradient_step& s) { take_output(s.gradient, s.output, s.adds); }
     void operator()(const recomputed_step& s) { std::visit(*this, s.forward); }
     void operator()(const backward_data_step& s) {
       tensor4<T> dx = through(s.main, dims(s.dx));
@@ -175,6 +228,7 @@ class reference_training_plan {
     void operator()(const stem_backward_step& s) {
       const tensor4<T>& dy = this->at(s.dunpooled) =
           ref::max_pool_backward(this->at(s.unpooled), this->at(s.dy), stem_pool);
+      if (s.output) take_output(s.dunpooled, *s.output, true);
       if (training.program_.learns(s.kernel))
         add_kernel_gradient(s.kernel, ref::conv2d_backward_weights(this->input_image(), dy, s.window), s.weight_eps);
       if (!s.image_tap || !outputs[*s.image_tap]) return;
@@ -210,6 +264,6 @@ struct training_of<reference<T>> {
   }
 };
 
-static_assert(trainable_backend<reference<float>> && trainable_backend<reference<double>>);
+static_assert(recording_backend<reference<float>> && recording_backend<reference<double>>);
 
 }  // namespace bit::inline BIT_ABI
