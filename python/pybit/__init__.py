@@ -25,6 +25,9 @@ from pybit.errors import BitError, ConfigError, DeviceError, DivergedError, Form
 from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
 from pybit.inference.results import Embeddings, Prediction, load_embeddings
 from pybit.model import Model, create_model, load
+from pybit.quality.findings import Finding
+from pybit.quality.result import CheckResult
+from pybit.quality.run import check
 from pybit.registry import ModelCard, list_models, model_info
 from pybit.train.fine_tuning import FineTuned, FineTuning, fine_tune
 from pybit.train.recipe import HyperRule, hyper_rule
@@ -32,6 +35,7 @@ from pybit.train.trainer import Trainer
 
 __all__ = [
     "BitError",
+    "CheckResult",
     "ConfigError",
     "DeviceError",
     "DivergedError",
@@ -39,6 +43,7 @@ __all__ = [
     "Evaluation",
     "FineTuned",
     "FineTuning",
+    "Finding",
     "FormatError",
     "HyperRule",
     "Model",
@@ -50,6 +55,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "build_info",
+    "check",
     "create_model",
     "data",
     "datasets",

@@ -409,9 +409,7 @@ class Trainer:
 
 class Recording:
     """A forward pass that may go back once."""
-    def backward(
-        self, gradients: list[NDArray[Any] | None], image: bool, threads: int = 0
-    ) -> NDArray[Any] | None: ...
+    def backward(self, gradients: list[NDArray[Any] | None], image: bool, threads: int = 0) -> NDArray[Any] | None: ...
 
 class Recorder:
     """Forward and backward passes at different times; one thread at a time."""

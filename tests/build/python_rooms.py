@@ -28,11 +28,24 @@ ROOMS: dict[str, set[str]] = {
     "report": {*_SEEN_BY_ALL, "data", "network"},
     "model": {*_SEEN_BY_ALL, "registry", "formats", "hub", "data", "network", "inference", "report"},
     "evaluation": {*_SEEN_BY_ALL, "data", "network", "model"},
+    "quality": {*_SEEN_BY_ALL, "data", "model", "evaluation"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
     "torch": {*_SEEN_BY_ALL, "network", "model"},
     "cli": {
         *_SEEN_BY_ALL,
-        *("registry", "formats", "hub", "data", "network", "inference", "report", "model", "evaluation", "train"),
+        *(
+            "registry",
+            "formats",
+            "hub",
+            "data",
+            "network",
+            "inference",
+            "report",
+            "model",
+            "evaluation",
+            "quality",
+            "train",
+        ),
     },
 }
 # Modules that give names of rooms to users. They may import any room; nothing in a room may import them.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pybit.torch.BitModule: values and gradients against torch's own and the engine's, staleness, and what torch's programs do with modules."""
+"""pybit.torch.BitModule: values, gradients, changed parameters, and what torch's programs do with modules."""
 
 from __future__ import annotations
 

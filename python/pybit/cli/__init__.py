@@ -23,6 +23,7 @@ from pybit.errors import BitError, ConfigError, DivergedError
 # Each is a module of this package with NAME, HELP, configure(parser) and run(args) -> exit code.
 COMMANDS = (
     "predict",
+    "check",
     "embed",
     "probe",
     "train",
