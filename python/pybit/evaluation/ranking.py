@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well scores put one class's images before the others: area under the ROC curve, average precision."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _counts(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many images, and how many positive ones, have at least each of the distinct scores, the highest first."""
+    order = np.argsort(-scores, kind="stable")
+    ordered = scores[order]
+    ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)  # equal scores are one threshold
+    return ends + 1, np.cumsum(positive[order], dtype=np.int64)[ends]
+
+
+def auroc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+    """The area under the ROC curve: how often a positive image scores higher than a negative one, ties half.
+
+    `positive` and `scores` are (n,). None without a positive or without a negative image.
+    """
+    total, positives = len(positive), int(positive.sum())
+    if positives in (0, total):
+        return None
+    taken, hits = _counts(positive, scores)
+    misses = taken - hits
+    before = np.concatenate(([0], hits[:-1]))
+    # Whole numbers up to the last division: exact for up to 2^31 images.
+    twice = int(np.sum(np.diff(misses, prepend=0) * (before + hits)))
+    return twice / (2 * positives * (total - positives))
+
+
+def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+    """The mean precision at each positive image's score, equal scores taken at once, without interpolation.
+
+    `positive` and `scores` are (n,). None without a positive image.
+    """
+    positives = int(positive.sum())
+    if positives == 0:
+        return None
+    taken, hits = _counts(positive, scores)
+    return float(np.sum(np.diff(hits, prepend=0) / positives * (hits / taken)))
