@@ -12,13 +12,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError, FormatError
 from pybit.inference.results import Embeddings
+from pybit.inference.run import ACTIVATIONS
+from pybit.inference.tables import pyarrow
 from pybit.model import Model, create_model, load
 from pybit.model.released import config_of
 from pybit.network.options import ALGORITHMS, DTYPES
@@ -57,6 +59,45 @@ def fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, got {text!r}")
     return value
+
+
+def alias(group: Any, option: argparse.Action, *words: str) -> None:
+    """Other words for an option, which its help does not show."""
+    for word in words:
+        group._option_string_actions[word] = option
+
+
+def refusing(message: str) -> Any:
+    """An argparse action for an option of another command: it says what to write here."""
+
+    class Refuse(argparse.Action):
+        def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+            parser.error(message)
+
+    return Refuse
+
+
+def add_activation(group: Any) -> None:
+    """--activation, and --sigmoid for short."""
+    group.add_argument(
+        "--activation",
+        choices=tuple(ACTIVATIONS),
+        help="what makes probabilities (default: what the model was trained by)",
+    )
+    group.add_argument(
+        "--sigmoid",
+        dest="activation",
+        action="store_const",
+        const="sigmoid",
+        help="independent probabilities per class, as the 21,843-class models were trained",
+    )
+
+
+def check_table(path: str, endings: tuple[str, ...]) -> None:
+    """Raise ConfigError for a table of another kind, ImportError for Parquet without pyarrow."""
+    require(path.lower().endswith(endings), f"expected a file that ends in {' or '.join(endings)}, got {path}")
+    if path.lower().endswith(".parquet"):
+        pyarrow()
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:

@@ -34,6 +34,14 @@ def sigmoid(logits: Array) -> Array:
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"softmax": softmax, "sigmoid": sigmoid}
 
 
+def activation_of(what: Loaded | str) -> Callable[[Array], Array]:
+    """What makes probabilities of logits, by its name or as the model was trained. Raises ConfigError for no name."""
+    name = what if isinstance(what, str) else what.activation
+    if name not in ACTIVATIONS:
+        raise ConfigError(f"expected activation {' or '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]
+
+
 def balanced_batch(model: Loaded, spec: PreprocessSpec, count: int | None) -> int:
     """Images per batch where the caller does not say: the cost model's choice, `count` images shared out evenly."""
     best: int = model.network.throughput_batch(*spec.sizes())

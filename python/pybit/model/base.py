@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pybit import _core
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError
@@ -17,6 +19,22 @@ from pybit.network.source import FixedNetwork, Loaded, NetworkSource
 from pybit.report import describe
 
 _Self = TypeVar("_Self", bound="ModelBase")
+
+
+def checked_labels(names: Any, count: int) -> tuple[str, ...]:
+    """Names of `count` classes as text. Raises ConfigError, with what was expected, for anything else."""
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
+        raise ConfigError(f"expected a list of {count} class names, got {type(names).__name__} {names!r:.40}")
+    given = list(names)
+    if len(given) != count:
+        hint = ""
+        if len(given) == count + 1:
+            hint = "; lists of 1,001 names begin with a background class, which is not the model's: leave it out"
+        raise ConfigError(f"expected {count} class names, one for each class of the head, got {len(given)}{hint}")
+    for i, name in enumerate(given):
+        if isinstance(name, bool) or not isinstance(name, (str, int, np.integer)):
+            raise ConfigError(f"expected class names as text or whole numbers, got {name!r:.40} for class {i}")
+    return tuple(map(str, given))
 
 
 class ModelBase:
@@ -32,12 +50,14 @@ class ModelBase:
         labels: Sequence[str] | None = None,
         file: str | None = None,
         trained: bool = True,
+        activation: str = "softmax",
     ) -> None:
         self._source: NetworkSource = FixedNetwork(network)
         self.name = name  # what it was created or loaded as
         self.origin = origin  # where the weights come from, in words
         self._preprocessing = preprocessing  # None: neither the file nor a card tells
-        self.labels = None if labels is None else tuple(labels)
+        self.labels = labels
+        self.activation = activation  # "sigmoid" if it was trained by sigmoid cross-entropy: what predict goes by
         self.pickle_by = "bytes"  # "path": pickles name the file instead of holding the weights
         self._file = file  # the checkpoint that holds exactly these weights, if there is one
         self._range_warned = False
@@ -66,8 +86,15 @@ class ModelBase:
     @property
     def loaded(self) -> Loaded:
         """The network and what is known of it as one record, which stays as it is when the model changes."""
-        labels = None if self.labels is None else tuple(self.labels)
-        return Loaded(self._network, self.name, self.origin, labels, self.preprocessing, self.preprocessing_is_known)
+        return Loaded(
+            self._network,
+            self.name,
+            self.origin,
+            self.labels,
+            self.preprocessing,
+            self.preprocessing_is_known,
+            self.activation,
+        )
 
     # ---- what it is
     @property
@@ -83,6 +110,19 @@ class ModelBase:
         if not isinstance(spec, PreprocessSpec):
             raise ConfigError(f"expected preprocessing to be a pybit.PreprocessSpec, got {type(spec).__name__}")
         self._preprocessing = spec
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes by number; None where they are not known.
+
+        Set it to as many names as the head has classes, or to None. Numbers become their text; anything else, and a
+        single text, raises ConfigError.
+        """
+        return self._labels
+
+    @labels.setter
+    def labels(self, names: Sequence[Any] | None) -> None:
+        self._labels = None if names is None else checked_labels(names, self.num_classes)
 
     @property
     def preprocessing_is_known(self) -> bool:
