@@ -245,9 +245,10 @@ def check_model(args: argparse.Namespace) -> None:
 
 def check_images(paths: Sequence[str]) -> None:
     """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
-    for path in paths:
+    files = [path for path in paths if path != "-"]
+    for path in files:
         os.stat(path)
-    collect([path for path in paths if not path.lower().endswith(LISTS)])
+    collect([path for path in files if not path.lower().endswith(LISTS)])
 
 
 def check_output(path: str) -> None:
@@ -265,12 +266,17 @@ def check_output(path: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; in escapes if a file's name or a label does not fit its encoding."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    print(json_text(value, 2))
+
+
+def json_text(value: Any, indent: int | None) -> str:
+    """A value as JSON that standard output can show."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, allow_nan=False)
-    print(text)
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    return text
 
 
 def require(holds: bool, message: str) -> None:

@@ -67,8 +67,9 @@ def _batches(
     with batches_of(inputs, options, what) as batches:
         for batch in batches:
             seen += len(batch.indices)
+            skipped.extend(batches.skipped[len(skipped) :])
             yield batch, batches.paths
-        skipped.extend(batches.skipped)
+        skipped.extend(batches.skipped[len(skipped) :])
     if skipped:
         named = "; ".join(s.reason for s in skipped[:3]) + (
             f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
@@ -87,43 +88,50 @@ def outputs_of_batches(
         yield batch.indices, paths, model.network.run(images, layout, [output], options.threads)[output]
 
 
-def predict(
+def iter_predict(
     model: Loaded,
     inputs: Any,
     options: ImageOptions,
     *,
     topk: int = 5,
-    activation: str = "softmax",
+    activation: str | None = None,
     skipped: list[Skipped] | None = None,
-) -> list[Prediction]:
-    """The `topk` likeliest classes of each image, see `pybit.Model.predict`; `skipped` receives what was left out.
+) -> Iterator[Prediction]:
+    """The `topk` likeliest classes of each image as soon as its batch is done, see `pybit.Model.iter_predict`.
 
-    Raises ConfigError for a model without a head and for options that are none, and what the images raise.
+    `activation` None is what the model was trained by; `skipped`, an empty list, receives what was left out. Raises
+    ConfigError, at once, for a model without a head and for options that are none; then what the images raise.
     """
     if not model.num_classes:
         raise ConfigError("the model has no head to predict with: use embed, or reset_classifier and train it")
-    if topk < 1 or activation not in ACTIVATIONS:
-        raise ConfigError(
-            f"expected topk of at least 1 and activation {' or '.join(ACTIVATIONS)}, got {topk} and {activation!r}"
-        )
-    images, found = collect(inputs), []
+    if isinstance(topk, bool) or not isinstance(topk, (int, np.integer)) or topk < 1:
+        raise ConfigError(f"expected topk to be a whole number of at least 1, got {topk!r}")
+    squash = activation_of(model if activation is None else activation)
+    images = collect(inputs)
     if images.report is not None:
         images.report.warn()
+    return _predictions(model, images, options, int(topk), squash, [] if skipped is None else skipped)
+
+
+def _predictions(
+    model: Loaded,
+    images: Inputs,
+    options: ImageOptions,
+    topk: int,
+    squash: Callable[[Array], Array],
+    skipped: list[Skipped],
+) -> Iterator[Prediction]:
     names = model.labels or tuple(f"class {i}" for i in range(model.num_classes))
-    left: list[Skipped] = [] if skipped is None else skipped
-    for indices, paths, logits in outputs_of_batches(model, images, options, "logits", left, "predict"):
-        for index, path, row in zip(indices, paths, ACTIVATIONS[activation](logits), strict=True):
+    for indices, paths, logits in outputs_of_batches(model, images, options, "logits", skipped, "predict"):
+        for index, path, row in zip(indices, paths, squash(logits), strict=True):
             order = np.argsort(-row, kind="stable")[: min(topk, len(row))]
-            found.append(
-                Prediction(
-                    index,
-                    path,
-                    tuple(map(int, order)),
-                    tuple(names[i] for i in order),
-                    tuple(float(row[i]) for i in order),
-                )
+            yield Prediction(
+                index,
+                path,
+                tuple(map(int, order)),
+                tuple(names[i] for i in order),
+                tuple(float(row[i]) for i in order),
             )
-    return found
 
 
 def embed(model: Loaded, inputs: Any, options: ImageOptions, *, pool: bool = True) -> Array | Embeddings:

@@ -21,6 +21,23 @@ from pybit.report import describe
 _Self = TypeVar("_Self", bound="ModelBase")
 
 
+# What programs for torch models call, and what to do here.
+_ADVICE = {
+    "eval": "this model is always in evaluation mode, leave the call out",
+    "train": "fine-tune with pybit.fine_tune, or step by step with pybit.Trainer",
+    "to": "it computes on the processor; leave the call out, or choose dtype= in pybit.load",
+    "cpu": "it computes on the processor, leave the call out",
+    "cuda": "it computes on the processor only",
+    "half": 'load it with dtype="bfloat16" to halve its memory',
+    "bfloat16": 'load it with dtype="bfloat16"',
+    "float": 'load it with dtype="float32"',
+    "get_classifier": "state_dict() holds resnet/head/conv2d/kernel and bias, num_classes says how many classes",
+    "parameters": "state_dict() holds the parameters, pybit.Trainer changes them",
+    "requires_grad_": "nothing records gradients here; gradients(x, y) computes them",
+    "predict_proba": "predict(images, topk=model.num_classes) has all probabilities",
+}
+
+
 def checked_labels(names: Any, count: int) -> tuple[str, ...]:
     """Names of `count` classes as text. Raises ConfigError, with what was expected, for anything else."""
     if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
@@ -158,6 +175,12 @@ class ModelBase:
     def feature_info(self) -> list[dict[str, Any]]:
         """For each level of `forward_intermediates`: channels, stride and the module that makes it, in timm's words."""
         return levels_info(self.config)
+
+    def __getattr__(self, name: str) -> Any:
+        """Tells what to do instead of what models of torch have and this one needs not."""
+        kind = type(self).__name__
+        advice = f": {_ADVICE[name]}" if name in _ADVICE else ""
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{advice}")
 
     def __repr__(self) -> str:
         return describe.text(self.loaded)
