@@ -24,7 +24,6 @@ from pybit.evaluation.metrics import confusion_matrix, metrics
 from pybit.evaluation.results import Evaluation as Evaluation
 from pybit.evaluation.results import ImagePredictions
 from pybit.evaluation.results import PerClass as PerClass
-from pybit.hub.label_map import load_map, match_classes
 from pybit.inference.run import activation_of
 from pybit.model.create import load
 from pybit.model.model import Model
@@ -157,6 +156,8 @@ def _matched(
     model: Model, data: Dataset, label_map: str | os.PathLike[str] | Mapping[str, int] | None
 ) -> tuple[Dataset, str]:
     """The images under the model's class numbers, and by what kind of name they were matched."""
+    from pybit.hub.label_map import load_map, match_classes  # which pulls in the network libraries
+
     labels, count = model.labels, model.num_classes
     if not count:
         raise ConfigError("[evaluate] the model has no head: fine-tune it on the set first")

@@ -20,6 +20,8 @@ from pybit.data.dataset import Dataset
 NAME = "held_out.json"
 """The file in a run's folder that names the images."""
 
+_LAST = 4096  # bytes of a file that are read: a page
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -34,11 +36,14 @@ class Parts:
 
 
 def write(folder: Path, examples: int, validation: Dataset) -> None:
-    """Write the names and sizes of the images of `validation`, held out of `examples`, into a run's folder.
+    """Write the names, sizes and checksums of the images of `validation`, held out of `examples`, into a run's folder.
 
     Raises OSError if the file cannot be written.
     """
-    images = [{"name": name, "bytes": size} for name, size in _images(validation)]
+    images = [
+        {"name": name, "bytes": size, "crc32": _checksum(validation.name(i))}
+        for i, (name, size) in enumerate(_images(validation))
+    ]
     with complete_file(str(folder / NAME), "w", encoding="utf-8") as file:
         json.dump({"examples": examples, "images": images}, file)
 
@@ -46,7 +51,7 @@ def write(folder: Path, examples: int, validation: Dataset) -> None:
 def divide(whole: Dataset, checkpoint: str, flags: Mapping[str, str]) -> Parts:
     """Divide a data set as the run divided it that wrote `checkpoint`, if the data are that run's.
 
-    The run's folder tells it by the held-out images' names and sizes. For a checkpoint alone, `flags`, its
+    The run's folder tells it by the held-out images' names, sizes and checksums. For a checkpoint alone, `flags`, its
     bit.training.flags, tell how the run split its data and the CRC-32 of the labels that it was trained on.
     """
     record = Path(checkpoint).parent / NAME
@@ -66,15 +71,20 @@ def divide(whole: Dataset, checkpoint: str, flags: Mapping[str, str]) -> Parts:
 
 def _by_record(whole: Dataset, record: dict[str, Any]) -> Parts | None:
     """By the names in the run's folder; None if the run held out nothing."""
-    wanted = [(image["name"], image["bytes"]) for image in record["images"]]
+    wanted = {(image["name"], image["bytes"]): image["crc32"] for image in record["images"]}
     if not wanted:
         return None
     position = {image: i for i, image in enumerate(_images(whole))}
-    found = sorted(position[image] for image in wanted if image in position)
+    found = sorted(
+        position[image]
+        for image, checksum in wanted.items()
+        if image in position and _checksum(whole.name(position[image])) == checksum
+    )
     if 2 * len(found) < len(wanted):
         # Perhaps the run's data were a folder above: then class and file name are the same.
-        tails = {(_tail(name), size) for name, size in wanted}
-        if len(whole) and all((_tail(name), size) in tails for name, size in position):
+        tails = {(_tail(name), size, checksum) for (name, size), checksum in wanted.items()}
+        known_below = ((_tail(name), size, _checksum(whole.name(i))) in tails for (name, size), i in position.items())
+        if len(whole) and all(known_below):
             return Parts(whole, None, f"measured on all {len(whole)} images, which training left out")
         known = f"{len(found)} of them are among those that training left out" if found else "none of them is known"
         return Parts(whole, None, _others(len(whole), known))
@@ -107,6 +117,16 @@ def _trained_on(train: Dataset, flags: Mapping[str, str]) -> Dataset:
     compat = flags.get("compat", "none")
     rule: Any = "exact" if compat == "none" else compat
     return train.few_shot(int(few[1]), int(few[2]), rule)
+
+
+def _checksum(path: str) -> int | None:
+    """The CRC-32 of a file's last bytes, which differ where pixels do, whatever the header; None without a file."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST))
+            return zlib.crc32(file.read(_LAST))
+    except OSError:
+        return None
 
 
 def _images(data: Dataset) -> list[tuple[str, int | None]]:

@@ -45,7 +45,7 @@ def match_classes(
     if table is None and labels is None and len(names) == count:
         return list(range(count)), "their order, since the model's class names are not known"
     if table is not None:
-        own = {} if labels is None else {label: i for i, label in enumerate(labels)}
+        own = {} if labels is None else _once((label, i) for i, label in enumerate(labels))
         return _all(names, {**own, **table}, "the label map", labels)
     for kind, known in _tables(names, labels, count, label_set):
         if known and all(name in known for name in names):
@@ -55,7 +55,7 @@ def match_classes(
             f"[evaluate] the network has {count} classes, the data set {len(names)}; fine-tune it on the set first, or "
             "say with a label map (--label-map FILE, label_map=) which class each folder is"
         )
-    return _all(names, {label: i for i, label in enumerate(labels)}, "", labels)
+    return _all(names, _once((label, i) for i, label in enumerate(labels)), "", labels)
 
 
 def _tables(

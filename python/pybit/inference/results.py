@@ -47,7 +47,7 @@ class Prediction:
     def __repr__(self) -> str:
         where = self.path if self.path is not None else f"image {self.index}"
         # Names of ImageNet hold commas themselves.
-        top = "; ".join(f"{n!r} {p:.3f}" for n, p in zip(self.labels, self.probabilities, strict=True))
+        top = "; ".join(f"{n} {p:.3f}" for n, p in zip(self.labels, self.probabilities, strict=True))
         return f"<{where}: {top}>"
 
 
