@@ -203,7 +203,7 @@ def test_commands_and_options_that_were_meant(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, message in (
-        (["trian"], "there is no command 'trian', did you mean train?"),
+        (["tain"], "there is no command 'tain', did you mean train?"),
         (["train", "--name", "a", "--logdir", "b", "--epochs", "3"], "runs are counted in steps: --steps N"),
         (["eval", "a", "b", "--model", "c"], "eval takes the model as its first argument"),
     ):
