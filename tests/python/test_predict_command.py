@@ -100,7 +100,7 @@ def test_predictions_come_while_the_work_goes_on(place: Path) -> None:
 
     stream = model.iter_predict(endless(), batch_size=2)
     assert [next(stream).index for _ in range(5)] == [0, 1, 2, 3, 4]
-    with pytest.raises(pybit.ConfigError, match=r"topk to be a whole number of at least 1, got 2\.0"):
+    with pytest.raises(pybit.ConfigError, match=r"topk as a whole number, got float 2\.0"):
         model.iter_predict(endless(), topk=2.0)  # type: ignore[arg-type]
 
 

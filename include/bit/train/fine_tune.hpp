@@ -10,6 +10,7 @@
 #include <bit/data/dataset.hpp>
 #include <bit/io/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
+#include <bit/train/loader.hpp>
 #include <bit/train/recipe.hpp>
 #include <bit/train/trainer.hpp>
 

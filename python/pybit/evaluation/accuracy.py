@@ -14,6 +14,8 @@ import numpy as np
 from pybit import _core, registry
 from pybit.base.progress import progress_bar
 from pybit.base.renamed import with_new_keywords
+from pybit.base.sizes import whole_number
+from pybit.base.threads import check_threads
 from pybit.data.batches import Skipped
 from pybit.data.dataset import Dataset
 from pybit.data.options import PreprocessSpec
@@ -81,6 +83,13 @@ def evaluate(
     batch_size = options.pop("batch_size", batch_size)
     if options:
         raise TypeError(f"evaluate() got an unexpected keyword argument '{next(iter(options))}'")
+    if not isinstance(data, Dataset):
+        raise ConfigError(
+            f"[evaluate] expected a data set, got {type(data).__name__}: pass pybit.datasets.open(path).validation, or "
+            ".train with validation_fraction=0 for all images"
+        )
+    batch_size, workers = whole_number(batch_size, "batch_size", 1), whole_number(workers, "workers", 0)
+    threads = check_threads(threads)
     if classes not in ("all", "present"):
         raise ConfigError(f"[evaluate] expected classes 'all' or 'present', got {classes!r}")
     if isinstance(model, (str, os.PathLike)):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pybit.base.arrays import Array
+from pybit.base.sizes import whole_number
 from pybit.data.batches import Batch, Skipped, batches_of
 from pybit.data.folders import labelled_files
 from pybit.data.inputs import Inputs, collect
@@ -104,13 +105,12 @@ def iter_predict(
     """
     if not model.num_classes:
         raise ConfigError("the model has no head to predict with: use embed, or reset_classifier and train it")
-    if isinstance(topk, bool) or not isinstance(topk, (int, np.integer)) or topk < 1:
-        raise ConfigError(f"expected topk to be a whole number of at least 1, got {topk!r}")
+    topk = whole_number(topk, "topk", 1)
     squash = activation_of(model if activation is None else activation)
     images = collect(inputs)
     if images.report is not None:
         images.report.warn()
-    return _predictions(model, images, options, int(topk), squash, [] if skipped is None else skipped)
+    return _predictions(model, images, options, topk, squash, [] if skipped is None else skipped)
 
 
 def _predictions(

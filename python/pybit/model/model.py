@@ -12,7 +12,7 @@ import numpy as np
 
 from pybit.base.arrays import Array, as_batch, as_targets, check_floating, range_problem, to_numpy
 from pybit.base.renamed import with_new_keywords
-from pybit.base.sizes import height_width
+from pybit.base.sizes import height_width, whole_number
 from pybit.base.threads import check_threads
 from pybit.data.options import ImageOptions, PreprocessSpec
 from pybit.errors import ConfigError
@@ -145,8 +145,9 @@ class Model(ModelBase):
         head="zero" (as the release fine-tunes: all logits are 0 until it is trained) or "new" (seeded random).
         Labels are forgotten. Raises ConfigError for anything else.
         """
-        if num_classes < 0 or head not in ("zero", "new"):
-            raise ConfigError(f'expected 0 or more classes and head "zero" or "new", got {num_classes} and {head!r}')
+        num_classes = whole_number(num_classes, "num_classes", 0)
+        if head not in ("zero", "new"):
+            raise ConfigError(f'expected head "zero" or "new", got {head!r}')
         network = replace_head(self._network, num_classes, head if num_classes else "drop", seed)
         self.take_from(FixedNetwork(network), self.origin)
         self.labels = None
