@@ -262,3 +262,8 @@ def test_several_folders_may_be_one_class(tmp_path: Path) -> None:
     assert found.classes is not None and found.classes.examples.tolist() == [0, 4, 0, 0, 2]
     with pytest.raises(pybit.ConfigError, match="label map with classes from 0 to 4"):
         pybit.evaluate(model, data, size=32, label_map={"boat": 9, "ship": 1, "dog": 4})
+
+
+def test_a_released_model_may_be_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["eval", "BiT-M-R50x9", str(place / "photos")]) == 2
+    assert "no released model is called 'BiT-M-R50x9'; did you mean" in capsys.readouterr().err

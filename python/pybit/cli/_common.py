@@ -12,14 +12,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from pybit.data.folders import LISTS
 from pybit.data.inputs import collect
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError, FormatError
 from pybit.inference.results import Embeddings
-from pybit.inference.run import ACTIVATIONS
 from pybit.inference.tables import pyarrow
 from pybit.model import Model, create_model, load
 from pybit.model.released import config_of
@@ -59,38 +58,6 @@ def fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, got {text!r}")
     return value
-
-
-def alias(group: Any, option: argparse.Action, *words: str) -> None:
-    """Other words for an option, which its help does not show."""
-    for word in words:
-        group._option_string_actions[word] = option
-
-
-def refusing(message: str) -> Any:
-    """An argparse action for an option of another command: it says what to write here."""
-
-    class Refuse(argparse.Action):
-        def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-            parser.error(message)
-
-    return Refuse
-
-
-def add_activation(group: Any) -> None:
-    """--activation, and --sigmoid for short."""
-    group.add_argument(
-        "--activation",
-        choices=tuple(ACTIVATIONS),
-        help="what makes probabilities (default: what the model was trained by)",
-    )
-    group.add_argument(
-        "--sigmoid",
-        dest="activation",
-        action="store_const",
-        const="sigmoid",
-        help="independent probabilities per class, as the 21,843-class models were trained",
-    )
 
 
 def check_table(path: str, endings: tuple[str, ...]) -> None:
@@ -174,6 +141,16 @@ def run_checkpoint(path: str) -> str:
             names = ", ".join(os.path.dirname(run) for run in runs[:5])
             raise ConfigError(f"{path} is no run's folder but holds some: give one of {names}")
     return path
+
+
+def checkpoint_file(source: str) -> str:
+    """The file that NAME_OR_FILE means: that of a run's folder, or a released model's, from the cache or downloaded."""
+    if looks_like_file(source):
+        return run_checkpoint(source)
+    name = model_info(source).name
+    from pybit import hub
+
+    return os.fspath(hub.download(name))
 
 
 def looks_like_file(source: str) -> bool:

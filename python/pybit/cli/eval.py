@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from pybit.cli import _common, _inputs
+from pybit.cli import _common, _inputs, _options
 from pybit.cli import _eval_report as eval_report
 from pybit.data import PreprocessSpec, datasets
 from pybit.data.dataset import Dataset
@@ -40,13 +40,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
     parser.set_defaults(untrained=False)
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint file, or a run's folder")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="a checkpoint file, a run's folder, or a name from `pybit list`"
+    )
     parser.add_argument("data", metavar="DATA", help="labelled images")
     refusal = "eval takes the model as its first argument: pybit eval CHECKPOINT DATA"
-    parser.add_argument("--model", "-m", action=_common.refusing(refusal), help=argparse.SUPPRESS)
+    parser.add_argument("--model", "-m", action=_options.refusing(refusal), help=argparse.SUPPRESS)
     parser.add_argument("--split", choices=("validation", "train", "all"), help="which part of DATA")
     order = parser.add_argument("--class-order", choices=("natural", "lexical"), help="of a folder's classes")
-    _common.alias(parser, order, "--class_order", "--order")
+    _options.alias(parser, order, "--class_order", "--order")
     parser.add_argument("--per-class", action="store_true", help="also each class's accuracy and the confusion matrix")
     parser.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
@@ -63,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="instead of the model's own")
     images.add_argument("--crop-pct", type=_common.fraction, metavar="P", help="of center_crop, e.g. 0.875")
     batch = images.add_argument("--batch-size", type=_common.positive, default=32, metavar="N", help="(default: 32)")
-    _common.alias(images, batch, "--batch")
+    _options.alias(images, batch, "--batch")
     images.add_argument("--workers", type=_common.positive, default=8, metavar="N", help="threads that decode")
     images.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
 
@@ -92,12 +94,12 @@ def _metric_options(parser: argparse.ArgumentParser) -> None:
         help="which class each folder is: a table of names and classes, a list in the classes' order, or a folder with "
         "all classes",
     )
-    _common.add_activation(group)
+    _options.add_activation(group)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print loss, top-1, top-5 and the other metrics."""
-    checkpoint = _common.run_checkpoint(args.checkpoint)
+    checkpoint = _common.checkpoint_file(args.checkpoint)
     _check_outputs(args)
     data, part, note = _data_of(args, checkpoint)
     if note:

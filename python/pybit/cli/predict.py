@@ -8,7 +8,7 @@ import dataclasses
 import sys
 
 from pybit import registry
-from pybit.cli import _common, _inputs, _predict_output
+from pybit.cli import _common, _inputs, _options, _predict_output
 from pybit.data.batches import Skipped
 from pybit.data.folders import Labelled
 from pybit.data.inputs import collect
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--topk", type=_common.positive, default=5, metavar="K", help="classes per image (default: 5)")
     parser.add_argument("--labels", metavar="FILE", help="class names, one per line, instead of the model's own")
-    _common.add_activation(parser)
+    _options.add_activation(parser)
     _predict_output.add_options(parser)
     _common.add_model_options(parser)
     _common.add_image_options(parser)

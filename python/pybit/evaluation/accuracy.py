@@ -6,12 +6,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from pybit import _core, registry
+from pybit.base.arrays import Array
 from pybit.base.progress import progress_bar
 from pybit.base.renamed import with_new_keywords
 from pybit.base.sizes import whole_number
@@ -30,6 +31,7 @@ from pybit.inference.run import activation_of
 from pybit.model.create import load
 from pybit.model.model import Model
 
+_ROWS = 4096
 MOST_PROBABILITIES = 1 << 26
 """Metrics that need probabilities are computed by themselves for up to this many of them, 512 MiB: ImageNet's fit."""
 
@@ -136,7 +138,9 @@ def evaluate(
     if per_class:
         results["classes"] = PerClass(names, confusion_matrix(truth, pairs[:, 1], told))
     if keep:
-        results |= _of_probabilities(squash(logits), truth, pairs[:, 1], names, data, keeper, metrics, predictions)
+        results |= _of_probabilities(
+            _in_parts(squash, logits), truth, pairs[:, 1], names, data, keeper, metrics, predictions
+        )
     skipped = tuple(Skipped(name, reason, index) for index, name, reason in keeper.skipped)
     measured = None if present is None else names
     return Evaluation(**found, **results, measured=measured, matched_by=matched_by, skipped=skipped)
@@ -159,6 +163,14 @@ def _of_probabilities(
         paths = tuple(data.name(i) for i in keeper.indices.tolist())
         results["predictions"] = ImagePredictions(paths, names, truth, predicted, probabilities)
     return results
+
+
+def _in_parts(squash: Callable[[Array], Array], logits: Array) -> Array:
+    """Probabilities of logits (n, classes), some rows at a time: what lies between them takes as much again as both."""
+    found = np.empty(logits.shape, np.float64)
+    for first in range(0, len(logits), _ROWS):
+        found[first : first + _ROWS] = squash(logits[first : first + _ROWS])
+    return found
 
 
 def _matched(

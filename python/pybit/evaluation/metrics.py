@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pybit.errors import ShapeError
 from pybit.evaluation.calibration import expected_calibration_error
-from pybit.evaluation.ranking import auroc, average_precision
+from pybit.evaluation.ranking import ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ def metrics(
     areas, means = np.full(classes, np.nan), np.full(classes, np.nan)
     for c in np.flatnonzero(images):
         column = np.ascontiguousarray(p[:, c], dtype=np.float64)
-        area, mean = auroc(y == c, column), average_precision(y == c, column)
+        area, mean = ranking(y == c, column)
         areas[c] = np.nan if area is None else area
         means[c] = np.nan if mean is None else mean
     known = (images + predictions) > 0

@@ -15,29 +15,21 @@ def _counts(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[N
     return ends + 1, np.cumsum(positive[order], dtype=np.int64)[ends]
 
 
-def auroc(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
-    """The area under the ROC curve: how often a positive image scores higher than a negative one, ties half.
+def ranking(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """The area under the ROC curve and the average precision of `scores` (n) for the `positive` images (n).
 
-    `positive` and `scores` are (n,). None without a positive or without a negative image.
+    The area is how often a positive image scores higher than a negative one, ties half; None without a positive or
+    without a negative image. The average precision is the mean precision at each positive image's score, equal scores
+    taken at once, without interpolation; None without a positive image.
     """
     total, positives = len(positive), int(positive.sum())
-    if positives in (0, total):
-        return None
-    taken, hits = _counts(positive, scores)
-    misses = taken - hits
-    before = np.concatenate(([0], hits[:-1]))
-    # Whole numbers up to the last division: exact for up to 2^31 images.
-    twice = int(np.sum(np.diff(misses, prepend=0) * (before + hits)))
-    return twice / (2 * positives * (total - positives))
-
-
-def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
-    """The mean precision at each positive image's score, equal scores taken at once, without interpolation.
-
-    `positive` and `scores` are (n,). None without a positive image.
-    """
-    positives = int(positive.sum())
     if positives == 0:
-        return None
+        return None, None
     taken, hits = _counts(positive, scores)
-    return float(np.sum(np.diff(hits, prepend=0) / positives * (hits / taken)))
+    gained = np.diff(hits, prepend=0)
+    precision = float(np.sum(gained / positives * (hits / taken)))
+    if positives == total:
+        return None, precision
+    # Whole numbers up to the last division: exact for up to 2^31 images.
+    twice = int(np.sum(np.diff(taken - hits, prepend=0) * (2 * hits - gained)))
+    return twice / (2 * positives * (total - positives)), precision
