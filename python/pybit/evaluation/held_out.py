@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zlib
@@ -40,6 +39,8 @@ def write(folder: Path, examples: int, validation: Dataset) -> None:
 
     Raises OSError if the file cannot be written.
     """
+    import json  # imported when first used, as below: training imports this module
+
     images = [
         {"name": name, "bytes": size, "crc32": _checksum(validation.name(i))}
         for i, (name, size) in enumerate(_images(validation))
@@ -54,6 +55,8 @@ def divide(whole: Dataset, checkpoint: str, flags: Mapping[str, str]) -> Parts:
     The run's folder tells it by the held-out images' names, sizes and checksums. For a checkpoint alone, `flags`, its
     bit.training.flags, tell how the run split its data and the CRC-32 of the labels that it was trained on.
     """
+    import json
+
     record = Path(checkpoint).parent / NAME
     if record.is_file():
         found = _by_record(whole, json.loads(record.read_text(encoding="utf-8")))
