@@ -22,7 +22,8 @@ from pybit.base.threads import build_info, get_num_threads, set_num_threads
 from pybit.base.version import __version__
 from pybit.data import PreprocessSpec, preprocess
 from pybit.errors import BitError, ConfigError, DeviceError, DivergedError, FormatError, ShapeError
-from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
+from pybit.evaluation.accuracy import evaluate
+from pybit.evaluation.results import Evaluation, PerClass
 from pybit.inference.results import Embeddings, Prediction, load_embeddings
 from pybit.model import Model, create_model, load
 from pybit.quality.findings import Finding

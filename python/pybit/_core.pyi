@@ -473,4 +473,6 @@ def evaluate(
     skip_corrupt: bool,
     threads: int,
     keep_pairs: bool,
+    on_batch: Callable[[NDArray[np.int64], NDArray[np.float32]], Any] | None = None,
+    on_skipped: Callable[[int, str, str], Any] | None = None,
 ) -> dict[str, Any]: ...

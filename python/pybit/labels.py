@@ -5,6 +5,7 @@ Nothing is copied into this package. ImageNet names come from WordNet; timm (Apa
 torchvision (BSD-3-Clause) the 1,000 of ImageNet-1k; both are read without importing them, which would load torch.
 """
 
-from pybit.hub.labels import DOWNLOADABLE, find, load, numbers
+from pybit.hub.label_map import load_map
+from pybit.hub.labels import DOWNLOADABLE, find, load, numbers, synsets
 
-__all__ = ["DOWNLOADABLE", "find", "load", "numbers"]
+__all__ = ["DOWNLOADABLE", "find", "load", "load_map", "numbers", "synsets"]

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -209,7 +210,8 @@ class fine_tuning {
 
 py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& config, const dataset_handle& images,
                   const data::preprocess_spec& how, std::size_t batch, std::size_t workers, bool skip_corrupt,
-                  std::size_t threads, bool keep_pairs) {
+                  std::size_t threads, bool keep_pairs, const py::object& on_batch, const py::object& on_skipped) {
+  using namespace py::literals;
   if (how.height != how.width)
     throw bit::config_error("[evaluate] expected a square input size, got " + std::to_string(how.height) + " x " +
                             std::to_string(how.width) + "; give one side");
@@ -220,6 +222,18 @@ py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& con
                                 .method = how.method,
                                 .mode = how.mode,
                                 .crop_pct = how.crop_pct};
+  const py::dict given("on_batch"_a = on_batch, "on_skipped"_a = on_skipped);
+  const train::evaluation_callbacks callbacks{
+      .on_batch = hook<const train::labelled_batch&, std::span<const float>>(
+          given, "on_batch",
+          [&](const py::handle& f, const train::labelled_batch& b, std::span<const float> logits) {
+            const std::vector<std::int64_t> indices(b.indices.begin(), b.indices.end());
+            f(py::array_t<std::int64_t>(static_cast<py::ssize_t>(indices.size()), indices.data()),
+              py::array_t<float>({b.labels.size(), config.num_classes}, logits.data()));
+          }),
+      .on_skipped = hook<const train::skipped_example&>(given, "on_skipped", [](const py::handle& f, const auto& e) {
+        f(e.index, message_text(e.name), message_text(e.reason));
+      })};
   train::evaluation found;
   call_interruptibly(threads, bit::layout::nchw, [&](const bit::run_options& run) {
     const auto model = bit::resnet_v2<bit::cpu<float>>(config, from.tensors).freeze();
@@ -230,7 +244,8 @@ py::dict evaluate(const bit::io::checkpoint& from, const bit::resnet_config& con
           if (run.interrupted()) throw bit::interrupted_error("[evaluate] interrupted");
           model.run(x, logits, std::vector<float*>{out}, run);
         },
-        config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt}, keep_pairs);
+        config.num_classes, images.images, spec, batch, {.threads = workers, .skip_corrupt = skip_corrupt}, keep_pairs,
+        callbacks);
   });
   py::dict all = as_dict(found);
   if (keep_pairs) {
@@ -267,5 +282,6 @@ void register_fine_tune(py::module_& m) {
   m.def(
       "usable_memory", [] { return train::usable_memory(); }, "Bytes that this process may use in all.");
   m.def("evaluate", &evaluate, py::arg("checkpoint"), py::arg("config"), py::arg("images"), py::arg("how"),
-        py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"), py::arg("keep_pairs"));
+        py::arg("batch"), py::arg("workers"), py::arg("skip_corrupt"), py::arg("threads"), py::arg("keep_pairs"),
+        py::arg("on_batch") = py::none(), py::arg("on_skipped") = py::none());
 }

@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "inference": {*_SEEN_BY_ALL, "data", "network"},
     "report": {*_SEEN_BY_ALL, "data", "network"},
     "model": {*_SEEN_BY_ALL, "registry", "formats", "hub", "data", "network", "inference", "report"},
-    "evaluation": {*_SEEN_BY_ALL, "data", "network", "model"},
+    "evaluation": {*_SEEN_BY_ALL, "registry", "hub", "data", "network", "inference", "model"},
     "quality": {*_SEEN_BY_ALL, "data", "model", "evaluation"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
     "torch": {*_SEEN_BY_ALL, "network", "model"},

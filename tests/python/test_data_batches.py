@@ -165,6 +165,7 @@ def test_corrupt_files_raise_in_their_turn_or_are_skipped_and_reported(folder):
     inputs = [folder, folder / "missing.png", noise(5, 5, 3)]
     batches = iterate_batches(inputs, SPEC, 3)
     assert next(batches).indices == [0, 1, 2]
+    assert next(batches).indices == [3, 4]  # what came before the damaged file is handed out first
     with pytest.raises(ValueError, match=r"5\.png.*truncated"):
         next(batches)
     with pytest.raises(StopIteration):

@@ -53,7 +53,7 @@ def expected(model: pybit.Model, data: pybit.datasets.Dataset, spec: pybit.Prepr
 def test_any_preprocessing_is_measured_as_a_call_of_the_model_would(
     model: pybit.Model, data: pybit.datasets.Dataset, spec: pybit.PreprocessSpec
 ) -> None:
-    found = pybit.evaluate(model, data, preprocessing=spec, per_class=True, batch=16)
+    found = pybit.evaluate(model, data, preprocessing=spec, per_class=True, batch_size=16)
     loss, predictions = expected(model, data, spec)
     assert found.examples == len(data)
     # Batches of 16 and of 100 may take other algorithms for 3x3 convolutions: rounding alone differs.
@@ -105,7 +105,8 @@ def test_the_command_takes_a_runs_folder_and_shows_classes(place: Path, capsys: 
     right = sum(found["confusion"][i][i] for i in range(10))
     assert found["top1"] == pytest.approx(right / 40)
     assert [c["accuracy"] for c in found["classes"]] == [found["confusion"][i][i] / 4 for i in range(10)]
-    assert set(json.loads(evaluated(place, capsys, "--json"))) == {"examples", "loss", "top1", "top5", "data"}
+    keys = {"examples", "loss", "top1", "top5", "data", "metrics", "matched_by", "measured_on", "note"}
+    assert set(json.loads(evaluated(place, capsys, "--json"))) == keys
 
 
 def test_sizes_on_the_command_line(place: Path, capsys: pytest.CaptureFixture[str], model: pybit.Model) -> None:

@@ -49,7 +49,7 @@ def test_a_model_is_tuned_on_arrays_and_stays_as_it_was() -> None:
     assert (done.steps, done.first_step, done.interrupted, done.folder) == (30, 0, False, None)
     # The tuned model predicts what was measured, from the same preprocessing.
     assert done.model.labels == tuple("0123456789")
-    measured = pybit.evaluate(done.model, data.validation, batch=7)
+    measured = pybit.evaluate(done.model, data.validation, batch_size=7)
     assert measured.top1 == pytest.approx(seen[-1][1].top1)
     assert measured.loss == pytest.approx(seen[-1][1].loss, rel=1e-3)
     right = [

@@ -44,11 +44,11 @@ def test_an_old_path_works_and_names_the_new_one(path: str) -> None:
 
 def test_an_old_path_gives_the_same_objects() -> None:
     from pybit.inference.results import Embeddings
-    from pybit.inference.run import predict
+    from pybit.inference.run import embed
 
     with pytest.warns(DeprecationWarning):
         old = fresh("pybit._predict")
-    assert old.Embeddings is Embeddings and old.predict is predict
+    assert old.Embeddings is Embeddings and old.embed is embed
     with pytest.warns(DeprecationWarning):
         assert fresh("pybit._build").Freezing is ComputeOptions
     for renamed, new in moved.NAMES.items():

@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
 #include <bit/io/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
+#include <bit/train/loader.hpp>
 #include <bit/train/recipe.hpp>
 #include <bit/train/trainer.hpp>
 
@@ -29,13 +31,22 @@ struct fine_tune_callbacks {
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes,
                                      bit::dtype dtype = bit::dtype::float32);
 
+/// What an evaluation tells while it runs, in its own thread, in the order of the images.
+struct evaluation_callbacks {
+  /// After each batch, with the logits (n,classes) of its images, row-major.
+  std::function<void(const labelled_batch&, std::span<const float> logits)> on_batch = nullptr;
+  /// At the end, for each image that loader.skip_corrupt left out.
+  std::function<void(const skipped_example&)> on_skipped = nullptr;
+};
+
 /// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates, or centre-cropped if the spec
 /// says so; the last, smaller batch counts by its images. With `keep_pairs` the result tells what each image was taken
 /// for. `logits(images, out)` writes (n,classes). Throws config_error unless the set has `classes` classes, and
 /// what loading images throws. Images left out by loader.skip_corrupt do not count.
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
                              const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
-                             const batch_loader_options& loader = {}, bool keep_pairs = false);
+                             const batch_loader_options& loader = {}, bool keep_pairs = false,
+                             const evaluation_callbacks& callbacks = {});
 
 /// Trains by `plan`, which resolve() made of the same options, set and model. With options.folder the run is continued if
 /// one is there, to the same bits as without the interruption; the folder then holds last.safetensors, best.safetensors

@@ -161,7 +161,8 @@ BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t cla
 
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
                              const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
-                             const batch_loader_options& loader, bool keep_pairs) {
+                             const batch_loader_options& loader, bool keep_pairs,
+                             const evaluation_callbacks& callbacks) {
   if (classes != images->class_names().size())
     throw config_error("[evaluate] the network has " + std::to_string(classes) + " classes, the data set " +
                        std::to_string(images->class_names().size()) + "; fine-tune it on the set first");
@@ -173,7 +174,10 @@ BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, 
     out.resize(loaded->labels.size() * classes);
     logits(view_of(loaded->images.data(), dims_of(loaded->images.shape(), spec.order), spec.order), out.data());
     counter.add(out, loaded->labels, classes);
+    if (callbacks.on_batch) callbacks.on_batch(*loaded, out);
   }
+  if (callbacks.on_skipped)
+    for (const auto& left_out : batches.skipped()) callbacks.on_skipped(left_out);
   return counter.result();
 }
 

@@ -34,6 +34,11 @@ def _from_torch(x: Any) -> Array:
     return np.asarray(x.numpy())
 
 
+def _widened(a: Array) -> Array:
+    """`a`, or its values as float32 if they are the bfloat16 of JAX, which NumPy itself has not; exact."""
+    return a.astype(np.float32) if a.dtype.name == "bfloat16" else a
+
+
 def to_numpy(x: Any) -> tuple[Array, Restore]:
     """The values of `x` as a NumPy array, and a function that turns a result into the family of `x`.
 
@@ -42,7 +47,7 @@ def to_numpy(x: Any) -> tuple[Array, Restore]:
     have one, otherwise as NumPy arrays. Raises ShapeError for arrays outside main memory.
     """
     if isinstance(x, np.ndarray):
-        return x, lambda a: a
+        return _widened(x), lambda a: a
     if is_torch(x):
         torch = sys.modules["torch"]
         return _from_torch(x), lambda a: torch.from_numpy(a)
@@ -52,12 +57,12 @@ def to_numpy(x: Any) -> tuple[Array, Restore]:
         restore = lambda a: namespace.asarray(a)  # noqa: E731
     if hasattr(x, "__dlpack__"):
         try:
-            return np.from_dlpack(x), restore
+            return _widened(np.from_dlpack(x)), restore
         except (BufferError, RuntimeError, TypeError) as e:
             if not hasattr(x, "__array__"):
                 raise ShapeError(f"expected an array in main memory with a NumPy dtype: {e}") from e
     try:
-        return np.asarray(x), restore
+        return _widened(np.asarray(x)), restore
     except ValueError as e:
         raise ShapeError(f"expected an array of numbers, got {type(x).__name__}: {e}") from e
 

@@ -10,6 +10,7 @@ from pybit.errors import ConfigError
 
 # What an argument was called before -> what it is called.
 KEYWORDS = {"optimiser": "optimizer"}
+_OF_EVALUATE = {"batch": "batch_size"}
 
 
 def with_new_keywords(function: str, options: dict[str, Any], *, stacklevel: int = 3) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def with_new_keywords(function: str, options: dict[str, Any], *, stacklevel: int
     Raises ConfigError if both the old and the new keyword are there.
     """
     found = dict(options)
-    for old, new in KEYWORDS.items():
+    for old, new in (_OF_EVALUATE if function == "evaluate" else KEYWORDS).items():
         if old not in found:
             continue
         if new in found:

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pybit.errors import ConfigError
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def whole_number(value: Any, what: str, at_least: int) -> int:
+    """`value` as an int. Raises ConfigError, which calls it `what`, unless it is a whole number of at least that."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ConfigError(f"expected {what} as a whole number, got {type(value).__name__} {value!r:.40}")
+    if value < at_least:
+        raise ConfigError(f"expected {what} of at least {at_least}, got {value}")
+    return int(value)
 
 
 def byte_text(number: float) -> str:
@@ -41,6 +52,6 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
     Raises ConfigError unless both are positive whole numbers.
     """
     pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(pair) != 2 or any(int(v) != v or v < 1 for v in pair):
+    if len(pair) != 2 or any(not isinstance(v, (int, float, np.number)) or int(v) != v or v < 1 for v in pair):
         raise ConfigError(f"expected a size in pixels or (height, width), got {size!r}")
     return int(pair[0]), int(pair[1])

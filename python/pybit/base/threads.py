@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pybit import _core
+from pybit.base.sizes import whole_number
 from pybit.base.version import __version__
 from pybit.errors import ConfigError
 
@@ -21,10 +22,10 @@ _RUNTIMES = ("libgomp", "libomp", "libiomp")
 
 
 def check_threads(threads: int) -> int:
-    """The argument `threads` of a call as it is. Raises ConfigError if it is negative."""
-    if threads < 0:
+    """The argument `threads` of a call as an int. Raises ConfigError unless it is a whole number of at least 0."""
+    if not isinstance(threads, bool) and isinstance(threads, (int, np.integer)) and threads < 0:
         raise ConfigError(f"expected 0 or more threads, got {threads}")
-    return threads
+    return whole_number(threads, "threads", 0)
 
 
 def set_num_threads(n: int) -> None:

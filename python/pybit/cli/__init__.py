@@ -48,6 +48,16 @@ Run `pybit COMMAND --help` for a command's options. Exit codes: 0 success, 1 a p
 command. NO_COLOR turns colours off."""
 
 
+# Options of other programs, and what to write here.
+_MEANT = {
+    "--epochs": "runs are counted in steps: --steps N (images / batch steps are an epoch)",
+    "--lr": "the rate is --base_lr",
+    "--learning-rate": "the rate is --base_lr",
+    "--device": "it computes on the processor",
+    "--gpu": "it computes on the processor",
+}
+
+
 def colour(text: str, code: str, stream: TextIO) -> str:
     """`text` in a terminal colour where `stream` is a terminal that wants one."""
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -55,6 +65,8 @@ def colour(text: str, code: str, stream: TextIO) -> str:
 
 
 def _say(kind: str, text: str, code: str) -> None:
+    if sys.stderr is None:  # closed by the caller, as of daemons
+        return
     print(f"pybit: {colour(kind, code, sys.stderr)}: {text}", file=sys.stderr)
 
 
@@ -71,8 +83,20 @@ class _Parser(argparse.ArgumentParser):
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Report arguments that mean nothing here, with the option that may have been meant."""
         options = [o for action in self._actions for o in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].split("=")[0], options, n=1)
-        self.error(f"unknown argument {unknown[0]!r}" + (f", did you mean {near[0]}?" if near else ""))
+        given = unknown[0].split("=")[0]
+        near = difflib.get_close_matches(given, options, n=1)
+        hint = _MEANT.get(given) or (f"did you mean {near[0]}?" if near else "")
+        self.error(f"unknown argument {unknown[0]!r}" + (f", {hint}" if hint else ""))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of argparse; an option may be written with underscores where it has hyphens."""
+        return super().parse_known_args(None if args is None else [*map(self._hyphens, args)], namespace)
+
+    def _hyphens(self, argument: str) -> str:
+        name, equals, value = argument.partition("=")
+        known = self._option_string_actions
+        changed = name.replace("_", "-")
+        return changed + equals + value if name[:2] == "--" and name not in known and changed in known else argument
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -97,6 +121,10 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     given = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module of this package
+    if given and not given[0].startswith("-") and given[0] not in COMMANDS:
+        near = difflib.get_close_matches(given[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(COMMANDS)}"
+        _Parser(prog="pybit").error(f"there is no command {given[0]!r}, {hint}")
     args, unknown = make_parser(given[0] if given and given[0] in COMMANDS else None).parse_known_args(given)
     if unknown:
         args.refuse(unknown)
@@ -107,10 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = _show_warning
             code: int = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
-        _say("interrupted", "nothing more was written", "31")
+    except KeyboardInterrupt as e:
+        _say("interrupted", str(e) or "nothing more was written", "31")
         return 130
     except BrokenPipeError:  # the reader, e.g. `head`, has gone: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,6 +19,7 @@ from pybit.data.inputs import collect
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError, FormatError
 from pybit.inference.results import Embeddings
+from pybit.inference.tables import pyarrow
 from pybit.model import Model, create_model, load
 from pybit.model.released import config_of
 from pybit.network.options import ALGORITHMS, DTYPES
@@ -57,6 +58,13 @@ def fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and at most 1, got {text!r}")
     return value
+
+
+def check_table(path: str, endings: tuple[str, ...]) -> None:
+    """Raise ConfigError for a table of another kind, ImportError for Parquet without pyarrow."""
+    require(path.lower().endswith(endings), f"expected a file that ends in {' or '.join(endings)}, got {path}")
+    if path.lower().endswith(".parquet"):
+        pyarrow()
 
 
 def add_model_options(parser: argparse.ArgumentParser, default: str | None = DEFAULT_MODEL) -> None:
@@ -135,6 +143,16 @@ def run_checkpoint(path: str) -> str:
     return path
 
 
+def checkpoint_file(source: str) -> str:
+    """The file that NAME_OR_FILE means: that of a run's folder, or a released model's, from the cache or downloaded."""
+    if looks_like_file(source):
+        return run_checkpoint(source)
+    name = model_info(source).name
+    from pybit import hub
+
+    return os.fspath(hub.download(name))
+
+
 def looks_like_file(source: str) -> bool:
     """Whether NAME_OR_FILE means a file: it exists, or only a path is written like this."""
     return os.path.exists(source) or os.sep in source or source.lower().endswith(_SUFFIXES)
@@ -204,9 +222,10 @@ def check_model(args: argparse.Namespace) -> None:
 
 def check_images(paths: Sequence[str]) -> None:
     """Raise for files that are not there and folders without images, before a large model is loaded or fetched."""
-    for path in paths:
+    files = [path for path in paths if path != "-"]
+    for path in files:
         os.stat(path)
-    collect([path for path in paths if not path.lower().endswith(LISTS)])
+    collect([path for path in files if not path.lower().endswith(LISTS)])
 
 
 def check_output(path: str) -> None:
@@ -224,12 +243,17 @@ def check_output(path: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output; in escapes if a file's name or a label does not fit its encoding."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    print(json_text(value, 2))
+
+
+def json_text(value: Any, indent: int | None) -> str:
+    """A value as JSON that standard output can show."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(value, indent=2, allow_nan=False)
-    print(text)
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    return text
 
 
 def require(holds: bool, message: str) -> None:

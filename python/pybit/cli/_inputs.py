@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +15,10 @@ from pybit.cli import _common
 from pybit.cli._train_optimizer import add
 from pybit.data.collection import Report
 from pybit.data.folders import LISTS, Labelled, labelled_list
-from pybit.errors import ConfigError
+from pybit.errors import ConfigError, FormatError
+
+STDIN = "-"
+"""The path that stands for an image on standard input."""
 
 
 def add_list_options(parser: argparse.ArgumentParser) -> None:
@@ -45,14 +50,30 @@ def list_options(args: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def inputs_of(paths: Sequence[str], args: argparse.Namespace) -> str | list[Any] | Labelled:
-    """What a command was given, with lists read: one folder or file, one list with its classes, or several."""
+def inputs_of(
+    paths: Sequence[str], args: argparse.Namespace, *, stdin: bool = False
+) -> str | list[Any] | Labelled | io.BytesIO:
+    """What a command was given, with lists read: one folder or file, one list with its classes, or several.
+
+    With `stdin` the path "-" is an image on standard input. Raises ConfigError for it without.
+    """
     if args.report:
         _common.check_output(args.report)
-    read = [labelled_list(path, **list_options(args)) if path.lower().endswith(LISTS) else path for path in paths]
+    if STDIN in paths and not stdin:
+        raise ConfigError(f"expected files and folders, got {STDIN}: predict alone reads standard input")
+    read = [_input(path, args) for path in paths]
     if len(read) == 1:
         return read[0]
     return [item for part in read for item in (part.paths if isinstance(part, Labelled) else [part])]
+
+
+def _input(path: str, args: argparse.Namespace) -> str | Labelled | io.BytesIO:
+    if path == STDIN:
+        data = sys.stdin.buffer.read() if sys.stdin is not None else b""
+        if not data:
+            raise FormatError("expected an image on standard input, got nothing")
+        return io.BytesIO(data)
+    return labelled_list(path, **list_options(args)) if path.lower().endswith(LISTS) else path
 
 
 def write_report(args: argparse.Namespace, report: Report | None) -> None:

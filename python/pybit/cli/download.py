@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from pybit import hub
 from pybit.errors import ConfigError
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """Fetch what is missing; prints one path per name."""
     if args.sha256 and len(args.names) != 1:
         raise ConfigError("--sha256 goes with one NAME")
+    if args.sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", args.sha256):
+        raise ConfigError(f"expected --sha256 of 64 hexadecimal digits, got {args.sha256!r}")
     for name in args.names:
         path = hub.download(
             name,

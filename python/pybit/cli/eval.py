@@ -8,41 +8,55 @@ import json
 import sys
 from typing import Any
 
-from pybit.cli import _common, _inputs
+from pybit.cli import _common, _inputs, _options
+from pybit.cli import _eval_report as eval_report
 from pybit.data import PreprocessSpec, datasets
+from pybit.data.dataset import Dataset
 from pybit.data.folders import LISTS
 from pybit.errors import ConfigError
-from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
+from pybit.evaluation import confusion, held_out
+from pybit.evaluation.accuracy import evaluate
 from pybit.formats import open_any
 from pybit.model import Model, load
 
 NAME = "eval"
-HELP = "loss, top-1 and top-5 of a checkpoint on labelled images"
+HELP = "loss, top-1, top-5 and other metrics of a checkpoint on labelled images"
 _EPILOG = """CHECKPOINT is a file of any supported format or a run's folder, of which best.safetensors is taken. DATA is
-a folder of images, a CSV list, or a CIFAR archive. Measured is its part for validation (val/) if it has one; otherwise
-the images that the run held out, if the checkpoint comes from `pybit train`; otherwise all. Images are prepared as the
-model's own preprocessing says, which for a fine-tuned model is to squash them to the size it was trained at.
+a folder of images, a CSV list, or a CIFAR archive. Measured is its part for validation (val/) if it has one; otherwise,
+if the data are those of the run that wrote the checkpoint, the images that the run left out; otherwise all. A line says
+which. Images are prepared as the model's own preprocessing says, which for a fine-tuned model is to squash them to the
+size it was trained at. Folders are matched with the model's classes by name, WordNet id, number or lemma, or by
+--label-map.
 
 examples:
   pybit eval runs/photos photos/ --per-class
+  pybit eval runs/photos photos/ --predictions wrong.csv --confusion confusion.png
   pybit eval BiT-M-R50x1-CIFAR10.npz cifar-10-python.tar.gz --size 128 --json
-  pybit eval BiT-M-R50x1-ILSVRC2012.npz imagenet/ --resize 256 --crop 224"""
+  pybit eval BiT-M-R50x1-ILSVRC2012.npz imagenet/ --resize 256 --crop 224
+  pybit eval BiT-M-R50x1-ILSVRC2012.npz imagenet-r/ --classes present --label-map imagenet/val"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EPILOG
     parser.set_defaults(untrained=False)
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint file, or a run's folder")
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", help="a checkpoint file, a run's folder, or a name from `pybit list`"
+    )
     parser.add_argument("data", metavar="DATA", help="labelled images")
+    refusal = "eval takes the model as its first argument: pybit eval CHECKPOINT DATA"
+    parser.add_argument("--model", "-m", action=_options.refusing(refusal), help=argparse.SUPPRESS)
     parser.add_argument("--split", choices=("validation", "train", "all"), help="which part of DATA")
-    parser.add_argument("--order", choices=("natural", "lexical"), default="natural", help="of a folder's classes")
+    order = parser.add_argument("--class-order", choices=("natural", "lexical"), help="of a folder's classes")
+    _options.alias(parser, order, "--class_order", "--order")
     parser.add_argument("--per-class", action="store_true", help="also each class's accuracy and the confusion matrix")
     parser.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that compute")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    _metric_options(parser)
     _inputs.add_list_options(parser)
     images = parser.add_argument_group("images")
-    images.add_argument("--size", type=_common.positive, metavar="N", help="input size instead of the model's own")
+    images.add_argument("--size", type=_common.image_size, metavar="N", help="input size instead of the model's own")
     images.add_argument(
         "--resize", type=_common.positive, metavar="N", help="shortest edge to N, then the centre of --crop x --crop"
     )
@@ -50,50 +64,118 @@ def configure(parser: argparse.ArgumentParser) -> None:
     images.add_argument("--mode", choices=("squash", "center_crop"), help="instead of the model's own way")
     images.add_argument("--interpolation", choices=("bilinear", "bicubic"), help="instead of the model's own")
     images.add_argument("--crop-pct", type=_common.fraction, metavar="P", help="of center_crop, e.g. 0.875")
-    images.add_argument("--batch", "--batch-size", type=_common.positive, default=32, metavar="N", help="(default: 32)")
+    batch = images.add_argument("--batch-size", type=_common.positive, default=32, metavar="N", help="(default: 32)")
+    _options.alias(images, batch, "--batch")
     images.add_argument("--workers", type=_common.positive, default=8, metavar="N", help="threads that decode")
     images.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
 
 
+def _metric_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("classes and metrics")
+    group.add_argument(
+        "--metrics",
+        action=argparse.BooleanOptionalAction,
+        help="precision, recall, F1, balanced accuracy, AUROC, average precision and calibration error (default: where "
+        "images x classes are at most 2^26)",
+    )
+    group.add_argument("--predictions", metavar="FILE", help="write what each image was taken for (.csv, .parquet)")
+    group.add_argument(
+        "--confusion", metavar="FILE", action="append", default=[], help="write the confusion matrix (.csv, .png)"
+    )
+    group.add_argument(
+        "--classes",
+        choices=("all", "present"),
+        default="all",
+        help="present: leave classes without images out of the comparison, as for ImageNet-A and -R (default: all)",
+    )
+    group.add_argument(
+        "--label-map",
+        metavar="FILE",
+        help="which class each folder is: a table of names and classes, a list in the classes' order, or a folder with "
+        "all classes",
+    )
+    _options.add_activation(group)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Print loss, top-1 and top-5."""
-    checkpoint = _common.run_checkpoint(args.checkpoint)
-    split = {} if args.split == "all" else _held_out(checkpoint)
-    reading: dict[str, Any] = {"order": args.order, "validation_fraction": 0.0, "needs_train": False}
-    reading["max_pixels"] = args.max_pixels
-    if args.report:
-        _common.check_output(args.report)
-    if args.data.lower().endswith(LISTS):
-        reading |= _inputs.list_options(args)
-    parts = datasets.open(args.data, **reading | split)
-    _inputs.write_report(args, parts.train.report)
-    if args.split == "all" and len(parts.validation):
-        raise ConfigError(f"{args.data} has a part for validation: expected --split validation or train")
-    if args.split == "validation" and not len(parts.validation):
-        raise ConfigError(f"{args.data} has no part for validation, and {checkpoint} names none")
-    held_out = len(parts.validation) and args.split != "train"
-    data = parts.validation if held_out else parts.train
-    if held_out and split:
-        print(f"pybit: note: measured on the {len(data)} images that training left out", file=sys.stderr)
+    """Print loss, top-1, top-5 and the other metrics."""
+    checkpoint = _common.checkpoint_file(args.checkpoint)
+    _check_outputs(args)
+    data, part, note = _data_of(args, checkpoint)
+    if note:
+        print(f"pybit: note: {note}", file=sys.stderr)
     model = load(checkpoint)
     found = evaluate(
         model,
         data,
         preprocessing=_preprocessing(model, args),
-        per_class=args.per_class,
-        batch=args.batch,
+        per_class=args.per_class or bool(args.confusion),
+        metrics=args.metrics,
+        predictions=args.predictions is not None,
+        activation=args.activation,
+        classes=args.classes,
+        label_map=args.label_map,
+        batch_size=args.batch_size,
         workers=args.workers,
         skip_corrupt=args.skip_corrupt,
         threads=args.threads,
+        progress=False if args.quiet else None,
     )
+    if found.matched_by not in ("their names", "the label map"):
+        print(f"pybit: note: classes were matched by {found.matched_by}", file=sys.stderr)
+    if found.predictions is not None:
+        found.predictions.save(args.predictions)
+    for path in args.confusion:
+        assert found.classes is not None  # it was asked for
+        found.classes.save(path)
     if args.json:
-        _common.print_json(_as_dict(found) | ({} if data.report is None else {"data": data.report.as_dict()}))
+        document = eval_report.as_dict(found, args.per_class) | {"measured_on": part, "note": note}
+        _common.print_json(document | ({} if data.report is None else {"data": data.report.as_dict()}))
     else:
-        _show(found)
-    left_out = len(data) - found.examples
-    if left_out:
-        print(f"pybit: {left_out} images were left out", file=sys.stderr)
-    return 1 if left_out else 0
+        eval_report.show(found, args.per_class)
+    if found.skipped:
+        named = "; ".join(entry.reason for entry in found.skipped[:3])
+        more = f"; and {len(found.skipped) - 3} more" if len(found.skipped) > 3 else ""
+        print(f"pybit: {len(found.skipped)} images were left out: {named}{more}", file=sys.stderr)
+    return 1 if found.skipped else 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Raise for files that could not be written, before the work is done."""
+    for path in filter(None, (args.report, args.predictions, *args.confusion)):
+        _common.check_output(path)
+    for path in args.confusion:
+        confusion.check_path(path)
+    if args.predictions is not None:
+        _common.check_table(args.predictions, (".csv", ".parquet"))
+
+
+def _data_of(args: argparse.Namespace, checkpoint: str) -> tuple[Dataset, str, str]:
+    """What is measured, which part of DATA it is, and a sentence about that."""
+    flags = json.loads(open_any(checkpoint).metadata.get("bit.training.flags", "{}"))
+    reading: dict[str, Any] = {"order": args.class_order or flags.get("class_order", "natural")}
+    if args.data.lower().endswith(LISTS):
+        reading |= _inputs.list_options(args)
+    parts = datasets.open(args.data, validation_fraction=0.0, needs_train=False, max_pixels=args.max_pixels, **reading)
+    _inputs.write_report(args, parts.train.report)
+    if len(parts.validation):
+        if args.split == "all":
+            raise ConfigError(f"{args.data} has a part for validation: expected --split validation or train")
+        part = args.split or "validation"
+        return (parts.train if part == "train" else parts.validation), part, ""
+    if args.split == "all":
+        return parts.train, "all", ""
+    division = held_out.divide(parts.train, checkpoint, flags)
+    if division.held_out is None:
+        if args.split is None:
+            return parts.train, "all", division.note
+        if args.split == "train":
+            return parts.train, "all", division.note
+        reason = f": {division.note.split(':')[0]}" if division.note else f", and {checkpoint} names none"
+        raise ConfigError(f"{args.data} has no part for validation{reason}")
+    if args.split == "train":
+        return division.train, "train", ""
+    return division.held_out, "held out", division.note
 
 
 def _preprocessing(model: Model, args: argparse.Namespace) -> PreprocessSpec:
@@ -110,52 +192,3 @@ def _preprocessing(model: Model, args: argparse.Namespace) -> PreprocessSpec:
             if args.resize == args.crop:
                 args.crop_pct = 1.0
     return _common.preprocessing_of(model, args)
-
-
-def _as_dict(found: Evaluation) -> dict[str, Any]:
-    all_: dict[str, Any] = {name: getattr(found, name) for name in ("examples", "loss", "top1", "top5")}
-    if found.classes is not None:
-        rows = zip(found.classes.names, found.classes.examples, found.classes.accuracy, strict=True)
-        all_["classes"] = [
-            {"name": name, "examples": int(n), "accuracy": float(part) if n else None} for name, n, part in rows
-        ]
-        all_["confusion"] = found.classes.confusion.tolist()
-    return all_
-
-
-def _show(found: Evaluation) -> None:
-    print(f"{found.examples} images: loss {found.loss:.5f}, top1 {100 * found.top1:.2f}%, top5 {100 * found.top5:.2f}%")
-    if found.classes is not None:
-        _show_classes(found.classes)
-
-
-def _show_classes(classes: PerClass) -> None:
-    """A line per class, the commonest mistakes, and the matrix if it fits a line."""
-    width = min(max(map(len, classes.names)), 40)
-    print(f"\n{'class':{width}}  images  accuracy")
-    for name, n, part in zip(classes.names, classes.examples, classes.accuracy, strict=True):
-        print(f"{name:{width}}  {n:6}  " + (f"{100 * part:7.2f}%" if n else "       -"))
-    mistakes = classes.most_confused()
-    if mistakes:
-        print("\ncommonest mistakes")
-        for truth, taken_for, n in mistakes:
-            print(f"  {n} of {truth} taken for {taken_for}")
-    cell = max(len(str(classes.confusion.max(initial=0))), len(str(len(classes.names)))) + 1
-    if width + cell * len(classes.names) > 120:
-        print("\nThe confusion matrix has too many columns for a terminal: --json prints it.")
-        return
-    print("\nconfusion: rows are the classes, columns what was predicted, in the same order")
-    for name, row in zip(classes.names, classes.confusion, strict=True):
-        print(f"{name:{width}} " + "".join(f"{n:{cell}}" if n else f"{'.':>{cell}}" for n in row))
-
-
-def _held_out(checkpoint: str) -> dict[str, Any]:
-    """How the run that wrote a checkpoint split its data, if it did."""
-    flags = json.loads(open_any(checkpoint).metadata.get("bit.training.flags", "{}"))
-    if "validation_fraction" not in flags:
-        return {}
-    return {
-        "validation_fraction": float(flags["validation_fraction"]),
-        "seed": int(flags["split_seed"]),
-        "order": flags["class_order"],
-    }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 
@@ -25,7 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EXAMPLES
     parser.add_argument(
-        "pattern", metavar="PATTERN", nargs="?", help="shell pattern on names and aliases; case does not matter"
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        help="shell pattern on names and aliases, or a part of them; case does not matter",
     )
     parser.add_argument("--family", choices=_FAMILIES, help="only models of this origin")
     shape = parser.add_mutually_exclusive_group()
@@ -70,14 +74,15 @@ def _long(card: registry.ModelCard) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the models that fit; 1 if there is none."""
     names = registry.list_models(args.pattern or "*", args.family)
+    if not names and args.pattern and not set("*?[") & set(args.pattern):
+        names = registry.list_models(f"*{args.pattern}*", args.family)
     hidden = 0
     if args.pattern is None and args.family is None:
         hidden = len(registry.list_models(family="vtab"))
         names = [name for name in names if registry.model_info(name).family != "vtab"]
     cards = [registry.model_info(name) for name in names]
     if args.json:
-        json.dump([card.to_dict() for card in cards], sys.stdout, indent=2)
-        print()
+        print(json.dumps([card.to_dict() for card in cards], indent=2))
     elif args.long:
         for number, card in enumerate(cards):
             if number:
@@ -88,5 +93,8 @@ def run(args: argparse.Namespace) -> int:
     if hidden:
         print(f"not shown: {hidden} models fine-tuned on VTAB-1k (pybit list --family vtab)", file=sys.stderr)
     if not cards:
-        print(f"pybit: no released model fits '{args.pattern}'", file=sys.stderr)
+        known = {name.lower(): name for name in registry.list_models()}
+        near = difflib.get_close_matches((args.pattern or "").lower(), known, n=1)
+        hint = f", did you mean {known[near[0]]}?" if near else ""
+        print(f"pybit: no released model fits '{args.pattern}'{hint}", file=sys.stderr)
     return 0 if cards else 1

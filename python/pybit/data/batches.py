@@ -165,7 +165,10 @@ class BatchIterator(Iterator[Batch]):
                 taken.append(source)
             except (OSError, FormatError) as error:
                 if not self._skip_corrupt:
-                    raise
+                    if not images:
+                        raise
+                    self._waiting.appendleft((source, future))  # raises at the next call, after what came before it
+                    break
                 self.skipped.append(Skipped(source.name, str(error), self._taken))
             self._taken += 1
             self._bar.update(1)

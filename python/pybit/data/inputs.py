@@ -86,6 +86,7 @@ def _images(value: Any, reports: list[Report], copy: bool) -> Iterator[tuple[str
         elif is_list(value):
             yield from (("", path) for path in labelled_list(value).paths)
         else:
+            _check_no_pattern(value)
             yield "", value
     elif isinstance(value, (bytes, bytearray, memoryview)):
         yield "", bytes(value) if copy else value
@@ -109,6 +110,13 @@ def _images(value: Any, reports: list[Report], copy: bool) -> Iterator[tuple[str
             yield from _images(item, reports, copy)
     else:
         raise ConfigError(f"[image] expected {ACCEPTED}; got {type(value).__name__}")
+
+
+def _check_no_pattern(path: str | os.PathLike[str]) -> None:
+    text = os.fspath(path)
+    if isinstance(text, str) and (text == "-" or set("*?") & set(text)) and not os.path.lexists(text):
+        cure = "open standard input" if text == "-" else "patterns are not expanded here, pass sorted(glob.glob(...))"
+        raise ConfigError(f"[image] expected a file or a folder, there is no {printable(text)!r}: {cure}")
 
 
 def _is_stream(value: Any) -> bool:

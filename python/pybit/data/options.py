@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 
 from pybit import _core
+from pybit.base.sizes import whole_number
+from pybit.base.threads import check_threads
 from pybit.errors import ConfigError
 
 Mode = Literal["squash", "center_crop"]
@@ -106,10 +108,9 @@ class ImageOptions:
 
     def __post_init__(self) -> None:
         check_max_pixels(self.max_pixels)
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ConfigError(f"[preprocess] expected batch_size of at least 1, got {self.batch_size}")
-        if self.threads < 0:
-            raise ConfigError(f"[preprocess] expected 0 or more threads, got {self.threads}")
+        if self.batch_size is not None:
+            whole_number(self.batch_size, "batch_size", 1)
+        check_threads(self.threads)
 
 
 def check_max_pixels(max_pixels: int | None) -> None:

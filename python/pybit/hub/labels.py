@@ -16,7 +16,7 @@ from pathlib import Path
 from pybit.errors import FormatError
 from pybit.hub.download import cached
 
-__all__ = ["find", "load", "numbers"]
+__all__ = ["find", "load", "numbers", "synsets"]
 
 _COUNTS = {"imagenet-1k": 1000, "imagenet-21k": 21843, "cifar-10": 10}
 # Heads of BiT on ImageNet-21k have 21,843 outputs in the order of Google's list, two more than the images' 21,841
@@ -65,6 +65,17 @@ def load(name_or_file: str | os.PathLike[str], count: int | None = None) -> list
     return names
 
 
+def synsets(name: str) -> list[str] | None:
+    """The WordNet ids of a label set, in the order of the model's outputs, if an installed package ships them."""
+    folder = _package_folder("timm")
+    if folder is None or name not in _SYNSETS:
+        return None
+    try:
+        return (folder / "data" / "_info" / _SYNSETS[name]).read_text(encoding="utf-8").split()
+    except OSError:
+        return None
+
+
 def _named(name: str) -> list[str]:
     if name == "cifar-10":
         return list(_CIFAR10)
@@ -90,16 +101,15 @@ def _package_folder(package: str) -> Path | None:
 
 
 def _from_timm(name: str) -> list[str] | None:
-    folder = _package_folder("timm")
-    if folder is None:
+    folder, ids = _package_folder("timm"), synsets(name)
+    if folder is None or ids is None:
         return None
     try:
-        synsets = (folder / "data" / "_info" / _SYNSETS[name]).read_text(encoding="utf-8").split()
         lines = (folder / "data" / "_info" / "imagenet_synset_to_lemma.txt").read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     lemmas = dict(line.split("\t", 1) for line in lines if "\t" in line)
-    return [lemmas.get(synset, synset) for synset in synsets]
+    return [lemmas.get(wnid, wnid) for wnid in ids]
 
 
 def _from_torchvision() -> list[str] | None:

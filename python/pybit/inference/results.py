@@ -46,7 +46,8 @@ class Prediction:
 
     def __repr__(self) -> str:
         where = self.path if self.path is not None else f"image {self.index}"
-        top = ", ".join(f"{n} {p:.3f}" for n, p in zip(self.labels, self.probabilities, strict=True))
+        # Names of ImageNet hold commas themselves.
+        top = "; ".join(f"{n} {p:.3f}" for n, p in zip(self.labels, self.probabilities, strict=True))
         return f"<{where}: {top}>"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pybit.base.arrays import Array
+from pybit.base.sizes import whole_number
 from pybit.data.batches import Batch, Skipped, batches_of
 from pybit.data.folders import labelled_files
 from pybit.data.inputs import Inputs, collect
@@ -32,6 +33,14 @@ def sigmoid(logits: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"softmax": softmax, "sigmoid": sigmoid}
+
+
+def activation_of(what: Loaded | str) -> Callable[[Array], Array]:
+    """What makes probabilities of logits, by its name or as the model was trained. Raises ConfigError for no name."""
+    name = what if isinstance(what, str) else what.activation
+    if name not in ACTIVATIONS:
+        raise ConfigError(f"expected activation {' or '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]
 
 
 def balanced_batch(model: Loaded, spec: PreprocessSpec, count: int | None) -> int:
@@ -59,8 +68,9 @@ def _batches(
     with batches_of(inputs, options, what) as batches:
         for batch in batches:
             seen += len(batch.indices)
+            skipped.extend(batches.skipped[len(skipped) :])
             yield batch, batches.paths
-        skipped.extend(batches.skipped)
+        skipped.extend(batches.skipped[len(skipped) :])
     if skipped:
         named = "; ".join(s.reason for s in skipped[:3]) + (
             f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
@@ -79,43 +89,49 @@ def outputs_of_batches(
         yield batch.indices, paths, model.network.run(images, layout, [output], options.threads)[output]
 
 
-def predict(
+def iter_predict(
     model: Loaded,
     inputs: Any,
     options: ImageOptions,
     *,
     topk: int = 5,
-    activation: str = "softmax",
+    activation: str | None = None,
     skipped: list[Skipped] | None = None,
-) -> list[Prediction]:
-    """The `topk` likeliest classes of each image, see `pybit.Model.predict`; `skipped` receives what was left out.
+) -> Iterator[Prediction]:
+    """The `topk` likeliest classes of each image as soon as its batch is done, see `pybit.Model.iter_predict`.
 
-    Raises ConfigError for a model without a head and for options that are none, and what the images raise.
+    `activation` None is what the model was trained by; `skipped`, an empty list, receives what was left out. Raises
+    ConfigError, at once, for a model without a head and for options that are none; then what the images raise.
     """
     if not model.num_classes:
         raise ConfigError("the model has no head to predict with: use embed, or reset_classifier and train it")
-    if topk < 1 or activation not in ACTIVATIONS:
-        raise ConfigError(
-            f"expected topk of at least 1 and activation {' or '.join(ACTIVATIONS)}, got {topk} and {activation!r}"
-        )
-    images, found = collect(inputs), []
+    topk = whole_number(topk, "topk", 1)
+    squash = activation_of(model if activation is None else activation)
+    images = collect(inputs)
     if images.report is not None:
         images.report.warn()
+    return _predictions(model, images, options, topk, squash, [] if skipped is None else skipped)
+
+
+def _predictions(
+    model: Loaded,
+    images: Inputs,
+    options: ImageOptions,
+    topk: int,
+    squash: Callable[[Array], Array],
+    skipped: list[Skipped],
+) -> Iterator[Prediction]:
     names = model.labels or tuple(f"class {i}" for i in range(model.num_classes))
-    left: list[Skipped] = [] if skipped is None else skipped
-    for indices, paths, logits in outputs_of_batches(model, images, options, "logits", left, "predict"):
-        for index, path, row in zip(indices, paths, ACTIVATIONS[activation](logits), strict=True):
+    for indices, paths, logits in outputs_of_batches(model, images, options, "logits", skipped, "predict"):
+        for index, path, row in zip(indices, paths, squash(logits), strict=True):
             order = np.argsort(-row, kind="stable")[: min(topk, len(row))]
-            found.append(
-                Prediction(
-                    index,
-                    path,
-                    tuple(map(int, order)),
-                    tuple(names[i] for i in order),
-                    tuple(float(row[i]) for i in order),
-                )
+            yield Prediction(
+                index,
+                path,
+                tuple(map(int, order)),
+                tuple(names[i] for i in order),
+                tuple(float(row[i]) for i in order),
             )
-    return found
 
 
 def embed(model: Loaded, inputs: Any, options: ImageOptions, *, pool: bool = True) -> Array | Embeddings:

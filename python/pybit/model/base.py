@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pybit import _core
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError
@@ -17,6 +19,39 @@ from pybit.network.source import FixedNetwork, Loaded, NetworkSource
 from pybit.report import describe
 
 _Self = TypeVar("_Self", bound="ModelBase")
+
+
+# What programs for torch models call, and what to do here.
+_ADVICE = {
+    "eval": "this model is always in evaluation mode, leave the call out",
+    "train": "fine-tune with pybit.fine_tune, or step by step with pybit.Trainer",
+    "to": "it computes on the processor; leave the call out, or choose dtype= in pybit.load",
+    "cpu": "it computes on the processor, leave the call out",
+    "cuda": "it computes on the processor only",
+    "half": 'load it with dtype="bfloat16" to halve its memory',
+    "bfloat16": 'load it with dtype="bfloat16"',
+    "float": 'load it with dtype="float32"',
+    "get_classifier": "state_dict() holds resnet/head/conv2d/kernel and bias, num_classes says how many classes",
+    "parameters": "state_dict() holds the parameters, pybit.Trainer changes them",
+    "requires_grad_": "nothing records gradients here; gradients(x, y) computes them",
+    "predict_proba": "predict(images, topk=model.num_classes) has all probabilities",
+}
+
+
+def checked_labels(names: Any, count: int) -> tuple[str, ...]:
+    """Names of `count` classes as text. Raises ConfigError, with what was expected, for anything else."""
+    if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
+        raise ConfigError(f"expected a list of {count} class names, got {type(names).__name__} {names!r:.40}")
+    given = list(names)
+    if len(given) != count:
+        hint = ""
+        if len(given) == count + 1:
+            hint = "; lists of 1,001 names begin with a background class, which is not the model's: leave it out"
+        raise ConfigError(f"expected {count} class names, one for each class of the head, got {len(given)}{hint}")
+    for i, name in enumerate(given):
+        if isinstance(name, bool) or not isinstance(name, (str, int, np.integer)):
+            raise ConfigError(f"expected class names as text or whole numbers, got {name!r:.40} for class {i}")
+    return tuple(map(str, given))
 
 
 class ModelBase:
@@ -32,12 +67,14 @@ class ModelBase:
         labels: Sequence[str] | None = None,
         file: str | None = None,
         trained: bool = True,
+        activation: str = "softmax",
     ) -> None:
         self._source: NetworkSource = FixedNetwork(network)
         self.name = name  # what it was created or loaded as
         self.origin = origin  # where the weights come from, in words
         self._preprocessing = preprocessing  # None: neither the file nor a card tells
-        self.labels = None if labels is None else tuple(labels)
+        self.labels = labels
+        self.activation = activation  # "sigmoid" if it was trained by sigmoid cross-entropy: what predict goes by
         self.pickle_by = "bytes"  # "path": pickles name the file instead of holding the weights
         self._file = file  # the checkpoint that holds exactly these weights, if there is one
         self._range_warned = False
@@ -66,8 +103,15 @@ class ModelBase:
     @property
     def loaded(self) -> Loaded:
         """The network and what is known of it as one record, which stays as it is when the model changes."""
-        labels = None if self.labels is None else tuple(self.labels)
-        return Loaded(self._network, self.name, self.origin, labels, self.preprocessing, self.preprocessing_is_known)
+        return Loaded(
+            self._network,
+            self.name,
+            self.origin,
+            self.labels,
+            self.preprocessing,
+            self.preprocessing_is_known,
+            self.activation,
+        )
 
     # ---- what it is
     @property
@@ -83,6 +127,19 @@ class ModelBase:
         if not isinstance(spec, PreprocessSpec):
             raise ConfigError(f"expected preprocessing to be a pybit.PreprocessSpec, got {type(spec).__name__}")
         self._preprocessing = spec
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """The names of the classes by number; None where they are not known.
+
+        Set it to as many names as the head has classes, or to None. Numbers become their text; anything else, and a
+        single text, raises ConfigError.
+        """
+        return self._labels
+
+    @labels.setter
+    def labels(self, names: Sequence[Any] | None) -> None:
+        self._labels = None if names is None else checked_labels(names, self.num_classes)
 
     @property
     def preprocessing_is_known(self) -> bool:
@@ -118,6 +175,12 @@ class ModelBase:
     def feature_info(self) -> list[dict[str, Any]]:
         """For each level of `forward_intermediates`: channels, stride and the module that makes it, in timm's words."""
         return levels_info(self.config)
+
+    def __getattr__(self, name: str) -> Any:
+        """Tells what to do instead of what models of torch have and this one needs not."""
+        kind = type(self).__name__
+        advice = f": {_ADVICE[name]}" if name in _ADVICE else ""
+        raise AttributeError(f"{kind!r} object has no attribute {name!r}{advice}")
 
     def __repr__(self) -> str:
         return describe.text(self.loaded)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pybit import _core
 from pybit.errors import ConfigError
-from pybit.model.files import read_metadata
+from pybit.model.files import read_activation, read_metadata
 from pybit.model.model import Model
 from pybit.model.released import architecture_of, card_of_file, config_of, labels_of, preprocessing_of
 from pybit.network.build import changed, network_from_checkpoint, require_same
@@ -172,4 +172,5 @@ def _from_file(
         preprocessing=spec or preprocessing_of(card),
         labels=labels,
         file=None if done else os.path.abspath(text),
+        activation="softmax" if done else read_activation(checkpoint),
     )

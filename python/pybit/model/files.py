@@ -25,6 +25,8 @@ def save(model: Loaded, path: str, names: str) -> None:
         raise ConfigError(f"expected a file name that ends in .safetensors or .npz, got {path!r}")
     spec = dataclasses.asdict(model.preprocessing) if model.preprocessing_is_known else None
     about = {"name": model.name, "labels": model.labels, "preprocessing": spec}
+    if model.activation != "softmax":
+        about["activation"] = model.activation
     metadata = {**_core.config_metadata(network.config), "pybit": json.dumps(about)}
     if model.labels is not None:  # what bit::io::read_card() reads in C++
         metadata["bit.labels"] = json.dumps(model.labels)
@@ -57,3 +59,19 @@ def read_metadata(checkpoint: _core.Checkpoint) -> tuple[str | None, tuple[str, 
         return name, None if labels is None else tuple(labels), None if spec is None else PreprocessSpec(**spec)
     except (ValueError, TypeError, AttributeError) as e:
         raise FormatError(f"{checkpoint.source}: the metadata entry `pybit` is malformed: {e}") from e
+
+
+def read_activation(checkpoint: _core.Checkpoint) -> str:
+    """What makes probabilities of the network's logits, as `save` or a training run wrote it: "sigmoid" or "softmax".
+
+    Raises FormatError if the entry is there but malformed.
+    """
+    import json
+
+    try:
+        about = json.loads(checkpoint.metadata.get("pybit", "{}"))
+        flags = json.loads(checkpoint.metadata.get("bit.training.flags", "{}"))
+        sigmoid = "sigmoid" in (about.get("activation"), flags.get("loss"))
+    except (ValueError, AttributeError) as e:
+        raise FormatError(f"{checkpoint.source}: the metadata entry `bit.training.flags` is malformed: {e}") from e
+    return "sigmoid" if sigmoid else "softmax"

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from pybit.base.arrays import Array, as_batch, as_targets, check_floating, range_problem, to_numpy
 from pybit.base.renamed import with_new_keywords
-from pybit.base.sizes import height_width
+from pybit.base.sizes import height_width, whole_number
 from pybit.base.threads import check_threads
 from pybit.data.options import ImageOptions, PreprocessSpec
 from pybit.errors import ConfigError
@@ -145,8 +145,9 @@ class Model(ModelBase):
         head="zero" (as the release fine-tunes: all logits are 0 until it is trained) or "new" (seeded random).
         Labels are forgotten. Raises ConfigError for anything else.
         """
-        if num_classes < 0 or head not in ("zero", "new"):
-            raise ConfigError(f'expected 0 or more classes and head "zero" or "new", got {num_classes} and {head!r}')
+        num_classes = whole_number(num_classes, "num_classes", 0)
+        if head not in ("zero", "new"):
+            raise ConfigError(f'expected head "zero" or "new", got {head!r}')
         network = replace_head(self._network, num_classes, head if num_classes else "drop", seed)
         self.take_from(FixedNetwork(network), self.origin)
         self.labels = None
@@ -169,21 +170,43 @@ class Model(ModelBase):
         threads: int = 0,
         skip_corrupt: bool = False,
         progress: bool | None = None,
-        activation: str = "softmax",
+        activation: str | None = None,
         preprocessing: PreprocessSpec | None = None,
         max_pixels: int | None = None,
     ) -> list[Prediction]:
         """Classify images: files, folders, PIL images, 8-bit arrays, streams, or lists of them, see `pybit.data`.
 
         Returns one `Prediction` per image with the `topk` likeliest classes. activation="sigmoid" gives independent
-        probabilities, as the 21,843-class models were trained. Files that cannot be decoded raise, or are left out
-        with a warning if skip_corrupt=True. `progress`: None shows a bar on long work. `batch_size`: None chooses one
-        for this model and image size (a fixed cost model, 512 MiB of maps at most), see docs/performance.md.
-        `max_pixels`: larger images are refused, see `pybit.data.read_image`.
+        probabilities, as the 21,843-class models were trained; None is what the file says, else "softmax". Files that
+        cannot be decoded raise, or are left out with a warning if skip_corrupt=True. `progress`: None shows a bar on
+        long work. `batch_size`: None chooses one for this model and image size (a fixed cost model, 512 MiB of maps at
+        most), see docs/performance.md. `max_pixels`: larger images are refused, see `pybit.data.read_image`.
         """
         spec = self._image_spec(preprocessing)
         options = ImageOptions(spec, batch_size, threads, skip_corrupt, progress, max_pixels)
-        return run.predict(self.loaded, inputs, options, topk=topk, activation=activation)
+        return list(run.iter_predict(self.loaded, inputs, options, topk=topk, activation=activation))
+
+    def iter_predict(
+        self,
+        inputs: Any,
+        topk: int = 5,
+        *,
+        batch_size: int | None = None,
+        threads: int = 0,
+        skip_corrupt: bool = False,
+        progress: bool | None = None,
+        activation: str | None = None,
+        preprocessing: PreprocessSpec | None = None,
+        max_pixels: int | None = None,
+    ) -> Iterator[Prediction]:
+        """`predict` as a stream: each `Prediction` comes as soon as its batch is done, in the order of the images.
+
+        An endless stream of images takes the memory of a few batches. Arguments and what is raised are as of `predict`;
+        an image that cannot be read raises after all before it were handed out.
+        """
+        spec = self._image_spec(preprocessing)
+        options = ImageOptions(spec, batch_size, threads, skip_corrupt, progress, max_pixels)
+        return run.iter_predict(self.loaded, inputs, options, topk=topk, activation=activation)
 
     def embed(
         self,

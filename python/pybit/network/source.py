@@ -43,6 +43,8 @@ class Loaded:
     """How images are prepared for this network."""
     preprocessing_is_known: bool
     """Whether `preprocessing` is more than a guess."""
+    activation: str = "softmax"
+    """What makes probabilities of its logits: "softmax", or "sigmoid" for a model trained by sigmoid cross-entropy."""
 
     @property
     def config(self) -> _core.Config:

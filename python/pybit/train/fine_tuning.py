@@ -15,6 +15,7 @@ from pybit.data import datasets
 from pybit.data.dataset import Dataset
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError
+from pybit.evaluation import held_out
 from pybit.evaluation.accuracy import Evaluation
 from pybit.model.files import read_metadata
 from pybit.model.model import Model
@@ -74,6 +75,7 @@ class FineTuning:
         if compat not in ("none", "pytorch", "jax", "tf2"):
             raise ConfigError(f"[fine_tune] expected compat 'none', 'pytorch', 'jax' or 'tf2', got '{compat}'")
         flags = {**(flags or {}), "model": label}
+        self._examples = len(train)  # with those that few-shot training passes over
         if examples_per_class is not None:
             rule: Any = "exact" if compat == "none" else compat
             train = train.few_shot(examples_per_class, examples_per_class_seed, rule)
@@ -94,6 +96,7 @@ class FineTuning:
             model_name=self.name,
             **options,
         )
+        self._activation = "sigmoid" if options.get("loss") == "sigmoid" else "softmax"
         self._resampling: Any = options.get("resampling") or ("tf" if compat in ("jax", "tf2") else "pillow")
 
     @property
@@ -152,6 +155,7 @@ class FineTuning:
             raise ConfigError(f"[fine_tune] there is no callback {', '.join(sorted(unknown))}")
         if (told := callbacks.get("on_evaluation")) is not None:
             callbacks["on_evaluation"] = lambda step, found: told(step, Evaluation(**found))
+        callbacks["on_checkpoint"] = _both(callbacks.get("on_checkpoint"), self._keep_held_out)
         done = self._core.run(**callbacks)
         network = network_from_arrays(self._core.tensors(), self._core.config, ComputeOptions())
         model = Model(
@@ -160,6 +164,7 @@ class FineTuning:
             origin=f"fine-tuned, step {done['step']}",
             preprocessing=PreprocessSpec(self._core.crop, mode="squash", resampling=self._resampling),
             labels=tuple(self.train.class_names),
+            activation=self._activation,
         )
         evaluation = done["evaluation"]
         return FineTuned(
@@ -174,6 +179,11 @@ class FineTuning:
             folder=self.folder,
             seconds=done["seconds"],
         )
+
+    def _keep_held_out(self, *_: Any) -> None:
+        """Write which images are held out beside the first checkpoint, when the folder is this run's for certain."""
+        if self.folder is not None and self.validation is not None and not (self.folder / held_out.NAME).exists():
+            held_out.write(self.folder, self._examples + len(self.validation), self.validation)
 
 
 def fine_tune(

@@ -157,6 +157,25 @@ TEST_CASE("an evaluation counts every image once, whatever the batch") {
   CHECK_THROWS_AS(evaluate(logits, 4, set, spec, 4), bit::config_error);
 }
 
+TEST_CASE("an evaluation hands out the logits of each image with its position") {
+  const auto set = images(10, 3, 24);
+  const auto numbered = [](const bit::image_view<float>& x, float* out) {
+    for (std::size_t i = 0; i < 3 * x.dims.n; ++i) out[i] = static_cast<float>(i);
+  };
+  std::vector<std::size_t> seen, sizes;
+  evaluation_callbacks hear;
+  hear.on_batch = [&](const labelled_batch& batch, std::span<const float> logits) {
+    seen.insert(seen.end(), batch.indices.begin(), batch.indices.end());
+    sizes.push_back(logits.size());
+    CHECK(logits.back() == static_cast<float>(logits.size() - 1));
+  };
+  const auto found = evaluate(numbered, 3, set, {.resize = 36, .crop = 32}, 4, {}, false, hear);
+  CHECK(found.examples == 10);
+  CHECK(found.pairs.empty());
+  CHECK(seen == std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(sizes == std::vector<std::size_t>{12, 12, 6});
+}
+
 TEST_CASE("recomputation changes no bit of a run, and a run may go on with it") {
   const scratch_folder folder;
   const data::dataset_split split{images(11, 3, 24), nullptr};
