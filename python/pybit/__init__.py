@@ -26,8 +26,10 @@ from pybit.evaluation.accuracy import Evaluation, PerClass, evaluate
 from pybit.inference.results import Embeddings, Prediction, load_embeddings
 from pybit.model import Model, create_model, load
 from pybit.registry import ModelCard, list_models, model_info
-from pybit.train.fine_tuning import FineTuned, FineTuning, fine_tune
+from pybit.train.fine_tuning import FineTuning, fine_tune
+from pybit.train.options import FineTuneOptions
 from pybit.train.recipe import HyperRule, hyper_rule
+from pybit.train.result import FineTuned
 from pybit.train.trainer import Trainer
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "DivergedError",
     "Embeddings",
     "Evaluation",
+    "FineTuneOptions",
     "FineTuned",
     "FineTuning",
     "FormatError",

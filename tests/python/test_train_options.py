@@ -121,7 +121,7 @@ def test_the_sigmoid_loss_learns(place: Path, tmp_path: Path) -> None:
         (["--optimizer", "adam", "--betas", "1.5,0.9"], "betas in [0,1)"),
         (["--lr-group", "nothing*=2"], "nothing*"),
         (["--layer-decay", "2"], "layer decay above 0, at most 1, got 2"),
-        (["--label-smoothing", "2", "--loss", "sigmoid"], "label smoothing in [0,1], got 2"),
+        (["--label-smoothing", "2", "--loss", "sigmoid"], "label_smoothing to be a number in [0,1], got 2"),
     ],
 )
 def test_numbers_that_do_not_fit_are_refused(

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
+#include <string>
+#include <vector>
 
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
@@ -21,7 +24,8 @@ struct fine_tune_callbacks {
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
   std::function<void(const skipped_example&)> on_skipped = nullptr;
-  std::function<bool()> should_stop = nullptr;  ///< asked before each step; true saves and returns
+  std::function<void(std::size_t step)> on_best = nullptr;  ///< after a new best, while the model still is it
+  std::function<bool()> should_stop = nullptr;              ///< asked before each step; true saves and returns
 };
 
 /// The network of a checkpoint with a head of zeros for `classes` classes, ready to be tuned in `dtype`. Throws
@@ -29,13 +33,27 @@ struct fine_tune_callbacks {
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes,
                                      bit::dtype dtype = bit::dtype::float32);
 
+/// The same with the checkpoint's own head, to go on with. Throws config_error unless the file itself names `classes`, in
+/// this order, as those of its head (io::read_metadata), as files of fine_tune() and pybit do.
+BIT_FUNC tunable_model with_own_head(const io::checkpoint& from, const std::vector<std::string>& classes,
+                                     bit::dtype dtype = bit::dtype::float32);
+
+/// What an evaluation tells while it runs, in its own thread, in the order of the images.
+struct evaluation_callbacks {
+  /// After each batch, with the logits (n,classes) of its images, row-major.
+  std::function<void(const labelled_batch&, std::span<const float> logits)> on_batch = nullptr;
+  /// At the end, for each image that loader.skip_corrupt left out.
+  std::function<void(const skipped_example&)> on_skipped = nullptr;
+};
+
 /// Loss, top-1 and top-5 over all images, squashed to spec.crop as the reference evaluates, or centre-cropped if the spec
 /// says so; the last, smaller batch counts by its images. With `keep_pairs` the result tells what each image was taken
 /// for. `logits(images, out)` writes (n,classes). Throws config_error unless the set has `classes` classes, and
 /// what loading images throws. Images left out by loader.skip_corrupt do not count.
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,
                              const data::dataset_ptr& images, const data::augment_spec& spec, std::size_t batch,
-                             const batch_loader_options& loader = {}, bool keep_pairs = false);
+                             const batch_loader_options& loader = {}, bool keep_pairs = false,
+                             const evaluation_callbacks& callbacks = {});
 
 /// Trains by `plan`, which resolve() made of the same options, set and model. With options.folder the run is continued if
 /// one is there, to the same bits as without the interruption; the folder then holds last.safetensors, best.safetensors

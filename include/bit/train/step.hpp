@@ -79,7 +79,8 @@ class phase_clock {
 
 inline void check_loss(double loss, std::uint64_t step) {
   if (!std::isfinite(loss))
-    throw diverged_error("[training] the loss of step " + std::to_string(step) + " is " + std::to_string(loss) +
+    throw diverged_error("[training] the loss of step " + std::to_string(step) + " is " +
+                         (std::isnan(loss) ? "NaN" : "infinite") +
                          "; no parameter was changed. A lower learning rate, or a longer warm-up, may help");
 }
 

@@ -26,6 +26,8 @@ COMMANDS = (
     "embed",
     "probe",
     "train",
+    "runs",
+    "report",
     "eval",
     "list",
     "download",
@@ -34,6 +36,7 @@ COMMANDS = (
     "summary",
     "profile",
     "info",
+    "completion",
 )
 
 _DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, fine-tune, evaluate, and look after checkpoints."
@@ -70,8 +73,10 @@ class _Parser(argparse.ArgumentParser):
     def refuse(self, unknown: list[str]) -> NoReturn:
         """Report arguments that mean nothing here, with the option that may have been meant."""
         options = [o for action in self._actions for o in action.option_strings]
-        near = difflib.get_close_matches(unknown[0].split("=")[0], options, n=1)
-        self.error(f"unknown argument {unknown[0]!r}" + (f", did you mean {near[0]}?" if near else ""))
+        given = unknown[0].split("=")[0]
+        near = difflib.get_close_matches(given, options, n=1)
+        meant = (self.get_default("other_names") or {}).get(given.replace("_", "-")) or (near[0] if near else None)
+        self.error(f"unknown argument {unknown[0]!r}" + (f", did you mean {meant}?" if meant else ""))
 
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -85,7 +90,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name in COMMANDS if only is None else (only,):
         module = importlib.import_module(f"pybit.cli.{name}")
         sub = commands.add_parser(
-            module.NAME, help=module.HELP, description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+            module.NAME,
+            help=module.HELP,
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # two spellings of a flag would make each abbreviation of it ambiguous
         )
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         module.configure(sub)
