@@ -123,7 +123,8 @@ def test_a_loss_that_is_not_finite_raises() -> None:
     ("changes", "message"),
     [
         ({"compat": "keras"}, "expected compat to be 'none', 'pytorch', 'jax' or 'tf2', got 'keras'"),
-        ({"speed": 1}, "expected options among batch"),
+        ({"speed": 1}, "no option speed; did you mean seed?"),
+        ({"no_such": 1}, "expected options among preset, examples_per_class"),
         ({"logdir": "here"}, "both logdir and name"),
         ({"batch_split": 17}, r"batch_split in 1\.\.16"),
         ({"resolution": (32, 36)}, "1 <= crop <= resize"),

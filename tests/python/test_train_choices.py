@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bacth": 3}, "no option bacth, did you mean batch?"),
+        ({"bacth": 3}, "no option bacth; did you mean batch?"),
         ({"mixup": 0.1}, "did you mean mixup_alpha?"),
         ({"resize": 64}, r"did you mean resolution=\(resize, crop\)?"),
         ({"lr": 0.1}, "did you mean base_lr?"),

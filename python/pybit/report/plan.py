@@ -198,7 +198,7 @@ def _check(n: int, threads: int) -> None:
 def make_plan(model: Loaded, h: int, w: int | None, n: int, threads: int) -> Plan:
     """What `n` images of h x w pixels take, see `pybit.Model.plan`. Raises ConfigError for sizes that are none."""
     _check(n, threads)
-    height, width = height_width((h, h if w is None else w))
+    height, width = height_width(h if w is None else (h, w))
     rows = tuple(model.network.report(n, height, width))
     return Plan(rows=rows, **_facts(model, (n, height, width), threads))
 

@@ -151,8 +151,8 @@ def weights_of_classes(weights: Any, names: Sequence[str], counts: Sequence[int]
 def _unknown(owner: str, name: str, known: list[str], own: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, [*known, *own], n=1)
     meant = _OTHER_NAMES.get(name) or (near[0] if near else None)
-    hint = f", did you mean {meant}?" if meant else ""
-    return f"[{owner}] there is no option {name}{hint}; expected options among {', '.join(known)}"
+    hint = f"did you mean {meant}?" if meant else f"expected options among {', '.join(known)}"
+    return f"[{owner}] there is no option {name}; {hint}"
 
 
 # ---- types and ranges
