@@ -49,7 +49,11 @@ def _case(command: str) -> str:
     parser = argparse.ArgumentParser(prog=f"pybit {command}")
     importlib.import_module(f"pybit.cli.{command}").configure(parser)
     flags = _flags_of(parser)
-    lines = [f"    {command})", f'      flags="{" ".join(flag.name for flag in flags)}"', '      case "$before" in']
+    lines = [f"    {command})", f'      flags="{" ".join(flag.name for flag in flags)}"']
+    words = [str(word) for action in parser._get_positional_actions() for word in action.choices or ()]
+    if words:
+        lines.append(f'      values="{" ".join(words)}"')
+    lines.append('      case "$before" in')
     for takes in sorted({flag.takes for flag in flags if flag.takes}):
         names = "|".join(flag.name for flag in flags if flag.takes == takes)
         lines.append(f'        {names}) values="{takes}" ;;')

@@ -64,13 +64,16 @@ def _images(run: Run, path: str) -> Dataset:
     if "validation_fraction" in flags:
         split = {"validation_fraction": float(flags["validation_fraction"]), "seed": int(flags["split_seed"])}
         parts = datasets.open(path, **how, **split)
-        if len(parts.validation) and _is_of(run, parts.train):
+        if len(parts.validation) and _is_of(run, parts.train, parts.validation):
             return parts.validation
     parts = datasets.open(path, **how, validation_fraction=0.0)
     return parts.validation if len(parts.validation) else parts.train
 
 
-def _is_of(run: Run, train: Dataset) -> bool:
-    """Whether a run was trained on this set: it has as many images, with the same labels in the same order."""
+def _is_of(run: Run, train: Dataset, held_out: Dataset) -> bool:
+    """Whether a run was trained and measured on these sets: as many images, the trained ones with the same labels."""
+    measured = [event.get("examples") for event in run.evaluations[-1:]]
+    if measured and measured != [len(held_out)]:
+        return False
     labels = np.asarray(train.labels, np.uint64).tobytes()
     return run.flags.get("examples") == str(len(train)) and run.flags.get("labels_crc32") == str(zlib.crc32(labels))
