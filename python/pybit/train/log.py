@@ -18,6 +18,10 @@ from pybit.train.result import FineTuned, score_text
 _FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 
 
+_INTERVAL = 0.2  # seconds between redraws of the live line
+_INTERVAL_IN_LOGS = 10.0  # where nobody watches and each redraw stays
+
+
 class _Stream(logging.StreamHandler[Any]):
     """Standard error, where the live line is taken away before a message is written."""
 
@@ -82,6 +86,8 @@ class TrainLog:
                 self._logger.addHandler(handler)
         self._steps, self._classes, self._told, self._best_by = 0, 0, 0, "top1"
         self._recent: list[tuple[float, int]] = []
+        self._interval = _INTERVAL if watched() else _INTERVAL_IN_LOGS
+        self._next = 0.0  # when the live line is drawn again
 
     def begin(self, recipe: str, steps: int, done: int, classes: int, best_by: str) -> None:
         """Write the recipe and where the run, of which `done` of its steps are done, begins, which is now."""
@@ -103,7 +109,8 @@ class TrainLog:
         self._write(logging.WARNING, text)
 
     def _write(self, level: int, text: str, *values: Any) -> None:
-        self._stream.clear()  # whoever else writes to standard error
+        if level >= logging.INFO:  # the program's handlers may write to standard error, too
+            self._stream.clear()
         self._logger.log(level, text, *values)
 
     def on_part(self, step: int, part: int, parts: int, loss: float, rate: float) -> None:
@@ -127,7 +134,8 @@ class TrainLog:
         left = f"{int(rest // 3600)}:{int(rest // 60 % 60):02}:{int(rest % 60):02}"
         if self._told == 2:
             self._write(logging.INFO, "about %s left at %.1f images/s, evaluations apart", left, speed)
-        if self._live:
+        if self._live and (step == self._steps or time.monotonic() >= self._next):
+            self._next = time.monotonic() + self._interval
             self._stream.show(
                 f"step {step}/{self._steps}  loss {loss:.4f}  lr {rate:.1e}  {speed:.1f} images/s  {left} left"
             )
