@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def _images(run: Run, path: str) -> Dataset:
         parts = datasets.open(path, **how, **split)
         if len(parts.validation) and _is_of(run, parts.train, parts.validation):
             return parts.validation
+    print("pybit: note: measured on all images, some of which the run may have been trained on", file=sys.stderr)
     parts = datasets.open(path, **how, validation_fraction=0.0)
     return parts.validation if len(parts.validation) else parts.train
 

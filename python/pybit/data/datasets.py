@@ -107,7 +107,7 @@ def open(
         if class_names is not None or (validation is None and (path_column or label_column or separator)):
             raise ConfigError(
                 "[data] expected class_names=, path_column=, label_column= and separator= "
-                "with a CSV list, a table or a pair only"
+                "with a CSV list or a pair only"
             )
         found = _of_path(Path(source), order, validation_fraction, seed, cifar_labels, needs_train, max_pixels)
         if validation is None:
@@ -203,12 +203,12 @@ def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, A
             f"torch or Hugging Face, got {type(source).__name__}; see pybit.datasets.open"
         )
     labels, classes = numbered(source[1], class_names)
-    _check_count(source[0], len(labels))
     pixels = _one_array(source[0])
     if pixels is not None:
+        _check_count(len(pixels), len(labels))
         return Dataset(_core.Dataset.from_array(pixels, labels, classes, "arrays"), "arrays")
     images = list(map(prepare, collect(source[0])))
-    _check_count(images, len(labels))
+    _check_count(len(images), len(labels))
     if images and all(is_path(image.value) for image in images):
         paths = [image.value for image in images]
         return Dataset(_core.open_files(paths, labels, classes, FileReader(max_pixels), max_pixels), "files")
@@ -218,9 +218,9 @@ def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, A
     return Dataset(_core.open_images(ImageReader(images, max_pixels), labels, classes, names), "images")
 
 
-def _check_count(images: Any, labels: int) -> None:
-    if hasattr(images, "__len__") and not is_path(images) and len(images) != labels:
-        raise ShapeError(f"[data] expected a label for each image, got {len(images)} images and {labels} labels")
+def _check_count(images: int, labels: int) -> None:
+    if images != labels:
+        raise ShapeError(f"[data] expected a label for each image, got {images} images and {labels} labels")
 
 
 def _check_kind(value: Any) -> None:

@@ -15,13 +15,14 @@ from pybit.errors import ConfigError
 from pybit.evaluation.accuracy import Evaluation
 from pybit.model.model import Model
 from pybit.train.inputs import sets_of, some, start_of
-from pybit.train.log import TrainLog
 from pybit.train.options import FineTuneOptions, checked, weights_of_classes
 from pybit.train.result import FineTuned, TunedWeights
 from pybit.train.run_files import flags_of, steps_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from pybit.train.log import TrainLog
 
 _CALLBACKS = ("on_part", "on_step", "on_evaluation", "on_checkpoint", "on_skipped", "should_stop")
 
@@ -151,6 +152,8 @@ class FineTuning:
                 raise ConfigError("[fine_tune] expected logdir and name with tensorboard=True: events go into them")
             events = EventLog(self.folder)
             own.append({name: getattr(events, name) for name in ("on_step", "on_evaluation")})
+        from pybit.train.log import TrainLog  # which brings logging
+
         lines = TrainLog(self.folder, stderr=False, progress=progress) if log is None else log
         try:
             return self._run(own, lines)

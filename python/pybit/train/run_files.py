@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +83,8 @@ def read_run(folder: Path) -> Run:
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Steps and evaluations of a metrics.jsonl in order; of a step that was done twice the later line counts."""
+    import json  # imported when first used, as below: importing pybit needs none
+
     found: dict[str, dict[int, dict[str, Any]]] = {"step": {}, "evaluation": {}}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
@@ -97,6 +98,8 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
 
 
 def _flags(about: dict[str, str], folder: Path) -> dict[str, str]:
+    import json
+
     try:
         flags = json.loads(about.get("bit.training.flags", "{}"))
         return {str(name): str(value) for name, value in flags.items()}
