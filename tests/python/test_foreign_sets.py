@@ -49,7 +49,7 @@ class TorchSet:
 
 
 class ImageFolder(TorchSet):
-    """torchvision's, whose items nobody needs: `samples` has the paths."""
+    """torchvision's, whose items are not needed: `samples` has the paths."""
 
     def __init__(self, files: list[Path]) -> None:
         super().__init__(files)

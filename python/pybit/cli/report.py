@@ -63,12 +63,12 @@ def _images(run: Run, path: str) -> Dataset:
     flags = run.flags
     how: dict[str, Any] = {"order": flags.get("class_order", "natural"), "needs_train": False}
     if "validation_fraction" in flags:
-        split = {"validation_fraction": float(flags["validation_fraction"]), "seed": int(flags["split_seed"])}
-        parts = datasets.open(path, **how, **split)
+        how |= {"validation_fraction": float(flags["validation_fraction"]), "seed": int(flags["split_seed"])}
+        parts = datasets.open(path, **how)
         if len(parts.validation) and _is_of(run, parts.train, parts.validation):
             return parts.validation
     print("pybit: note: measured on all images, some of which the run may have been trained on", file=sys.stderr)
-    parts = datasets.open(path, **how, validation_fraction=0.0)
+    parts = datasets.open(path, **how | {"validation_fraction": 0.0})
     return parts.validation if len(parts.validation) else parts.train
 
 

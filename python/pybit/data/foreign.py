@@ -101,8 +101,8 @@ def _torch(data: Any, max_pixels: int | None) -> Foreign | None:
     """A map-style data set whose items are (image, label), as torchvision's."""
     samples, classes = getattr(data, "samples", None), getattr(data, "classes", None)
     if samples is not None and classes is not None and _are_pairs(samples):  # ImageFolder: no need of its loader
-        paths, labels = zip(*samples, strict=True)
-        return Foreign(list(paths), list(labels), [str(name) for name in classes], None)
+        paths, numbers = zip(*samples, strict=True)
+        return Foreign(list(paths), list(numbers), [str(name) for name in classes], None)
     try:
         item = data[0]
         _, _ = item

@@ -19,7 +19,7 @@ _FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 
 
 _INTERVAL = 0.2  # seconds between redraws of the live line
-_INTERVAL_IN_LOGS = 10.0  # where nobody watches and each redraw stays
+_INTERVAL_IN_LOGS = 10.0  # the same where standard error is not watched: each redraw stays
 
 
 class _Stream(logging.StreamHandler[Any]):

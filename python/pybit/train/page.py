@@ -129,7 +129,7 @@ def _confusion(measured: Measured) -> str:
     head = f"<h2>Confusion</h2><p>{right} of {total} images are right ({100 * right / max(total, 1):.2f} %). "
     if len(measured.names) > 40:
         return head + "There are too many classes for a table.</p>"
-    rows = []
+    rows: list[str] = []
     for name, row in zip(measured.names, counts, strict=True):
         cells = "".join(
             f'<td style="background:rgba({"30,120,60" if i == len(rows) else "190,60,40"},'
