@@ -22,6 +22,7 @@ enum class random_purpose : std::uint32_t {
   mixup_partner = 5,  ///< index: micro-batch
   split = 6,          ///< index: class
   few_shot = 7,       ///< index: class
+  class_order = 8,    ///< index: class + classes · how often its images were all drawn before
 };
 
 namespace detail {

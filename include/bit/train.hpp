@@ -8,7 +8,9 @@
 #include <bit/model/trainable_cpu.hpp>
 #include <bit/train/adam.hpp>
 #include <bit/train/batch.hpp>
+#include <bit/train/best_metric.hpp>
 #include <bit/train/checkpoint.hpp>
+#include <bit/train/class_weights.hpp>
 #include <bit/train/evaluation.hpp>
 #include <bit/train/few_shot.hpp>
 #include <bit/train/fine_tune.hpp>

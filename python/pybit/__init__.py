@@ -30,8 +30,10 @@ from pybit.quality.findings import Finding
 from pybit.quality.result import CheckResult
 from pybit.quality.run import check
 from pybit.registry import ModelCard, list_models, model_info
-from pybit.train.fine_tuning import FineTuned, FineTuning, fine_tune
+from pybit.train.fine_tuning import FineTuning, fine_tune
+from pybit.train.options import FineTuneOptions
 from pybit.train.recipe import HyperRule, hyper_rule
+from pybit.train.result import FineTuned
 from pybit.train.trainer import Trainer
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "DivergedError",
     "Embeddings",
     "Evaluation",
+    "FineTuneOptions",
     "FineTuned",
     "FineTuning",
     "Finding",

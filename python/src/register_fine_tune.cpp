@@ -88,6 +88,26 @@ void take_optimizer_and_loss(keywords& from, train::fine_tune_options& into) {
   into.adam = std::move(options.adam);
 }
 
+/// Classes of different sizes, the head, and what is best and enough.
+void take_balance_and_end(keywords& from, train::fine_tune_options& into) {
+  std::string sampling = "shuffled", best_by = "top1";
+  from.take("class_weights", into.class_weights);
+  from.take("sampling", sampling);
+  from.take("keep_head", into.keep_head);
+  from.take("best_by", best_by);
+  from.take("patience", into.patience);
+  from.take("max_seconds", into.max_seconds);
+  into.sampling = choose<train::sample_order>(
+      "fine_tune", "sampling", sampling,
+      {{"shuffled", train::sample_order::shuffled}, {"balanced", train::sample_order::balanced}});
+  into.best_by = choose<train::best_metric>("fine_tune", "best_by", best_by,
+                                            {{"top1", train::best_metric::top1},
+                                             {"balanced_accuracy", train::best_metric::balanced_accuracy},
+                                             {"macro_f1", train::best_metric::macro_f1},
+                                             {"auroc", train::best_metric::auroc},
+                                             {"loss", train::best_metric::loss}});
+}
+
 /// What a run does, and the dtype that its model computes in.
 std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how) {
   keywords given("fine_tune", how);
@@ -97,6 +117,7 @@ std::pair<train::fine_tune_options, bit::dtype> options_of(const py::kwargs& how
   given.take("dtype", dtype);
   take_optimizer_and_loss(given, options);
   given.take("label_smoothing", options.label_smoothing);
+  take_balance_and_end(given, options);
   given.take("eval_every", options.eval_every);
   given.take("eval_batch", options.eval_batch);
   given.take("save_every", options.save_every);
@@ -138,7 +159,12 @@ train::fine_tune_callbacks callbacks_of(const py::dict& from) {
     f(r.step, r.loss, r.rate, r.images, r.seconds.load, r.seconds.gradients, r.seconds.update);
   });
   to.on_evaluation = hook<std::size_t, const train::evaluation&>(
-      from, "on_evaluation", [](const py::handle& f, std::size_t step, const auto& e) { f(step, as_dict(e)); });
+      from, "on_evaluation", [](const py::handle& f, std::size_t step, const auto& e) {
+        using namespace py::literals;
+        f(step, as_dict(e),
+          py::dict("balanced_accuracy"_a = e.balanced_accuracy, "macro_f1"_a = e.macro_f1, "auroc"_a = e.auroc));
+      });
+  to.on_best = hook<std::size_t>(from, "on_best", [](const py::handle& f, std::size_t step) { f(step); });
   to.on_checkpoint = hook<std::size_t, const std::filesystem::path&>(
       from, "on_checkpoint",
       [](const py::handle& f, std::size_t step, const auto& path) { f(step, path_text(path.string())); });
@@ -157,7 +183,9 @@ train::fine_tune_callbacks callbacks_of(const py::dict& from) {
 py::dict as_dict(const train::training_result& r) {
   using namespace py::literals;
   const auto& s = r.seconds;
-  return py::dict("interrupted"_a = r.interrupted, "first_step"_a = r.first_step, "step"_a = r.step, "loss"_a = r.loss,
+  constexpr const char* ends[] = {"none", "patience", "time"};
+  return py::dict("interrupted"_a = r.interrupted, "ended"_a = ends[static_cast<std::size_t>(r.ended)],
+                  "first_step"_a = r.first_step, "step"_a = r.step, "loss"_a = r.loss,
                   "evaluation"_a = r.last_evaluation ? py::object(as_dict(*r.last_evaluation)) : py::object(py::none()),
                   "best"_a = r.best, "best_step"_a = r.best_step,
                   "seconds"_a = py::dict("load"_a = s.load, "gradients"_a = s.gradients, "update"_a = s.update,
@@ -173,8 +201,10 @@ class fine_tuning {
     bit::dtype dtype{};
     std::tie(options_, dtype) = options_of(how);
     const released_gil release;
-    model_ =
-        std::make_unique<train::tunable_model>(train::with_new_head(from, split_.train->class_names().size(), dtype));
+    const auto& classes = split_.train->class_names();
+    model_ = std::make_unique<train::tunable_model>(options_.keep_head
+                                                        ? bit::train::make_tunable(from.config, from.tensors, dtype)
+                                                        : train::with_new_head(from, classes.size(), dtype));
     plan_ = train::resolve(options_, *split_.train, *model_);
   }
   const train::recipe& plan() const { return plan_; }
@@ -266,7 +296,8 @@ void register_fine_tune(py::module_& m) {
       .def(py::init<const bit::io::checkpoint&, const dataset_handle&, const dataset_handle*, const py::kwargs&>(),
            py::arg("checkpoint"), py::arg("images"), py::arg("validation"))
       .def("run", &fine_tuning::run,
-           "Train to the end. Callbacks: on_part, on_step, on_evaluation, on_checkpoint, on_skipped, should_stop.")
+           "Train to the end. Callbacks: on_part, on_step, on_evaluation, on_checkpoint, on_skipped, on_best, "
+           "should_stop.")
       .def("estimate", &fine_tuning::estimate, "Measures the machine; seconds, which the recipe tells from then on.")
       .def("tensors", &fine_tuning::tensors, "(official name, copy of the values) of every parameter.")
       .def_property_readonly("config", &fine_tuning::config)

@@ -43,7 +43,9 @@ def test_every_command_has_help_with_its_name(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     out = capsys.readouterr().out
-    assert all(f"    {name} " in out for name in cli.COMMANDS)
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ") and line[4] != " "} >= {
+        *cli.COMMANDS
+    }
 
 
 def test_the_version_is_the_same_everywhere(capsys: pytest.CaptureFixture[str]) -> None:

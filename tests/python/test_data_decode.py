@@ -125,7 +125,7 @@ def test_other_formats_go_through_pillow(photo, tmp_path):
 def test_without_pillow_other_formats_are_refused_with_the_extra_to_install(photo, monkeypatch):
     data = encoded(photo.resize((30, 20)), "GIF")
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ValueError, match=r"this is a GIF; pip install big-transfer\[images\]"):
+    with pytest.raises(ValueError, match=r"this is a GIF; `pip install pillow` \(the extra `images`\)"):
         read_image(data)
 
 

@@ -79,7 +79,7 @@ def test_bfloat16_is_named_in_the_recipe_learns_too_and_is_part_of_the_run(tmp_p
     assert np.linalg.norm(tuned[HEAD] - exact[HEAD]) < 0.3 * np.linalg.norm(exact[HEAD])
     with pytest.raises(ConfigError, match="dtype: bfloat16 there, float32 here"):
         pybit.fine_tune(small(), data, **how)
-    with pytest.raises(ConfigError, match="'float32' or 'bfloat16', got 'float64'"):
+    with pytest.raises(ConfigError, match="dtype to be 'float32' or 'bfloat16', got 'float64'"):
         pybit.fine_tune(small(), data, **HOW, dtype="float64")
 
 
@@ -122,8 +122,9 @@ def test_a_loss_that_is_not_finite_raises() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"compat": "keras"}, "expected compat 'none', 'pytorch', 'jax' or 'tf2', got 'keras'"),
-        ({"speed": 1}, "expected options among batch"),
+        ({"compat": "keras"}, "expected compat to be 'none', 'pytorch', 'jax' or 'tf2', got 'keras'"),
+        ({"speed": 1}, "no option speed; did you mean seed?"),
+        ({"no_such": 1}, "expected options among preset, examples_per_class"),
         ({"logdir": "here"}, "both logdir and name"),
         ({"batch_split": 17}, r"batch_split in 1\.\.16"),
         ({"resolution": (32, 36)}, "1 <= crop <= resize"),

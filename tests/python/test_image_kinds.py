@@ -453,7 +453,7 @@ def test_heic_names_the_extra_that_reads_it_and_is_read_with_it(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind != "HEIF"])
-    with pytest.raises(pybit.FormatError, match=r"a\.heic.*pip install big-transfer\[heif\] for pillow-heif"):
+    with pytest.raises(pybit.FormatError, match=r"a\.heic.*pip install pillow-heif` \(the extra `heif`\)"):
         read_image(path)
     monkeypatch.undo()
     pillow_heif = pytest.importorskip("pillow_heif")
@@ -472,7 +472,7 @@ def test_folders_of_heic_name_the_extra_that_reads_them(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     for call in (pybit.datasets.open, lambda folder: preprocess(folder, 8)):
-        with pytest.raises(ValueError, match=r"2 in image formats .*pip install big-transfer\[heif\] for pillow-heif"):
+        with pytest.raises(ValueError, match=r"2 in image formats .*pip install pillow-heif` \(the extra `heif`\)"):
             call(tmp_path)
     for name in ("cat", "dog"):
         picture().save(tmp_path / name / "b.png")
@@ -489,7 +489,7 @@ def test_avif_names_the_extra_that_reads_it_and_is_read_with_it(monkeypatch):
         np.testing.assert_array_equal(read_image(data), with_pillow(data))
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     monkeypatch.setattr(Image, "ID", [kind for kind in Image.ID if kind not in ("AVIF", "HEIF")])
-    with pytest.raises(pybit.FormatError, match=r"pip install big-transfer\[avif\] for a Pillow that reads AVIF"):
+    with pytest.raises(pybit.FormatError, match=r"`pip install 'pillow>=11\.3'` \(the extra `avif`\)"):
         read_image(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf")
 
 

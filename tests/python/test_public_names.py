@@ -59,7 +59,7 @@ def extra_keywords(function: str) -> set[str]:
     calls: dict[str, list[Any]] = {
         "fine_tune": [
             lambda: pybit.fine_tune(model, data, no_such=1),
-            lambda: pybit.fine_tune(model, data, optimizer="adam", no_such=1),
+            lambda: pybit.FineTuning(model, data, optimizer="adam", no_such=1),
         ],
         "Trainer": [lambda: pybit.Trainer(model, no_such=1), lambda: pybit.Trainer(model, "adam", no_such=1)],
     }
@@ -89,7 +89,8 @@ def in_python(name: str) -> bool:
         from pybit.report.memory import plan_training
 
         return keyword in inspect.signature(plan_training).parameters
-    return path in ("fine_tune", "Trainer") and keyword in extra_keywords(path)
+    function = path.replace("FineTuning", "fine_tune")
+    return function in ("fine_tune", "Trainer") and keyword in extra_keywords(function)
 
 
 def in_shell(name: str) -> bool:
@@ -128,7 +129,8 @@ def test_a_name_that_is_not_there_is_found_out(found: Any, name: str) -> None:
 
 
 def test_every_option_of_a_run_is_in_the_table() -> None:
-    listed = {n[len("fine_tune(") : -2] for row in ROWS for n in names(row[2]) if n.startswith("fine_tune(")}
-    told_to_the_rule, rare, set_by_fine_tuning = {"image_size", "examples"}, {"decay_vectors"}, {"folder", "model_name"}
-    own = set(inspect.signature(pybit.FineTuning).parameters)
-    assert extra_keywords("fine_tune") - listed - own == told_to_the_rule | rare | set_by_fine_tuning
+    cells = [name.replace("FineTuning(", "fine_tune(") for row in ROWS for name in names(row[2])]
+    listed = {name[len("fine_tune(") : -2] for name in cells if name.startswith("fine_tune(")}
+    told_to_the_rule, rare = {"image_size", "examples"}, {"decay_vectors", "examples_per_class_seed"}
+    of_python_alone, for_the_command = {"preset"}, {"flags"}
+    assert extra_keywords("fine_tune") - listed == told_to_the_rule | rare | of_python_alone | for_the_command

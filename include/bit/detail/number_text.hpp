@@ -30,4 +30,11 @@ inline std::string size_text(std::uint64_t bytes) {
                  : number_text(gib, std::chars_format::fixed, 1) + " GiB";
 }
 
+/// Seconds as a person reads them: "0.52 s", "12 min", "3.4 h".
+inline std::string duration_text(double seconds) {
+  if (seconds < 60) return number_text(seconds, std::chars_format::fixed, seconds < 10 ? 2 : 0) + " s";
+  if (seconds < 7200) return number_text(seconds / 60, std::chars_format::fixed, 0) + " min";
+  return number_text(seconds / 3600, std::chars_format::fixed, seconds < 36000 ? 1 : 0) + " h";
+}
+
 }  // namespace bit::inline BIT_ABI::detail

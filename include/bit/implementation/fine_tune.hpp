@@ -5,6 +5,7 @@
 #include <bit/detail/compiled_mode.hpp>
 
 #include <bit/train.hpp>
+#include <bit/train/class_weights.ipp>
 #include <bit/train/fine_tune.ipp>
 #include <bit/train/optimizer_choice.ipp>
 #include <bit/train/recipe.ipp>

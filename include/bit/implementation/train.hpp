@@ -8,6 +8,7 @@
 #include <bit/backend/cpu/update.ipp>
 #include <bit/backend/loss.ipp>
 #include <bit/train/adam.ipp>
+#include <bit/train/best_metric.ipp>
 #include <bit/train/checkpoint.ipp>
 #include <bit/train/evaluation.ipp>
 #include <bit/train/metrics_log.ipp>

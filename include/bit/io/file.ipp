@@ -80,7 +80,7 @@ BIT_FUNC std::span<const std::byte> input_file::view(std::uint64_t offset, std::
   if (::fstat(descriptor_, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size_)
     throw io_error("[io] " + name_ + " was changed while it was in use: it had " + std::to_string(size_) +
                        " bytes when it was opened and has " + std::to_string(status.st_size) +
-                       " now; write new checkpoints beside the old one and rename, or open with read_mode::copy",
+                       " now; write new checkpoints beside the old one and rename",
                    EIO);
   return {mapped_ + offset, static_cast<std::size_t>(count)};
 }

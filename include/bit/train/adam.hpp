@@ -17,12 +17,15 @@ struct adam_options {
   std::size_t state_buffers() const { return 2; }
 };
 
+/// Throws config_error for betas outside [0,1) or a negative eps.
+BIT_FUNC void check(const adam_options& options);
+
 /// mean and square are running averages of g and g²; value -= rate·mean' / (sqrt(square') + eps), both corrected for
 /// their start at 0 by 1 - beta^update.
 template <class T>
 class basic_adam final : public basic_optimizer<T> {
  public:
-  /// Throws what basic_optimizer's constructor throws, and config_error for betas outside [0,1) or a negative eps.
+  /// Throws what basic_optimizer's constructor and check() throw.
   explicit basic_adam(trainable_parameters<T>& parameters, const adam_options& options = {});
   std::string name() const override { return options_.decoupled ? "adamw" : "adam"; }
 

@@ -10,13 +10,17 @@
 
 namespace bit::inline BIT_ABI::train {
 
-template <class T>
-basic_adam<T>::basic_adam(trainable_parameters<T>& parameters, const adam_options& options)
-    : basic_optimizer<T>(parameters, options.parameters, options.clip_norm, {"mean", "square"}), options_(options) {
+BIT_FUNC void check(const adam_options& options) {
   const auto is_beta = [](double b) { return detail::is_non_negative(b) && b < 1; };
   if (!is_beta(options.beta1) || !is_beta(options.beta2) || !detail::is_non_negative(options.eps))
     throw config_error("[adam] expected betas in [0,1) and eps of 0 or more, got " + std::to_string(options.beta1) +
                        ", " + std::to_string(options.beta2) + " and " + std::to_string(options.eps));
+}
+
+template <class T>
+basic_adam<T>::basic_adam(trainable_parameters<T>& parameters, const adam_options& options)
+    : basic_optimizer<T>(parameters, options.parameters, options.clip_norm, {"mean", "square"}), options_(options) {
+  check(options);
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,10 @@ struct evaluation {
   double loss = 0;                     ///< softmax cross-entropy
   double top1 = 0, top5 = 0;           ///< parts in [0,1]; with fewer than five classes top5 counts them all
   std::vector<label_pair> pairs = {};  ///< of every example in order, if the counter was to keep them
+  double balanced_accuracy = 0;        ///< mean over the classes that have examples of the part of them that is found
+  /// Mean over the classes that have examples or were predicted of the harmonic mean of precision and recall.
+  double macro_f1 = 0;
+  std::optional<double> auroc = {};  ///< area under the ROC curve, if an auroc_counter was asked for it
 };
 
 /// Adds up batches. One thread at a time.
@@ -41,6 +46,10 @@ class evaluation_counter {
   double loss_ = 0;
   bool keep_pairs_;
   std::vector<label_pair> pairs_;
+  struct class_counts {
+    std::size_t examples = 0, predicted = 0, found = 0;
+  };
+  std::vector<class_counts> classes_;
 };
 
 }  // namespace bit::inline BIT_ABI::train

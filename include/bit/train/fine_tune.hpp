@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include <bit/config.hpp>
 #include <bit/data/dataset.hpp>
@@ -23,12 +25,18 @@ struct fine_tune_callbacks {
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
   std::function<void(const skipped_example&)> on_skipped = nullptr;
-  std::function<bool()> should_stop = nullptr;  ///< asked before each step; true saves and returns
+  std::function<void(std::size_t step)> on_best = nullptr;  ///< after a new best, while the model still is it
+  std::function<bool()> should_stop = nullptr;              ///< asked before each step; true saves and returns
 };
 
 /// The network of a checkpoint with a head of zeros for `classes` classes, ready to be tuned in `dtype`. Throws
 /// config_error for 0 classes, and what reading the tensors throws.
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes,
+                                     bit::dtype dtype = bit::dtype::float32);
+
+/// The same with the checkpoint's own head, to go on with. Throws config_error unless the file itself names `classes`, in
+/// this order, as those of its head (io::read_metadata), as files of fine_tune() and pybit do.
+BIT_FUNC tunable_model with_own_head(const io::checkpoint& from, const std::vector<std::string>& classes,
                                      bit::dtype dtype = bit::dtype::float32);
 
 /// What an evaluation tells while it runs, in its own thread, in the order of the images.

@@ -6,6 +6,8 @@
 #include <bit/detail/json.hpp>
 #include <bit/error.hpp>
 #include <bit/io/head.hpp>
+#include <bit/io/metadata.hpp>
+#include <bit/train/class_weights.hpp>
 #include <bit/train/fine_tune.hpp>
 #include <bit/train/kept_features.hpp>
 #include <bit/train/loader_source.hpp>
@@ -63,6 +65,11 @@ inline void install_loss(train::trainer_options& how, const train::recipe& plan,
     if (mixup) mixup(step, part, batch);
     if (options.teacher) add_teacher(options, classes, batch);
   };
+  if (!options.class_weights.empty())
+    how.own_loss = [&options](const train::micro_batch& batch) {
+      return std::make_unique<train::class_weighted_loss>(batch, options.loss, options.label_smoothing,
+                                                          options.class_weights);
+    };
   how.loss = [kind = options.loss, smoothing = options.label_smoothing](const train::micro_batch& batch) {
     return make_loss(batch, kind, smoothing);
   };
@@ -85,31 +92,46 @@ inline train::trainer_options trainer_options_of(const train::tunable_model& mod
   how.on_part = callbacks.on_part;
   how.on_step = callbacks.on_step;
   how.on_evaluation = callbacks.on_evaluation;
+  how.best_by = plan.best_by;
+  how.patience = options.patience;
+  how.max_seconds = options.max_seconds;
   how.on_checkpoint = callbacks.on_checkpoint;
+  how.on_best = callbacks.on_best;
   how.should_stop = callbacks.should_stop;
   return how;
 }
 
 /// The order of the images, and with compat pytorch the batches that make a step.
-inline std::pair<train::sampler, std::size_t> order_of(const train::recipe& plan) {
+inline std::pair<train::sampler, std::size_t> order_of(const train::recipe& plan, const data::dataset& images) {
   const bool micro_batches = plan.compat == train::compat_mode::pytorch;
+  const bool balanced = plan.sampling == train::sample_order::balanced;
+  const auto labels = balanced ? data::labels_of(images) : std::vector<std::size_t>{};
   return {train::sampler(plan.examples, micro_batches ? plan.batch / plan.batch_split : plan.batch, plan.seed,
-                         {.end = plan.end}),
+                         {.order = plan.sampling, .end = plan.end}, labels),
           micro_batches ? plan.batch_split : 0};
 }
 
 inline train::training_result tune_all(train::tunable_model& model, const data::dataset_split& split,
                                        const train::fine_tune_options& options, const train::recipe& plan,
                                        const train::fine_tune_callbacks& callbacks) {
-  const auto [order, batches] = order_of(plan);
+  const auto [order, batches] = order_of(plan, *split.train);
   train::loader_source source(split.train, order, plan.augmentation, plan.seed, options.loader, batches);
   auto how = trainer_options_of(model, split, options, plan, callbacks);
   install_loss(how, plan, options, source);
   if (split.validation && split.validation->size() != 0) {
     how.eval_every = options.eval_every;
     how.evaluate = [&](std::size_t) {
-      return evaluate([&](const image_view<float>& images, float* out) { model.logits(images, out, how.execution); },
-                      plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader);
+      train::auroc_counter ranks;
+      train::evaluation_callbacks also;
+      if (plan.best_by == train::best_metric::auroc)
+        also.on_batch = [&](const train::labelled_batch& batch, std::span<const float> logits) {
+          ranks.add(logits, batch.labels, plan.classes);
+        };
+      auto found =
+          evaluate([&](const image_view<float>& images, float* out) { model.logits(images, out, how.execution); },
+                   plan.classes, split.validation, plan.augmentation, options.eval_batch, options.loader, false, also);
+      found.auroc = ranks.result();
+      return found;
     };
   }
   how.on_step = [&, told = std::size_t{0}](const train::update_report& report) mutable {
@@ -138,11 +160,12 @@ inline train::training_result tune_head(train::tunable_model& model, const data:
     held_out = features_of(split.validation);
     how.eval_every = options.eval_every;
     how.evaluate = [&](std::size_t) {
-      return train::evaluate_head(model, held_out, options.eval_batch, how.execution);
+      return train::evaluate_head(model, held_out, options.eval_batch, how.execution,
+                                  plan.best_by == train::best_metric::auroc);
     };
   }
   model.release();  // what the trunk took
-  const auto [order, batches] = order_of(plan);
+  const auto [order, batches] = order_of(plan, *split.train);
   train::feature_source source(learned, order, batches);
   install_loss(how, plan, options, source);
   const auto by = make_optimizer(model.parameters(), options);
@@ -157,6 +180,15 @@ namespace bit::inline BIT_ABI::train {
 BIT_FUNC tunable_model with_new_head(const io::checkpoint& from, std::size_t classes, bit::dtype dtype) {
   const auto adapted = io::adapt_head(from, io::head::zero(classes));
   return make_tunable(adapted.config, adapted.tensors, dtype);
+}
+
+BIT_FUNC tunable_model with_own_head(const io::checkpoint& from, const std::vector<std::string>& classes,
+                                     bit::dtype dtype) {
+  if (classes.empty() || io::read_metadata(from).labels != classes)
+    throw config_error("[fine_tune] expected a checkpoint whose head has the set's " + std::to_string(classes.size()) +
+                       " classes, by the names and in the order that the file gives, to keep it; " + from.source +
+                       " has others or names none");
+  return make_tunable(from.config, from.tensors, dtype);
 }
 
 BIT_FUNC evaluation evaluate(const std::function<void(const image_view<float>&, float*)>& logits, std::size_t classes,

@@ -64,9 +64,9 @@ class head_of {
   tunable_model& model_;
 };
 
-/// Loss, top-1 and top-5 of the model's head over the features.
+/// Loss, top-1 and top-5 of the model's head over the features; the area under the ROC curve, too, if `with_auroc`.
 BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& features, std::size_t batch,
-                                  const run_options& run);
+                                  const run_options& run, bool with_auroc = false);
 
 }  // namespace bit::inline BIT_ABI::train
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit/train/best_metric.hpp>
 #include <bit/train/kept_features.hpp>
 
 namespace bit::inline BIT_ABI::train {
@@ -60,9 +61,10 @@ BIT_FUNC micro_batch feature_source::read(std::size_t step, std::size_t part, st
 }
 
 BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& features, std::size_t batch,
-                                  const run_options& run) {
+                                  const run_options& run, bool with_auroc) {
   const std::size_t classes = model.config().num_classes;
   evaluation_counter counter;
+  auroc_counter ranks;
   feature_source source(features, sampler(features.labels.size(), batch, 0, {.order = sample_order::sequential}));
   std::vector<float> logits;
   for (std::size_t first = 0, step = 0; first < features.labels.size(); first += batch, ++step) {
@@ -70,8 +72,11 @@ BIT_FUNC evaluation evaluate_head(tunable_model& model, const feature_table& fea
     logits.resize(part.size() * classes);
     model.head_logits(part.view(), logits.data(), run);
     counter.add(logits, part.labels, classes);
+    if (with_auroc) ranks.add(logits, part.labels, classes);
   }
-  return counter.result();
+  evaluation found = counter.result();
+  found.auroc = ranks.result();
+  return found;
 }
 
 }  // namespace bit::inline BIT_ABI::train

@@ -26,6 +26,9 @@ namespace bit::inline BIT_ABI::detail {
 BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(trainable_parameters<float>& parameters,
                                                           const train::fine_tune_options& options);
 
+/// Throws config_error for numbers of the optimizer, the loss and the run that cannot be.
+BIT_FUNC void check_numbers(const train::fine_tune_options& options);
+
 /// Buffers of state that the chosen optimizer keeps for each parameter.
 BIT_FUNC std::size_t state_buffers_of(const train::fine_tune_options& options);
 

@@ -2,6 +2,7 @@
 // Bodies of train/optimizer_choice.hpp.
 #pragma once
 
+#include <algorithm>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/adam.hpp>
@@ -21,6 +22,22 @@ BIT_FUNC std::unique_ptr<train::optimizer> make_optimizer(trainable_parameters<f
                                                           const train::fine_tune_options& options) {
   if (options.adam) return std::make_unique<train::adam>(parameters, *options.adam);
   return std::make_unique<train::sgd>(parameters, options.sgd);
+}
+
+BIT_FUNC void check_numbers(const train::fine_tune_options& options) {
+  options.adam ? check(*options.adam) : check(options.sgd);
+  const auto expect = [](bool holds, const char* what, double got) {
+    if (!holds) throw config_error(std::string("[recipe] expected ") + what + ", got " + number_text(got));
+  };
+  expect(options.label_smoothing >= 0 && options.label_smoothing <= 1, "label smoothing in [0,1]",
+         options.label_smoothing);
+  expect(clip_norm_of(options) >= 0, "a clip_norm of 0 (none) or more", clip_norm_of(options));
+  expect(options.save_seconds >= 0, "save_seconds of 0 (never) or more", options.save_seconds);
+  expect(options.max_seconds >= 0, "a time of 0 (no limit) or more", options.max_seconds);
+  if (options.patience != 0 && options.eval_every == 0)
+    throw config_error("[recipe] patience counts evaluations: expected eval_every with it");
+  if (options.teacher && !options.class_weights.empty())
+    throw config_error("[recipe] a teacher takes the place of labels: expected no class_weights beside it");
 }
 
 BIT_FUNC std::size_t state_buffers_of(const train::fine_tune_options& options) {
@@ -53,6 +70,22 @@ BIT_FUNC void add_optimizer_departures(std::vector<std::string>& said, const tra
   if (options.teacher)
     said.push_back("distilled from a teacher at temperature " + number_text(options.temperature) +
                    ": labels count for evaluations alone");
+  if (!options.class_weights.empty()) {
+    std::string weights;
+    for (std::size_t i = 0; i < std::min<std::size_t>(options.class_weights.size(), 10); ++i)
+      weights += (i == 0 ? "" : ", ") + number_text(options.class_weights[i], std::chars_format::general, 4);
+    said.push_back("the loss weighs the classes by " + weights + (options.class_weights.size() > 10 ? ", ..." : ""));
+  }
+  if (options.sampling == train::sample_order::balanced)
+    said.push_back("each class is drawn equally often, whatever its size");
+  if (options.keep_head) said.push_back("the head goes on from the checkpoint's, whose classes are these");
+  if (options.best_by != train::best_metric::top1)
+    said.push_back(std::string("the best checkpoint is chosen by ") + to_string(options.best_by));
+  if (options.patience != 0)
+    said.push_back("ends after " + std::to_string(options.patience) +
+                   (options.patience == 1 ? " evaluation" : " evaluations") + " without a new best");
+  if (options.max_seconds > 0)
+    said.push_back("ends after " + duration_text(options.max_seconds) + " at the latest; the same again goes on");
   if (options.label_smoothing > 0) said.push_back("label smoothing " + number_text(options.label_smoothing));
   if (!rules.train.empty() || !rules.freeze.empty()) said.push_back("not all layers learn");
   if (rules.layer_decay != 1)
@@ -78,6 +111,10 @@ BIT_FUNC void add_optimizer_flags(std::map<std::string, std::string>& flags, con
     flags["loss"] = "distillation";
     flags["temperature"] = number_text(options.temperature);
   }
+  for (const double w : options.class_weights) flags["class_weights"] += number_text(w) + " ";
+  if (options.sampling == train::sample_order::balanced) flags["sampling"] = "balanced";
+  if (options.best_by != train::best_metric::top1) flags["best_by"] = to_string(options.best_by);
+  if (options.keep_head) flags["head"] = "kept";
   const auto& rules = rules_of(options);
   flags["weight_decay"] = number_text(rules.weight_decay);
   if (!rules.decay_vectors) flags["decay_vectors"] = "no";

@@ -16,6 +16,7 @@
 #include <bit/data/augment.hpp>
 #include <bit/data/dataset.hpp>
 #include <bit/train/adam.hpp>
+#include <bit/train/best_metric.hpp>
 #include <bit/train/hyper_rule.hpp>
 #include <bit/train/loader.hpp>
 #include <bit/train/memory.hpp>
@@ -67,17 +68,24 @@ struct fine_tune_options {
   std::optional<adam_options> adam = {};  ///< instead of sgd; its rules for parameters and its clip_norm count then
   training_loss loss = training_loss::softmax;
   double label_smoothing = 0;
+  std::vector<double> class_weights = {};  ///< of the loss, one for each class, see class_weighted_loss; empty: none
+  sample_order sampling = sample_order::shuffled;  ///< or balanced
+  bool keep_head =
+      false;  ///< the model's head is its checkpoint's, see with_own_head(): told in the recipe, and a flag
   /// Distillation (arXiv:2106.05237): writes a teacher's logits (n,classes), row-major, of a part's images, which are
   /// augmented and mixed already, so that teacher and student see the same. They take the place of labels. A continued
   /// run must be given the same teacher; name it in `flags`.
   std::function<void(const image_view<float>& images, float* logits)> teacher = nullptr;
   double temperature = 1;  ///< of the distillation
 
-  std::size_t eval_every = 0;                     ///< steps; 0: at the end only
-  std::size_t eval_batch = 32;                    ///< bit_common.py's --batch_eval
-  std::size_t save_every = 0;                     ///< steps; 0: with each evaluation
-  double save_seconds = 600;                      ///< 0: never because of the time
-  std::filesystem::path folder = {};              ///< of the run; empty: nothing is written, and nothing resumed
+  std::size_t eval_every = 0;               ///< steps; 0: at the end only
+  best_metric best_by = best_metric::top1;  ///< chooses best.safetensors
+  std::size_t patience = 0;                 ///< evaluations in a row without a new best that end the run; 0: none do
+  double max_seconds = 0;                   ///< that end the run, which can be continued; 0: none
+  std::size_t eval_batch = 32;              ///< bit_common.py's --batch_eval
+  std::size_t save_every = 0;               ///< steps; 0: with each evaluation
+  double save_seconds = 600;                ///< 0: never because of the time
+  std::filesystem::path folder = {};        ///< of the run; empty: nothing is written, and nothing resumed
   std::map<std::string, std::string> flags = {};  ///< beside those of the recipe: what a continued run must have, too
   std::map<std::string, std::string> metadata = {};  ///< of checkpoints
   std::string name = {};                             ///< of the model, in checkpoints
@@ -101,6 +109,9 @@ struct recipe {
   data::augment_spec augmentation;
   epoch_end end = epoch_end::short_batch;
   mixup_partner partner = mixup_partner::permuted;
+  sample_order sampling = sample_order::shuffled;
+  best_metric best_by = best_metric::top1;
+  bool head_is_kept = false;  ///< see fine_tune_options
   compat_mode compat = compat_mode::none;
   std::uint64_t seed = 0;
   bool keep_features = false;  ///< see fine_tune_options

@@ -7,6 +7,7 @@
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/checkpoint.hpp>
+#include <bit/train/class_weights.hpp>
 #include <bit/train/optimizer_choice.hpp>
 #include <bit/train/parameter_rules.hpp>
 #include <bit/train/recipe.hpp>
@@ -31,12 +32,6 @@ inline std::string joined(const std::vector<std::size_t>& numbers) {
   std::string text;
   for (const std::size_t n : numbers) text += (text.empty() ? "" : ",") + std::to_string(n);
   return text;
-}
-
-inline std::string duration_text(double seconds) {
-  if (seconds < 60) return number_text(seconds, std::chars_format::fixed, seconds < 10 ? 2 : 0) + " s";
-  if (seconds < 7200) return number_text(seconds / 60, std::chars_format::fixed, 0) + " min";
-  return number_text(seconds / 3600, std::chars_format::fixed, seconds < 36000 ? 1 : 0) + " h";
 }
 
 /// The rule with what the caller changed of it.
@@ -184,6 +179,10 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
         "it");
   if (options.batch == 0 || options.eval_batch == 0)
     throw config_error("[recipe] expected batches of at least 1 image, got 0");
+  detail::check_numbers(options);
+  if (!options.class_weights.empty()) check_class_weights(options.class_weights, plan.classes);
+  if (options.sampling == sample_order::sequential)
+    throw config_error("[recipe] expected a sampling that is shuffled or balanced");
   const bool tensorflow = options.compat == compat_mode::jax || options.compat == compat_mode::tf2;
   plan.batch = options.batch;
   plan.compat = options.compat;
@@ -192,6 +191,9 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
   if (options.compat == compat_mode::tf2 && options.eval_every != 0) plan.steps -= plan.steps % options.eval_every;
   plan.end = tensorflow ? epoch_end::carry_over : epoch_end::short_batch;
   plan.partner = tensorflow ? mixup_partner::reversed : mixup_partner::permuted;
+  plan.sampling = options.sampling;
+  plan.best_by = options.best_by;
+  plan.head_is_kept = options.keep_head;
   plan.augmentation = {.resize = plan.rule.resolution.resize, .crop = plan.rule.resolution.crop};
   plan.augmentation.flip = options.flip.value_or(tensorflow ? data::flip_mode::always : data::flip_mode::random);
   plan.augmentation.method = options.resampling.value_or(tensorflow ? data::resampling::tf : data::resampling::pillow);
@@ -210,7 +212,8 @@ BIT_FUNC recipe resolve(const fine_tune_options& options, const data::dataset& t
 BIT_FUNC std::string to_string(const recipe& plan) {
   constexpr const char* flips[] = {"random", "always", "never"};
   std::string text = to_string(plan.rule);
-  text += "\n  network     " + plan.architecture + ", " + std::to_string(plan.classes) + " classes, head of zeros";
+  text += "\n  network     " + plan.architecture + ", " + std::to_string(plan.classes) + " classes, head ";
+  text += plan.head_is_kept ? "kept" : "of zeros";
   text += std::string(", ") + to_string(plan.dtype);
   text += "\n  batch       " + std::to_string(plan.batch);
   if (plan.batch_split > 1) text += " in " + std::to_string(plan.batch_split) + " parts";

@@ -17,12 +17,15 @@ struct sgd_options {
   std::size_t state_buffers() const { return momentum == 0 ? 0 : 1; }
 };
 
+/// Throws config_error for a momentum outside [0,1) or Nesterov without one.
+BIT_FUNC void check(const sgd_options& options);
+
 /// g = gradient + weight_decay·value; buffer = momentum·buffer + g; value -= rate·buffer, with Nesterov
 /// value -= rate·(g + momentum·buffer). A fresh buffer is 0, which makes the first one g as PyTorch has it.
 template <class T>
 class basic_sgd final : public basic_optimizer<T> {
  public:
-  /// Throws what basic_optimizer's constructor throws, and config_error for a momentum outside [0,1) or Nesterov without one.
+  /// Throws what basic_optimizer's constructor and check() throw.
   explicit basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options = {});
   std::string name() const override { return "sgd"; }
 

@@ -8,6 +8,12 @@
 
 namespace bit::inline BIT_ABI::train {
 
+BIT_FUNC void check(const sgd_options& options) {
+  if (!detail::is_non_negative(options.momentum) || options.momentum >= 1 || (options.nesterov && options.momentum == 0))
+    throw config_error("[sgd] expected a momentum in [0,1), above 0 for Nesterov, got " +
+                       std::to_string(options.momentum));
+}
+
 template <class T>
 basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& options)
     : basic_optimizer<T>(
@@ -15,8 +21,7 @@ basic_sgd<T>::basic_sgd(trainable_parameters<T>& parameters, const sgd_options& 
           options.state_buffers() == 0 ? std::vector<std::string>{} : std::vector<std::string>{"momentum"}),
       momentum_(options.momentum),
       nesterov_(options.nesterov) {
-  if (!detail::is_non_negative(momentum_) || momentum_ >= 1 || (nesterov_ && momentum_ == 0))
-    throw config_error("[sgd] expected a momentum in [0,1), above 0 for Nesterov, got " + std::to_string(momentum_));
+  check(options);
 }
 
 template <class T>

@@ -14,6 +14,7 @@
 
 #include <bit/config.hpp>
 #include <bit/train/batch.hpp>
+#include <bit/train/best_metric.hpp>
 #include <bit/train/checkpoint.hpp>
 #include <bit/train/evaluation.hpp>
 #include <bit/train/optimizer.hpp>
@@ -46,7 +47,10 @@ struct basic_trainer_options {
   double label_smoothing = 0;  ///< of the default loss
 
   std::function<evaluation(std::size_t step)> evaluate = nullptr;
-  std::size_t eval_every = 0;  ///< steps; 0: at the end only
+  std::size_t eval_every = 0;               ///< steps; 0: at the end only
+  best_metric best_by = best_metric::top1;  ///< chooses best.safetensors
+  std::size_t patience = 0;  ///< evaluations in a row without a new best after which the run ends; 0: none
+  double max_seconds = 0;    ///< the run ends, evaluated and saved, after this time; it can be continued. 0: none
 
   std::filesystem::path folder = {};  ///< empty: nothing is written, and nothing resumed; files hold float alone
   training_state run = {};            ///< what this run is: seed, flags, architecture, labels, metadata
@@ -57,6 +61,8 @@ struct basic_trainer_options {
   std::function<void(const update_report&)> on_step = nullptr;
   std::function<void(std::size_t step, const evaluation&)> on_evaluation = nullptr;
   std::function<void(std::size_t step, const std::filesystem::path&)> on_checkpoint = nullptr;
+  /// After an evaluation that reached a new best, while the model still is it.
+  std::function<void(std::size_t step)> on_best = nullptr;
   /// Asked before each step, e.g. for a signal's flag: true saves and returns.
   std::function<bool()> should_stop = nullptr;
   run_options execution = {};
@@ -64,21 +70,29 @@ struct basic_trainer_options {
 
 using trainer_options = basic_trainer_options<float>;
 
+/// Why a run ended before its schedule.
+enum class early_end {
+  none,
+  patience,  ///< evaluations have brought nothing better for too long
+  time,      ///< max_seconds have passed
+};
+
 /// How a run ended.
 struct training_result {
-  bool interrupted = false;    ///< by should_stop
+  bool interrupted = false;  ///< by should_stop
+  early_end ended = early_end::none;
   std::size_t first_step = 0;  ///< above 0 if the run was resumed
   std::size_t step = 0;        ///< updates done
   std::optional<double> loss;  ///< of the last step of this call
   std::optional<evaluation> last_evaluation;
-  std::optional<double> best;  ///< top-1, and the step that reached it first
+  std::optional<double> best;  ///< the best number of those that best_by means, and the step that reached it first
   std::size_t best_step = 0;
   phase_seconds seconds;  ///< in total
 };
 
 /// Trains until the schedule ends or should_stop says so. If `options.folder` holds a run, that run is continued, with the
-/// same bits as if it had never stopped. Evaluations that reach a better top-1 write best.safetensors. Throws
-/// - config_error without a schedule, for a batch_split of 0, for a folder in double precision, or if it holds another run;
+/// same bits as if it had never stopped. Evaluations that are better by best_by write best.safetensors. Throws
+/// - config_error without a schedule, for a batch_split of 0, for patience without eval_every, for a folder in double precision, or if it holds another run;
 /// - diverged_error if the loss, a clipped gradient or a parameter is not finite; last.safetensors stays as it was;
 /// - io_error if the folder cannot be written or used; the message names the step that can be resumed from;
 /// - what the source, the model and the functions throw, after last.safetensors was brought up to the last finished step.

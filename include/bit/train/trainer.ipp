@@ -165,19 +165,23 @@ void evaluate_now(const train::basic_trainer_options<T>& options, run_recorder<T
   }
   result.seconds.evaluate += seconds;
   const auto& found = *result.last_evaluation;
-  record.write(train::metrics_line("evaluation")
-                   .add("step", state.step)
-                   .add("examples", std::uint64_t{found.examples})
-                   .add("loss", found.loss)
-                   .add("top1", found.top1)
-                   .add("top5", found.top5)
-                   .add("seconds", seconds));
+  const double score = score_of(found, options.best_by);
+  train::metrics_line line("evaluation");
+  line.add("step", state.step)
+      .add("examples", std::uint64_t{found.examples})
+      .add("loss", found.loss)
+      .add("top1", found.top1)
+      .add("top5", found.top5);
+  if (options.best_by != train::best_metric::top1 && options.best_by != train::best_metric::loss)
+    line.add(to_string(options.best_by), score);
+  record.write(line.add("seconds", seconds));
   if (options.on_evaluation) options.on_evaluation(step, found);
-  if (state.best && !(found.top1 > *state.best)) return;
-  state.best = found.top1;
+  if (state.best && !is_better(score, *state.best, options.best_by)) return;
+  state.best = score;
   state.best_step = state.step;
   const phase_clock timing(result.seconds.save);
   record.save_best();
+  if (options.on_best) options.on_best(step);
 }
 
 /// One update, reported.
@@ -199,6 +203,18 @@ void update_once(Model& model, train::basic_optimizer<T>& by, train::basic_batch
   if (options.on_step) options.on_step(report);
 }
 
+/// Why the run should end before its schedule, if it should. Whole evaluations are counted, so that a continued run ends
+/// where it would have ended.
+template <class T>
+train::early_end early_end_of(const train::basic_trainer_options<T>& options, const train::training_state& state,
+                              double seconds) {
+  if (options.patience != 0 && state.best &&
+      state.step / options.eval_every - state.best_step / options.eval_every >= options.patience)
+    return train::early_end::patience;
+  if (options.max_seconds > 0 && seconds >= options.max_seconds) return train::early_end::time;
+  return train::early_end::none;
+}
+
 /// Steps, evaluations and saves, until the schedule ends or the caller wants to stop.
 template <class T, class Model>
 void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_source<T>& data,
@@ -207,9 +223,12 @@ void train_on(Model& model, train::basic_optimizer<T>& by, train::basic_batch_so
   const auto due = [&](std::size_t every) { return every != 0 && state.step % every == 0; };
   const std::size_t save_every = options.save_every != 0 ? options.save_every : options.eval_every;
   std::optional<std::uint64_t> evaluated;
+  double elapsed = 0;
   while (const auto rate = options.rate(static_cast<std::size_t>(state.step))) {
     result.interrupted = options.should_stop && options.should_stop();
-    if (result.interrupted) break;
+    if (!result.interrupted) result.ended = early_end_of(options, state, elapsed);
+    if (result.interrupted || result.ended != train::early_end::none) break;
+    const phase_clock whole(elapsed);
     update_once(model, by, data, options, *rate, record, result);
     if (due(options.eval_every)) {
       evaluate_now(options, record, result);
@@ -233,6 +252,8 @@ training_result train(Model& model, basic_optimizer<T>& by, basic_batch_source<T
                       const basic_trainer_options<T>& options) {
   if (!options.rate || options.batch_split == 0)
     throw config_error("[training] expected a schedule `rate` and a batch_split of at least 1");
+  if (options.patience != 0 && (options.eval_every == 0 || !options.evaluate))
+    throw config_error("[training] patience counts evaluations: expected eval_every and a validation set with it");
   if (static_cast<trainable_parameters<T>*>(&model.parameters()) != &by.parameters())
     throw config_error("[training] expected an optimizer of this model's parameters, got one of another model");
   detail::run_recorder<T> record(model.parameters(), by, options);

@@ -72,6 +72,11 @@ def _in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
+def watched() -> bool:
+    """Whether someone watches standard error: on a terminal, or in a notebook."""
+    return _in_notebook() or _on_terminal()
+
+
 def progress_bar(
     total: int | None, show: bool | None, description: str, *, unit: Unit = "img", initial: int = 0
 ) -> Bar:
@@ -83,7 +88,7 @@ def progress_bar(
     """
     delay = 0.0 if show else _DELAY
     if show is None:
-        show = (total is None or total > 1) and (_in_notebook() or _on_terminal())
+        show = (total is None or total > 1) and watched()
     if not show:
         return _Silent()
     try:

@@ -51,7 +51,11 @@ def height_width(size: int | tuple[int, int]) -> tuple[int, int]:
 
     Raises ConfigError unless both are positive whole numbers.
     """
-    pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(pair) != 2 or any(not isinstance(v, (int, float, np.number)) or int(v) != v or v < 1 for v in pair):
+    try:
+        pair = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+        wrong = len(pair) != 2 or any(int(v) != v or v < 1 for v in pair)
+    except (TypeError, ValueError):  # no numbers, or not a pair
+        wrong = True
+    if wrong:
         raise ConfigError(f"expected a size in pixels or (height, width), got {size!r}")
     return int(pair[0]), int(pair[1])

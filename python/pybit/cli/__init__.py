@@ -27,6 +27,8 @@ COMMANDS = (
     "embed",
     "probe",
     "train",
+    "runs",
+    "report",
     "eval",
     "list",
     "download",
@@ -35,6 +37,7 @@ COMMANDS = (
     "summary",
     "profile",
     "info",
+    "completion",
 )
 
 _DESCRIPTION = "Big Transfer (BiT) models on images: classify, embed, fine-tune, evaluate, and look after checkpoints."
@@ -85,7 +88,9 @@ class _Parser(argparse.ArgumentParser):
         options = [o for action in self._actions for o in action.option_strings]
         given = unknown[0].split("=")[0]
         near = difflib.get_close_matches(given, options, n=1)
-        hint = _MEANT.get(given) or (f"did you mean {near[0]}?" if near else "")
+        others: dict[str, str] = self.get_default("other_names") or {}
+        meant = others.get(given.replace("_", "-")) or (near[0] if near else None)
+        hint = _MEANT.get(given) or (f"did you mean {meant}?" if meant else "")
         self.error(f"unknown argument {unknown[0]!r}" + (f", {hint}" if hint else ""))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -110,7 +115,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name in COMMANDS if only is None else (only,):
         module = importlib.import_module(f"pybit.cli.{name}")
         sub = commands.add_parser(
-            module.NAME, help=module.HELP, description=module.HELP, formatter_class=argparse.RawDescriptionHelpFormatter
+            module.NAME,
+            help=module.HELP,
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # two spellings of a flag would make each abbreviation of it ambiguous
         )
         sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         module.configure(sub)

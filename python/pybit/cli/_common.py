@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
-import glob
 import json
 import os
 import sys
@@ -22,12 +21,13 @@ from pybit.inference.results import Embeddings
 from pybit.inference.tables import pyarrow
 from pybit.model import Model, create_model, load
 from pybit.model.released import config_of
+from pybit.model.source import looks_like_file as looks_like_file
+from pybit.model.source import run_checkpoint as run_checkpoint
 from pybit.network.options import ALGORITHMS, DTYPES
 from pybit.registry import model_info
 from pybit.report.describe import unknown_preprocessing
 
 DEFAULT_MODEL = "BiT-M-R50x1-ILSVRC2012"
-_SUFFIXES = (".npz", ".safetensors", ".h5", ".pth", ".pt", ".bin", ".tar")
 
 
 def positive(text: str) -> int:
@@ -131,18 +131,6 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
 
 
-def run_checkpoint(path: str) -> str:
-    """`path`, or of a training run's folder its best checkpoint, or its last one if nothing was evaluated."""
-    for name in ("best.safetensors", "last.safetensors"):
-        if os.path.exists(inside := os.path.join(path, name)):
-            return inside
-        runs = sorted(glob.glob(os.path.join(glob.escape(path), "*", name)))
-        if runs:
-            names = ", ".join(os.path.dirname(run) for run in runs[:5])
-            raise ConfigError(f"{path} is no run's folder but holds some: give one of {names}")
-    return path
-
-
 def checkpoint_file(source: str) -> str:
     """The file that NAME_OR_FILE means: that of a run's folder, or a released model's, from the cache or downloaded."""
     if looks_like_file(source):
@@ -151,11 +139,6 @@ def checkpoint_file(source: str) -> str:
     from pybit import hub
 
     return os.fspath(hub.download(name))
-
-
-def looks_like_file(source: str) -> bool:
-    """Whether NAME_OR_FILE means a file: it exists, or only a path is written like this."""
-    return os.path.exists(source) or os.sep in source or source.lower().endswith(_SUFFIXES)
 
 
 def open_model(args: argparse.Namespace) -> Model:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pybit import _core, formats
 from pybit.base.sizes import byte_text
 from pybit.errors import ConfigError
+from pybit.model.source import checkpoint_path
 
 NAME = "convert"
 HELP = "write a checkpoint of any format as .npz or .safetensors under another framework's names"
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{target}: expected a file that ends in .npz or .safetensors")
     if target.exists() and not args.force:
         raise FileExistsError(f"{target} is there already; --force replaces it")
-    checkpoint = formats.open_any(args.source, allow_name_mismatch=args.allow_name_mismatch)
+    checkpoint = formats.open_any(checkpoint_path(args.source), allow_name_mismatch=args.allow_name_mismatch)
     for problem in checkpoint.problems:
         print(f"pybit: {args.source}: {problem}", file=sys.stderr)
     if target.suffix == ".npz":

@@ -13,6 +13,7 @@ from pybit import formats, registry
 from pybit.base.architectures import architecture_name
 from pybit.base.sizes import byte_text
 from pybit.errors import FormatError
+from pybit.model.source import checkpoint_path
 
 NAME = "inspect"
 HELP = "tell what a checkpoint holds and what is wrong with it"
@@ -28,7 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.epilog = _EXAMPLES
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", help="a checkpoint of any supported format, or a TFHub folder"
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="a checkpoint of any supported format, a TFHub folder, a run's folder (its best "
+        "checkpoint), or a released model's name",
     )
     parser.add_argument("--json", action="store_true", help="print JSON: an object per file (a list for several)")
     parser.add_argument("--tensors", action="store_true", help="list all tensors")
@@ -39,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def describe(path: str, values: bool = False, tensors: bool = False) -> dict[str, Any]:
     """What the command prints, as JSON-ready values; FormatError becomes an entry of "problems", OSError is thrown."""
-    place = Path(path)
+    place = Path(checkpoint_path(path))
     about: dict[str, Any] = {"file": path, "size": formats.byte_count(place)}
     try:
         checkpoint = formats.open_any(place, allow_extra_tensors=True, allow_name_mismatch=True)

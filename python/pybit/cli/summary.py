@@ -11,6 +11,7 @@ from pybit.base.sizes import byte_text
 from pybit.cli import _common
 from pybit.formats import open_any
 from pybit.model.released import config_of
+from pybit.model.source import looks_like_file, run_checkpoint
 from pybit.report.describe import parameter_count
 
 NAME = "summary"
@@ -42,7 +43,7 @@ def _cell(value: Any) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Print the steps and the totals."""
-    config = open_any(args.model).config if _common.looks_like_file(args.model) else config_of(args.model)
+    config = open_any(run_checkpoint(args.model)).config if looks_like_file(args.model) else config_of(args.model)
     plan = _core.estimate(config, args.batch_size, *args.size)
     steps, name = plan["steps"], config.architecture
     if args.json:

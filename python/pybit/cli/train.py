@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from pybit.data import datasets
 from pybit.data.dataset import Splits
 from pybit.data.folders import LISTS
 from pybit.errors import ConfigError
-from pybit.registry import model_info
-from pybit.train.fine_tuning import FineTuned, FineTuning
-from pybit.train.log import TrainLog, save_curve
+from pybit.model.source import checkpoint_path, looks_like_file, run_checkpoint
+from pybit.train.fine_tuning import FineTuning
+from pybit.train.log import TrainLog
 from pybit.train.recipe import known_image_size
+from pybit.train.result import FineTuned
 from pybit.train.tensorboard import writer_class
 
 NAME = "train"
@@ -65,26 +65,23 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.logdir) / args.name
     log = TrainLog(folder, quiet=args.quiet)
     try:
-        log.info(resolved.recipe)
-        log.begin(resolved.steps)
         done, number = _run_with_signals(resolved, log, args.tensorboard)
-        _tell_end(args, done, log, folder)
     finally:
         log.close()
+    if args.save and not done.interrupted:
+        print(folder / ("best.safetensors" if done.best is not None else "last.safetensors"))
     return 128 + number if done.interrupted and number is not None else 0
 
 
 # ---- what the options mean
 def _model_file(args: argparse.Namespace) -> str:
-    """The checkpoint: a file, NAME.npz and its like in --bit_pretrained_dir, or a released model from the cache."""
+    """The checkpoint: a file, a run's best one, NAME.npz and its like in --bit_pretrained_dir, or a released one."""
     for candidate in (args.model, *(os.path.join(args.bit_pretrained_dir, args.model + e) for e in _ENDINGS)):
         if os.path.exists(candidate):
-            return str(candidate)
-    if _common.looks_like_file(args.model):
+            return run_checkpoint(candidate)
+    if looks_like_file(args.model):
         os.stat(args.model)
-    from pybit import hub
-
-    return os.fspath(hub.download(model_info(args.model).name))
+    return checkpoint_path(args.model)
 
 
 _ENDINGS = (".npz", ".safetensors", ".h5", ".pth", ".pt")
@@ -105,8 +102,15 @@ def _open_data(args: argparse.Namespace) -> Splits:
         _common.check_output(args.report)
     reading: dict[str, Any] = _inputs.list_options(args) if path.lower().endswith(LISTS) else {}
     reading["max_pixels"] = args.max_pixels
+    if args.validation is not None:
+        reading |= _inputs.list_options(args) if args.validation.lower().endswith(LISTS) else {}
     found = datasets.open(
-        path, validation_fraction=args.validation_fraction, seed=args.split_seed, order=order, **reading
+        path,
+        validation=args.validation,
+        validation_fraction=args.validation_fraction,
+        seed=args.split_seed,
+        order=order,
+        **reading,
     )
     _inputs.write_report(args, found.train.report)
     if args.dataset is not None and len(found.train.class_names) != KNOWN[args.dataset][0]:
@@ -146,8 +150,13 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits, optimizer: dict
         options["image_size"] = known_image_size(args.dataset)
         if args.compat in ("jax", "tf2"):
             data, options["examples"] = _tensorflow_part(args, data)
+    for name in ("head", "class_weights", "sampling", "best_by", "patience", "max_minutes"):
+        options[name] = getattr(args, name)
     flags = {"validation_fraction": str(args.validation_fraction), "split_seed": str(args.split_seed)}
     flags["class_order"] = _class_order(args)
+    if args.validation is not None:
+        del flags["validation_fraction"], flags["split_seed"]
+        flags["validation"] = args.validation
     if args.save:
         options |= {"logdir": args.logdir, "name": args.name}
     return FineTuning(
@@ -159,6 +168,7 @@ def _resolve(args: argparse.Namespace, model: str, data: Splits, optimizer: dict
         flags=flags,
         batch=args.batch,
         base_lr=args.base_lr,
+        preset=args.preset,
         seed=args.seed,
         loss=args.loss,
         dtype=args.dtype,
@@ -197,10 +207,7 @@ def _run_with_signals(resolved: FineTuning, log: TrainLog, tensorboard: bool) ->
             outcome.append(
                 resolved.start(
                     tensorboard=tensorboard,
-                    on_part=log.on_part,
-                    on_step=log.on_step,
-                    on_evaluation=log.on_evaluation,
-                    on_skipped=log.on_skipped,
+                    log=log,
                     should_stop=lambda: bool(asked),
                 )
             )
@@ -219,22 +226,3 @@ def _run_with_signals(resolved: FineTuning, log: TrainLog, tensorboard: bool) ->
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return outcome[0], asked[0] if asked else None
-
-
-def _tell_end(args: argparse.Namespace, done: FineTuned, log: TrainLog, folder: Path) -> None:
-    log.info("Timings: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.seconds.items()))
-    if done.interrupted and args.save:
-        log.warning(f"stopped after step {done.steps}; the same command continues from {folder / 'last.safetensors'}")
-    elif done.interrupted:
-        log.warning(f"stopped after step {done.steps}; nothing was saved, as --no-save says")
-    if done.best is not None:
-        log.info(f"best top1 {100 * done.best:.2f}% at step {done.best_step}")
-    if not args.save:
-        return
-    try:
-        save_curve(folder / "metrics.jsonl", folder / "curve.png")
-    except ImportError:
-        log.info("no curve.png: it needs matplotlib (pip install big-transfer[plots])")
-    use = folder / ("best.safetensors" if done.best is not None else "last.safetensors")
-    if not done.interrupted:
-        print(use, file=sys.stdout)

@@ -24,6 +24,7 @@ from pybit import _core
 from pybit.data.collection import ClassOrder, Report, extras_for, other_suffixes, read_collection, report_of
 from pybit.data.dataset import BatchLoader, Dataset, LabelledBatch, SkippedExample, Splits, splits_of
 from pybit.data.folders import LISTS
+from pybit.data.foreign import foreign, numbers_of, parts_of
 from pybit.data.inputs import collect, is_path
 from pybit.data.numbering import numbered
 from pybit.data.options import check_max_pixels
@@ -65,7 +66,10 @@ def open(
             - a pair (images, labels): uint8 images (n,H,W,3), (n,H,W,4), (n,H,W,1) or (n,H,W), or several of what
               `pybit.data` calls an image, of any sizes: paths and bytes are decoded when they are asked for. Labels are
               names, whole numbers, booleans or one-hot rows, one per image, as a list, an array or a table's column.
-        validation: a second list or pair to validate on, with the same classes; then nothing is split off.
+            - pairs [(image, label), ...], a table with columns of paths and labels (pandas, polars), a data set of
+              torch or torchvision without transforms, or of Hugging Face, or a dict of these with "train" and perhaps
+              "validation" or "test".
+        validation: a second one of these to validate on, with the same classes; then nothing is split off.
         class_names: of lists and pairs, by label; None: the labels themselves in natural order ("2" before "10").
         validation_fraction, seed: part of each class that is split off where the source has no validation set.
         order: how the classes of folders are numbered: "natural", or "lexical" as torchvision and bit_pytorch.
@@ -95,19 +99,31 @@ def open(
         "separator": separator,
         "encoding": encoding,
     }
-    if is_path(source):
-        path = Path(source)
-        if not path.name.lower().endswith(LISTS):
-            if validation is not None or class_names is not None or path_column or label_column or separator:
-                raise ConfigError(
-                    "[data] expected validation=, class_names=, path_column=, label_column= and separator= "
-                    "with a CSV list or a pair only"
-                )
-            return _of_path(path, order, validation_fraction, seed, cifar_labels, needs_train, max_pixels)
-    train = _listed(source, class_names, reading, max_pixels)
-    if validation is None:
-        return train.split(validation_fraction, seed)
-    return Splits(train, _listed(validation, train.class_names, reading, max_pixels))
+    if validation is None and (parts := parts_of(source)) is not None:
+        source, validation = parts
+    if validation is not None:
+        validation_fraction = 0.0
+    if is_path(source) and not os.fspath(source).lower().endswith(LISTS):
+        if class_names is not None or (validation is None and (path_column or label_column or separator)):
+            raise ConfigError(
+                "[data] expected class_names=, path_column=, label_column= and separator= "
+                "with a CSV list or a pair only"
+            )
+        found = _of_path(Path(source), order, validation_fraction, seed, cifar_labels, needs_train, max_pixels)
+        if validation is None:
+            return found
+        if len(found.validation):
+            raise ConfigError(f"[data] {source} has a part for validation: expected no validation= beside it")
+        train = found.train
+    else:
+        train = _listed(source, class_names, reading, max_pixels)
+        if validation is None:
+            return train.split(validation_fraction, seed)
+    if not is_path(validation) or os.fspath(validation).lower().endswith(LISTS):
+        return Splits(train, _listed(validation, train.class_names, reading, max_pixels))
+    parts = _of_path(Path(validation), order, 0.0, seed, cifar_labels, False, max_pixels)
+    held_out = parts.validation if len(parts.validation) else parts.train
+    return Splits(train, held_out.with_classes(train.class_names))
 
 
 def _of_path(
@@ -174,9 +190,17 @@ def _listed(source: Any, class_names: Sequence[str] | None, reading: dict[str, A
             source, list(class_names or []), **reading, fallback=FileReader(max_pixels), max_pixels=max_pixels
         )
         return Dataset(found, os.fspath(source))
+    other = foreign(source, reading["path_column"], reading["label_column"], max_pixels)
+    if other is not None:
+        numbers, names = numbers_of(other, class_names)
+        if other.reader is not None:
+            titles = [f"image {i}" for i in range(len(numbers))]
+            return Dataset(_core.open_images(other.reader, numbers, names, titles), type(source).__name__)
+        source, class_names = (other.images, numbers), names
     if not isinstance(source, (tuple, list)) or len(source) != 2:
         raise ConfigError(
-            f"[data] expected a path or a pair (images, labels), got {type(source).__name__}; see pybit.datasets.open"
+            "[data] expected a path, a pair (images, labels), pairs [(image, label), ...], a table, or a data set of "
+            f"torch or Hugging Face, got {type(source).__name__}; see pybit.datasets.open"
         )
     labels, classes = numbered(source[1], class_names)
     pixels = _one_array(source[0])

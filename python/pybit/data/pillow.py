@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF = (b"avif", b"avis")
 _EXTRAS = {
-    "Pillow": "pip install big-transfer[images] for Pillow, which reads more formats",
-    "HEIF": "pip install big-transfer[heif] for pillow-heif, which reads HEIC",
-    "AVIF": "pip install big-transfer[avif] for a Pillow that reads AVIF",
+    "Pillow": "`pip install pillow` (the extra `images`) reads more formats",
+    "HEIF": "`pip install pillow-heif` (the extra `heif`) reads HEIC",
+    "AVIF": "`pip install 'pillow>=11.3'` (the extra `avif`) reads AVIF",
 }
 # Images above Pillow's limit are decoded one at a time.
 _HUGE = threading.Lock()

@@ -12,6 +12,7 @@ from pybit.errors import ConfigError
 from pybit.model.files import read_activation, read_metadata
 from pybit.model.model import Model
 from pybit.model.released import architecture_of, card_of_file, config_of, labels_of, preprocessing_of
+from pybit.model.source import checkpoint_path
 from pybit.network.build import changed, network_from_checkpoint, require_same
 from pybit.network.heads import adapt_head, replace_head
 from pybit.network.options import ComputeOptions
@@ -123,6 +124,9 @@ def load(
 ) -> Model:
     """Load a checkpoint of any supported format: npz, safetensors, h5, a TFHub folder, or a torch file.
 
+    A training run's folder stands for its best checkpoint, and a released model's name for its file, which is taken
+    from the cache or downloaded.
+
     Architecture, class count and head are found from the tensors; nothing in the file is executed. Labels and
     preprocessing come from the file if pybit wrote it, or from the card of the released model whose name and content
     the file has. The arguments are those of `create_model`. Raises OSError if the file cannot be read, FormatError if
@@ -142,8 +146,8 @@ def _from_file(
     """The model in a checkpoint, which must have the architecture `wanted`; `name` and `card` if they are known."""
     from pybit.formats import open_any
 
-    text = os.fspath(path)
-    checkpoint = open_any(path)
+    text = checkpoint_path(path)
+    checkpoint = open_any(text)
     if wanted is not None:
         require_same(
             checkpoint.config,

@@ -89,7 +89,7 @@ def save(profile: Profile, path: str | os.PathLike[str]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("charts need matplotlib: pip install big-transfer[plots]") from None
+        raise ImportError("charts need matplotlib: pip install matplotlib (the extra `plots`)") from None
     rows = [row for row in profile.rows if row["flops"]]
     figure = Figure(figsize=(max(10.0, 0.2 * len(rows)), 10), dpi=110, layout="constrained")
     top, bottom = figure.subplots(2, 1)

@@ -5,49 +5,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pybit import _core
 from pybit.base.renamed import with_new_keywords
-from pybit.data import datasets
-from pybit.data.dataset import Dataset
 from pybit.data.options import PreprocessSpec
 from pybit.errors import ConfigError
 from pybit.evaluation import held_out
 from pybit.evaluation.accuracy import Evaluation
-from pybit.model.files import read_metadata
 from pybit.model.model import Model
-from pybit.model.released import card_of_file
-from pybit.network.build import changed, network_from_arrays
-from pybit.network.options import ComputeOptions
+from pybit.train.inputs import sets_of, some, start_of
+from pybit.train.options import FineTuneOptions, checked, weights_of_classes
+from pybit.train.result import FineTuned, TunedWeights
+from pybit.train.run_files import flags_of, steps_of
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-@dataclass(frozen=True)
-class FineTuned:
-    """What a run ended with."""
+    from pybit.train.log import TrainLog
 
-    model: Model
-    """The model with the weights of the last step."""
-    steps: int
-    """The number of steps done in total, with those before a resume."""
-    first_step: int
-    """The number of steps that were done before this call: above 0 if the run was resumed."""
-    interrupted: bool
-    """Whether the run was stopped before its end."""
-    loss: float | None
-    """The loss of this call's last step; None if it took none."""
-    evaluation: Evaluation | None
-    """The last evaluation, if there is a validation set."""
-    best: float | None
-    """The best top-1 in [0,1]; None if nothing was evaluated."""
-    best_step: int
-    """The step that reached the best top-1 first."""
-    folder: Path | None
-    """The run's folder with last.safetensors, best.safetensors and metrics.jsonl; None if nothing was written."""
-    seconds: dict[str, float]
-    """The seconds that each phase took, by its name."""
+_CALLBACKS = ("on_part", "on_step", "on_evaluation", "on_checkpoint", "on_skipped", "should_stop")
 
 
 class FineTuning:
@@ -63,41 +41,44 @@ class FineTuning:
         *,
         logdir: str | os.PathLike[str] | None = None,
         name: str | None = None,
-        examples_per_class: int | None = None,
-        examples_per_class_seed: int = 0,
-        compat: str = "none",
-        flags: dict[str, str] | None = None,
-        **options: Any,
+        **options: Unpack[FineTuneOptions],
     ) -> None:
-        options = with_new_keywords("FineTuning", options)
-        checkpoint, label = _checkpoint_of(model)
-        train, validation = _sets_of(data)
-        if compat not in ("none", "pytorch", "jax", "tf2"):
-            raise ConfigError(f"[fine_tune] expected compat 'none', 'pytorch', 'jax' or 'tf2', got '{compat}'")
-        flags = {**(flags or {}), "model": label}
-        self._examples = len(train)  # with those that few-shot training passes over
-        if examples_per_class is not None:
-            rule: Any = "exact" if compat == "none" else compat
-            train = train.few_shot(examples_per_class, examples_per_class_seed, rule)
-            flags["few_shot"] = f"{examples_per_class} per class, seed {examples_per_class_seed}"
+        how = checked("fine_tune", with_new_keywords("FineTuning", dict(options)), ("logdir", "name"))
         if (logdir is None) != (name is None):
             raise ConfigError("[fine_tune] expected both logdir and name, or neither")
         self.folder = None if logdir is None or name is None else Path(logdir) / name
+        checkpoint, label, labels = start_of(model)
         self.name = name or label
-        self.train, self.validation = train, validation
+        self.train, self.validation = sets_of(data)
+        self.best_by: str = how.get("best_by", "top1")
+        compat: str = how.get("compat", "none")
+        flags = {**how.pop("flags", {}), "model": label}
+        self._examples = len(self.train)  # with those that few-shot training passes over
+        per_class, seed = how.pop("examples_per_class", None), how.pop("examples_per_class_seed", 0)
+        if per_class is not None:
+            rule: Any = "exact" if compat == "none" else compat
+            self.train = self.train.few_shot(per_class, seed, rule)
+            flags["few_shot"] = f"{per_class} per class, seed {seed}"
+        if "max_minutes" in how:
+            how["max_seconds"] = 60 * how.pop("max_minutes")
+        if "class_weights" in how:
+            counts = list(self.train.counts.values())
+            how["class_weights"] = weights_of_classes(how["class_weights"], self.train.class_names, counts)
+        how["keep_head"] = self._keeps_head(how.pop("head", "auto"), labels, checkpoint.config.num_classes)
         if self.folder is not None:
-            options["folder"] = self.folder
+            how["folder"] = self.folder
+        validation = self.validation
         self._core = _core.FineTuning(
             checkpoint,
-            train.core,
+            self.train.core,
             validation.core if validation is not None and len(validation) else None,
-            compat=compat,
             flags=flags,
             model_name=self.name,
-            **options,
+            **how,
         )
-        self._activation = "sigmoid" if options.get("loss") == "sigmoid" else "softmax"
-        self._resampling: Any = options.get("resampling") or ("tf" if compat in ("jax", "tf2") else "pillow")
+        self._resampling: Any = how.get("resampling") or ("tf" if compat in ("jax", "tf2") else "pillow")
+        self._activation = "sigmoid" if how.get("loss") == "sigmoid" else "softmax"
+        self._best: TunedWeights | None = None
 
     @property
     def recipe(self) -> str:
@@ -120,6 +101,11 @@ class FineTuning:
         return self._core.steps
 
     @property
+    def steps_done(self) -> int:
+        """The number of updates that the run's folder holds already; `start` goes on from there."""
+        return 0 if self.folder is None else steps_of(self.folder)
+
+    @property
     def batch(self) -> int:
         """The number of images per update."""
         return self._core.batch
@@ -134,41 +120,77 @@ class FineTuning:
         """What the backward pass recomputes: "units", the feature maps within residual units, or "none"."""
         return self._core.recompute
 
-    def start(self, *, tensorboard: bool = False, **callbacks: Any) -> FineTuned:
-        """Run to the end, or until should_stop() is true; the arguments are those of :func:`fine_tune`."""
-        if not tensorboard:
-            return self._run(callbacks)
-        from pybit.train.tensorboard import EventLog
+    def __repr__(self) -> str:
+        done = f", {self.steps_done} of them done" if self.steps_done else ""
+        sets = f"{len(self.train)} images of {len(self.train.class_names)} classes"
+        held_out = 0 if self.validation is None else len(self.validation)
+        folder = "" if self.folder is None else f", in {self.folder}"
+        return (
+            f"<FineTuning {self.name}: {self.steps} steps of {self.batch}{done}; {sets}, {held_out} held out{folder}>"
+        )
 
-        if self.folder is None:
-            raise ConfigError("[fine_tune] expected logdir and name with tensorboard=True: events go into that folder")
-        events = EventLog(self.folder)
-        both = {name: _both(callbacks.get(name), getattr(events, name)) for name in ("on_step", "on_evaluation")}
-        try:
-            return self._run(callbacks | both)
-        finally:
-            events.close()
+    def start(
+        self,
+        *,
+        tensorboard: bool = False,
+        progress: bool | None = None,
+        log: TrainLog | None = None,
+        **callbacks: Any,
+    ) -> FineTuned:
+        """Run to the end, or until should_stop() is true; the arguments are those of :func:`fine_tune`.
 
-    def _run(self, callbacks: dict[str, Any]) -> FineTuned:
-        unknown = set(callbacks) - {"on_part", "on_step", "on_evaluation", "on_checkpoint", "on_skipped", "should_stop"}
+        `log`: what writes train.log instead of one made here, which the caller closes. Further callbacks: on_part(step,
+        part, parts, loss, rate), on_checkpoint(step, path) and on_skipped(name, reason).
+        """
+        unknown = set(callbacks) - set(_CALLBACKS)
         if unknown:
-            raise ConfigError(f"[fine_tune] there is no callback {', '.join(sorted(unknown))}")
-        if (told := callbacks.get("on_evaluation")) is not None:
-            callbacks["on_evaluation"] = lambda step, found: told(step, Evaluation(**found))
-        callbacks["on_checkpoint"] = _both(callbacks.get("on_checkpoint"), self._keep_held_out)
-        done = self._core.run(**callbacks)
-        network = network_from_arrays(self._core.tensors(), self._core.config, ComputeOptions())
-        model = Model(
-            network,
-            name=self.name,
-            origin=f"fine-tuned, step {done['step']}",
-            preprocessing=PreprocessSpec(self._core.crop, mode="squash", resampling=self._resampling),
-            labels=tuple(self.train.class_names),
-            activation=self._activation,
+            raise ConfigError(
+                f"[fine_tune] there is no callback {', '.join(sorted(unknown))}; they are {', '.join(_CALLBACKS)}"
+            )
+        own = [callbacks]
+        if tensorboard:
+            from pybit.train.tensorboard import EventLog
+
+            if self.folder is None:
+                raise ConfigError("[fine_tune] expected logdir and name with tensorboard=True: events go into them")
+            events = EventLog(self.folder)
+            own.append({name: getattr(events, name) for name in ("on_step", "on_evaluation")})
+        from pybit.train.log import TrainLog  # which brings logging
+
+        lines = TrainLog(self.folder, stderr=False, progress=progress) if log is None else log
+        try:
+            return self._run(own, lines)
+        finally:
+            if tensorboard:
+                events.close()
+            if log is None:
+                lines.close()
+
+    def _run(self, own: list[dict[str, Any]], log: TrainLog) -> FineTuned:
+        log.begin(self.recipe, self.steps, self.steps_done, len(self.train.class_names), self.best_by)
+        told = [given["on_evaluation"] for given in own if given.get("on_evaluation") is not None]
+
+        def evaluated(step: int, found: dict[str, Any], more: dict[str, Any]) -> None:
+            log.on_evaluation(step, Evaluation(**found), more)
+            for call in told:
+                call(step, Evaluation(**found))
+
+        def keep(step: int) -> None:
+            self._best = None  # before another copy is made
+            self._best = self._weights(step)
+
+        names = ("on_part", "on_step", "on_checkpoint", "on_skipped")
+        hooks = {name: _joined(getattr(log, name, None), *(given.get(name) for given in own)) for name in names}
+        hooks["on_checkpoint"] = _joined(hooks["on_checkpoint"], self._keep_held_out)
+        done = self._core.run(
+            **hooks,
+            on_evaluation=evaluated,
+            on_best=keep if self.folder is None else None,
+            should_stop=own[0].get("should_stop"),
         )
         evaluation = done["evaluation"]
-        return FineTuned(
-            model,
+        result = FineTuned(
+            self._weights(done["step"]).model(),
             steps=done["step"],
             first_step=done["first_step"],
             interrupted=done["interrupted"],
@@ -178,7 +200,31 @@ class FineTuning:
             best_step=done["best_step"],
             folder=self.folder,
             seconds=done["seconds"],
+            best_by=self.best_by,
+            ended=done["ended"],
+            best_weights=None if done["best_step"] == done["step"] else self._best,
         )
+        self._best = None
+        log.end(result)
+        return result
+
+    def _weights(self, step: int) -> TunedWeights:
+        spec = PreprocessSpec(self._core.crop, mode="squash", resampling=self._resampling)
+        labels = tuple(self.train.class_names)
+        return TunedWeights(self._core.tensors(), self._core.config, self.name, step, spec, labels, self._activation)
+
+    def _keeps_head(self, head: str, labels: tuple[str, ...] | None, classes: int) -> bool:
+        """Whether training goes on with the checkpoint's head; a run that was begun goes on as it began."""
+        agree = labels is not None and labels == tuple(self.train.class_names) and len(labels) == classes
+        if head == "keep" and not agree:
+            raise ConfigError(
+                "[fine_tune] expected a model whose classes are the set's, in their order, with head='keep': it has "
+                + (f"{classes} classes without names" if labels is None else f"{some(labels)}, the set ")
+                + ("" if labels is None else some(tuple(self.train.class_names)))
+            )
+        if head == "auto" and agree and self.folder is not None and steps_of(self.folder):
+            return flags_of(self.folder).get("head") == "kept"
+        return agree and head != "zero"
 
     def _keep_held_out(self, *_: Any) -> None:
         """Write which images are held out beside the first checkpoint, when the folder is this run's for certain."""
@@ -196,15 +242,17 @@ def fine_tune(
     on_evaluation: Callable[[int, Evaluation], Any] | None = None,
     should_stop: Callable[[], bool] | None = None,
     tensorboard: bool = False,
-    **options: Any,
+    progress: bool | None = None,
+    **options: Unpack[FineTuneOptions],
 ) -> FineTuned:
-    """Fine-tune a model on a data set by BiT-HyperRule, with a new head of zeros.
+    """Fine-tune a model on a data set by BiT-HyperRule, with a new head of zeros, or its own if the classes agree.
 
-        done = pybit.fine_tune("BiT-M-R50x1.npz", "photos/", logdir="runs", name="photos")
-        done.model.predict(["new.jpg"])
+        done = pybit.fine_tune("BiT-M-R50x1", "photos/", logdir="runs", name="photos")
+        done.best_model.predict(["new.jpg"])
 
     Args:
-        model: a model, which stays as it is, or a checkpoint file of any supported format.
+        model: a model, which stays as it is, a checkpoint file of any supported format, a run's folder (its best
+            checkpoint), or a released model's name.
         data: what :func:`pybit.datasets.open` takes, or the pair that it returns, or a training set alone.
         logdir, name: the run's folder is logdir/name. If it holds this run already, the run goes on, to the same bits
             as without the interruption. Without them nothing is written.
@@ -212,15 +260,9 @@ def fine_tune(
         on_evaluation: called with (step, Evaluation).
         should_stop: asked before each step; True saves and returns.
         tensorboard: also write TensorBoard events into the run's folder; needs the extra `tensorboard`.
-        options: examples_per_class, examples_per_class_seed, batch, batch_split, recompute ("none", "units" or "auto"),
-            memory_limit (bytes), keep_features, base_lr, steps, schedule, resolution (resize, crop), mixup_alpha,
-            image_size (height, width), examples, flip, resampling, compat ("none", "pytorch", "jax", "tf2"), seed,
-            dtype ("float32", or "bfloat16": products and feature maps in bfloat16, weights and sums in float32),
-            loss ("softmax", "sigmoid"), optimizer ("sgd" with momentum and nesterov, "adam" or "adamw" with betas and
-            eps), clip_norm, weight_decay, decay_vectors, layer_decay, train, freeze (lists of patterns over
-            parameters' names), groups (list of (pattern, factor of the rate, weight decay or None)),
-            label_smoothing, eval_every, eval_batch, save_every, save_seconds, workers,
-            skip_corrupt, threads. Unset: BiT-HyperRule's.
+        progress: True shows a live line on standard error; None only on a terminal or in a notebook; False never. The
+            lines of train.log go to the logger "pybit.train" in any case.
+        options: see `pybit.FineTuneOptions`, whose names editors complete; docs/finetuning.md tells what each does.
 
     Raises:
         ConfigError: options that cannot be, or a folder with another run; the message lists the differences.
@@ -231,40 +273,18 @@ def fine_tune(
 
     KeyboardInterrupt (Ctrl-C) ends a run between two steps, after it was saved.
     """
-    options = with_new_keywords("fine_tune", options)
-    run = FineTuning(model, data, logdir=logdir, name=name, **options)
-    return run.start(tensorboard=tensorboard, on_step=on_step, on_evaluation=on_evaluation, should_stop=should_stop)
+    how: Any = with_new_keywords("fine_tune", dict(options))
+    run = FineTuning(model, data, logdir=logdir, name=name, **how)
+    calls: dict[str, Any] = {"on_step": on_step, "on_evaluation": on_evaluation, "should_stop": should_stop}
+    return run.start(tensorboard=tensorboard, progress=progress, **calls)
 
 
-def _both(first: Callable[..., Any] | None, second: Callable[..., Any]) -> Callable[..., None]:
-    """A callback that calls two."""
+def _joined(*functions: Callable[..., Any] | None) -> Callable[..., None] | None:
+    """A callback that calls those that there are."""
+    there = [function for function in functions if function is not None]
 
     def call(*arguments: Any) -> None:
-        if first is not None:
-            first(*arguments)
-        second(*arguments)
+        for function in there:
+            function(*arguments)
 
-    return call
-
-
-def _checkpoint_of(model: Model | str | os.PathLike[str]) -> tuple[_core.Checkpoint, str]:
-    """Weights to start from, and what the run calls them."""
-    if isinstance(model, (str, os.PathLike)):
-        from pybit.formats import open_any
-
-        path = os.fspath(model)
-        checkpoint = open_any(path)
-        name = read_metadata(checkpoint)[0]
-        card = card_of_file(path, checkpoint.config)
-        if card is not None and "pybit" not in checkpoint.metadata:
-            checkpoint = checkpoint.with_config(changed(checkpoint.config, weight_eps=card.weight_eps))
-        return checkpoint, name or (card.name if card else Path(path).name)
-    return model.loaded.network.checkpoint(), model.name
-
-
-def _sets_of(data: Any) -> tuple[Dataset, Dataset | None]:
-    if isinstance(data, Dataset):
-        return data, None
-    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Dataset) for part in data):
-        return data[0], data[1]
-    return tuple(datasets.open(data))  # type: ignore[return-value]
+    return call if there else None

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from pybit._core import HyperRule, known_image_size
 from pybit.errors import ConfigError
 
@@ -42,9 +44,14 @@ def hyper_rule(num_examples: int, image_size: tuple[int, int] | str, base_lr: fl
         if known is None:
             raise ConfigError(f"[hyper_rule] expected (height, width) or a known data set, got '{image_size}'")
         image_size = known
-    if len(image_size) != 2 or min(image_size) < 1 or num_examples < 1:
+    try:
+        height, width = map(operator.index, image_size)
+        examples = operator.index(num_examples)
+    except (TypeError, ValueError):
+        height, width, examples = 0, 0, 0
+    if min(height, width, examples) < 1:
         raise ConfigError(
             "[hyper_rule] expected at least 1 example of at least 1 x 1 pixels, "
-            f"got {num_examples} of (height, width) {image_size}"
+            f"got {num_examples!r} of (height, width) {image_size!r}"
         )
-    return HyperRule(num_examples, image_size[0], image_size[1], base_lr)
+    return HyperRule(examples, height, width, base_lr)

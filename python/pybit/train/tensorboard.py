@@ -15,7 +15,9 @@ def writer_class() -> Any:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as e:
-        raise ImportError("TensorBoard events need tensorboardX: pip install 'big-transfer[tensorboard]'") from e
+        raise ImportError(
+            "TensorBoard events need tensorboardX: pip install tensorboardX (the extra `tensorboard`)"
+        ) from e
     return SummaryWriter
 
 

@@ -320,3 +320,37 @@ TEST_CASE("an optimizer of another model is refused before the first step") {
                        bit::config_error);
   CHECK(r.data.reads == 0);
 }
+
+TEST_CASE("patience and time end a run early, and patience where it would have ended without an interruption") {
+  const auto scores = [](std::size_t step) { return step <= 4 ? 0.1 * static_cast<double>(step) : 0.3; };
+  const scratch_folder folder;
+  for (const bool stopped : {false, true}) {
+    run r;
+    r.options.eval_every = 2;
+    r.options.patience = 3;
+    r.options.folder = folder / (stopped ? "stopped" : "whole");
+    r.options.evaluate = [&](std::size_t step) { return score(step, scores(step)); };
+    std::size_t best_told = 0, asked = 0;
+    r.options.on_best = [&](std::size_t step) { best_told = step; };
+    if (stopped) {
+      r.options.should_stop = [&] { return ++asked > 7; };
+      CHECK(r.go().interrupted);
+    }
+    run again;
+    again.options = r.options;
+    again.options.should_stop = nullptr;
+    const auto result = again.go();
+    CHECK(result.ended == early_end::patience);
+    CHECK(result.best_step == 4);
+    CHECK(result.step == 10);  // evaluations at 6, 8 and 10 bring nothing better
+    CHECK(best_told == 4);
+  }
+  run timed;
+  timed.options.max_seconds = 1e-9;
+  const auto result = timed.go();
+  CHECK(result.ended == early_end::time);
+  CHECK(result.step == 1);
+  run impatient;
+  impatient.options.patience = 1;
+  CHECK_THROWS_AS(impatient.go(), bit::config_error);
+}

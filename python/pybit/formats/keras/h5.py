@@ -29,7 +29,7 @@ def read_h5(path: str | os.PathLike[str]) -> RawCheckpoint:
     try:
         import h5py  # type: ignore[import-untyped, unused-ignore]
     except ImportError as error:
-        raise ImportError("reading .h5 files needs h5py: pip install 'big-transfer[formats]'") from error
+        raise ImportError("reading .h5 files needs h5py: pip install h5py (the extra `formats`)") from error
     place = os.fspath(path)
     size = os.stat(place).st_size
     try:
