@@ -201,6 +201,23 @@ def test_the_command_prints_writes_and_says_by_its_status(tmp_path: Path, capsys
     assert main(["check", str(tmp_path / "nothing")]) == 2
 
 
+def test_training_can_decode_everything_before_its_first_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "photos")
+    (root / "dark" / "cut.png").write_bytes((root / "dark" / "00.png").read_bytes()[:99])
+    model = tmp_path / "small.safetensors"
+    pybit.create_model("small", units=(1, 1, 1, 1), stem_channels=32, num_classes=2, seed=1).save(model)
+    run = ["train", "--name", "a", "--logdir", str(tmp_path), "--model", str(model), "--data", str(root), "--check"]
+    run += ["--batch", "4", "--steps", "1", "--resize", "40", "--crop", "32", "--quiet"]
+    assert main(run) == 1
+    said = capsys.readouterr().err
+    assert said.count("cut.png") == 1
+    assert "1 of 25 images cannot be read; --skip_corrupt leaves them out" in said
+    assert not (tmp_path / "a").exists()
+    assert main([*run, "--skip_corrupt"]) == 0
+
+
 def test_thumbnails_are_sound_png_files() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     assert np.array_equal(pybit.data.read_image(png(pixels)), pixels)

@@ -9,7 +9,8 @@
 namespace bit::inline BIT_ABI::train {
 
 BIT_FUNC void check(const sgd_options& options) {
-  if (!detail::is_non_negative(options.momentum) || options.momentum >= 1 || (options.nesterov && options.momentum == 0))
+  if (!detail::is_non_negative(options.momentum) || options.momentum >= 1 ||
+      (options.nesterov && options.momentum == 0))
     throw config_error("[sgd] expected a momentum in [0,1), above 0 for Nesterov, got " +
                        std::to_string(options.momentum));
 }

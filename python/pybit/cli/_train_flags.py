@@ -105,6 +105,8 @@ def _add_data_flags(parser: argparse.ArgumentParser) -> None:
     add(group, "split_seed", type=int, default=0, metavar="N", help="chooses what is held out (default: 0)")
     add(group, "class_order", choices=("natural", "lexical"), help="numbers a folder's classes (default: natural)")
     add(group, "skip_corrupt", action="store_true", help="leave out images that cannot be read and name them")
+    group.add_argument("--check", action="store_true", help="decode every image before the first step, and name those "
+                       "that cannot be read; with --skip_corrupt the run begins all the same")  # fmt: skip
 
 
 def _add_recipe_flags(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from pybit.cli._train_flags import KNOWN
 from pybit.data import datasets
 from pybit.data.dataset import Splits
 from pybit.data.folders import LISTS
-from pybit.errors import ConfigError
+from pybit.errors import ConfigError, FormatError
 from pybit.model.source import checkpoint_path, looks_like_file, run_checkpoint
+from pybit.quality.decode import unreadable
 from pybit.train.fine_tuning import FineTuning
 from pybit.train.log import TrainLog
 from pybit.train.recipe import known_image_size
@@ -57,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     if args.tensorboard:
         _check_tensorboard(args)
     model, data = _model_file(args), _open_data(args)
+    if args.check:
+        _decode_all(args, data)
     resolved = _resolve(args, model, data, optimizer)
     resolved.estimate()
     if args.dry_run:
@@ -119,6 +123,16 @@ def _open_data(args: argparse.Namespace) -> Splits:
             f"{len(found.train.class_names)}; leave out --dataset for a data set of your own"
         )
     return found
+
+
+def _decode_all(args: argparse.Namespace, data: Splits) -> None:
+    """Name the images that cannot be decoded. Raises FormatError if there are some, unless they are to be left out."""
+    found = [entry for part in data for entry in unreadable(part, False if args.quiet else None)]
+    for name, reason in found:
+        print(f"pybit: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+    if found and not args.skip_corrupt:
+        total = sum(len(part) for part in data)
+        raise FormatError(f"{len(found)} of {total} images cannot be read; --skip_corrupt leaves them out")
 
 
 def _class_order(args: argparse.Namespace) -> str:

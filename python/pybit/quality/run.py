@@ -36,7 +36,8 @@ IMBALANCE = 10.0
 HUGE, AREA, SIDES = 50_000_000, 16.0, 4.0
 # Beyond this part of grey images they are told together.
 MANY_GREY = 0.1
-# Below this part of images whose class the others tell, labels are not judged; and no more than this part is doubted.
+# Below this part of images whose class the others tell, or half of what the largest class alone leaves, labels are not
+# judged; and no more than this part is doubted.
 TELLING, DOUBTED = 0.6, 0.1
 # By how much another class must fit better than the label: 2 is the distance between the targets of two classes.
 DOUBT = 0.5
@@ -249,7 +250,8 @@ def _labels(files: _Files, sound: list[Signature], model: Model | None, progress
     found = doubts(features, labels.astype(np.int64), len(present))
     told = float((found.max(1) <= 0).mean())
     by = "thumbnails tell" if model is None else f"the features of {model.name} tell"
-    if told < TELLING:
+    largest = float(np.bincount(labels).max() / len(labels))
+    if told < max(TELLING, (1 + largest) / 2):
         cure = "; --model judges by a model's features" if model is None else ""
         yield Finding("not_judged", f"{by} the class of {100 * told:.0f} % of the images: too few{cure}")
         return
