@@ -230,7 +230,7 @@ def test_without_h5py_the_error_tells_what_to_install(
 ) -> None:
     w.write_h5(tmp_path / "tiny.h5", w.keras_variables(network))
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"big-transfer\[formats\]"):
+    with pytest.raises(ImportError, match=r"pip install h5py \(the extra `formats`\)"):
         formats.open_any(tmp_path / "tiny.h5")
 
 

@@ -476,7 +476,7 @@ def test_folders_of_heic_name_the_extra_that_reads_them(tmp_path, monkeypatch):
             call(tmp_path)
     for name in ("cat", "dog"):
         picture().save(tmp_path / name / "b.png")
-    with pytest.warns(UserWarning, match=r"2 of 4 entries .*big-transfer\[heif\]"):
+    with pytest.warns(UserWarning, match=r"2 of 4 entries .*the extra `heif`"):
         train = pybit.datasets.open(tmp_path, validation_fraction=0).train
     assert len(train) == 2
     assert any("[heif]" in note for note in train.report.notes)

@@ -69,7 +69,7 @@ def test_a_run_in_a_folder_leaves_what_the_command_leaves_and_says_where_it_goes
     stopped = pybit.fine_tune(small(), splits(), **how, should_stop=lambda: next(asked) == 2)
     log = tmp_path / "run/train.log"
     assert stopped.interrupted and "interrupted" in repr(stopped)
-    assert "stopped after step 2; the same again continues from" in log.read_text()
+    assert "stopped after step 2; the same call continues from" in log.read_text()
     assert "continuing" not in log.read_text()
     run = pybit.FineTuning(small(), splits(), **HOW, logdir=tmp_path, name="run")
     assert run.steps_done == 2 and "4 steps of 16, 2 of them done; 49 images of 10 classes, 11 held out" in repr(run)

@@ -72,7 +72,8 @@ class TrainLog:
         self._folder = folder
         self._logger = logging.Logger("pybit.train", logging.DEBUG)
         self._stream = _Stream()
-        self._file = None if folder is None else _log_file(folder)
+        self._file = None if folder is None else _log_file(folder, "--" if stderr else "")
+        self._again = "the same command" if stderr else "the same call"
         if stderr:
             self._live = watched() and not quiet
             self._stream.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -161,14 +162,14 @@ class TrainLog:
         """Write how the run ended, and curve.png beside what the run wrote."""
         self.info("Timings: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in done.seconds.items()))
         if done.interrupted and done.folder is not None:
-            rest = f"the same again continues from {done.folder / 'last.safetensors'}"
+            rest = f"{self._again} continues from {done.folder / 'last.safetensors'}"
             self.warning(f"stopped after step {done.steps}; {rest}")
         elif done.interrupted:
             self.warning(f"stopped after step {done.steps}; nothing was saved, since the run has no folder to save in")
         elif done.ended == "patience":
             self.info(f"ended after step {done.steps} of {self._steps}: evaluations bring nothing better")
         elif done.ended == "time":
-            rest = "" if done.folder is None else "; the same again goes on"
+            rest = "" if done.folder is None else f"; {self._again} goes on"
             self.warning(f"ended after step {done.steps} of {self._steps}: its time is up{rest}")
         if done.best is not None:
             self.info(f"best {score_text(done.best_by, done.best)} at step {done.best_step}")
@@ -186,12 +187,12 @@ class TrainLog:
             self._file.close()
 
 
-def _log_file(folder: Path) -> logging.FileHandler:
+def _log_file(folder: Path, dashes: str) -> logging.FileHandler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(folder / "train.log", encoding="utf-8")
     except OSError as e:
-        text = f"cannot write a run here: {e.strerror}; choose a logdir and a name that can be written"
+        text = f"cannot write a run here: {e.strerror}; choose a {dashes}logdir and a {dashes}name that can be written"
         raise OSError(e.errno, text, str(folder)) from None
     file.setLevel(logging.DEBUG)
     # A full disk must end the run by the library's error, not by a traceback for each line.
