@@ -72,6 +72,6 @@ moved.install()
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: the first three pull in the network and file libraries, the others are second doors.
-    if name in ("hub", "labels", "formats", "cards", "recipe", "trainer"):
+    if name in ("hub", "labels", "formats", "cards", "recipe", "sklearn", "trainer"):
         return importlib.import_module(f"pybit.{name}")
     raise AttributeError(f"module 'pybit' has no attribute {name!r}")

@@ -29,9 +29,12 @@ ROOMS: dict[str, set[str]] = {
     "model": {*_SEEN_BY_ALL, "registry", "formats", "hub", "data", "network", "inference", "report"},
     "evaluation": {*_SEEN_BY_ALL, "data", "network", "model"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
+    "export": {*_SEEN_BY_ALL, "data", "network"},
+    "sklearn": {*_SEEN_BY_ALL, "registry", "data", "inference", "model", "evaluation", "train"},
     "cli": {
         *_SEEN_BY_ALL,
         *("registry", "formats", "hub", "data", "network", "inference", "report", "model", "evaluation", "train"),
+        "export",
     },
 }
 # Modules that give names of rooms to users. They may import any room; nothing in a room may import them.
