@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "model": {*_SEEN_BY_ALL, "registry", "formats", "hub", "data", "network", "inference", "report"},
     "evaluation": {*_SEEN_BY_ALL, "data", "network", "model"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
-    "export": {*_SEEN_BY_ALL, "data", "network"},
+    "export": {*_SEEN_BY_ALL, "data", "model"},
     "sklearn": {*_SEEN_BY_ALL, "registry", "data", "inference", "model", "evaluation", "train"},
     "cli": {
         *_SEEN_BY_ALL,

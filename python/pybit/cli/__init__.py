@@ -31,6 +31,7 @@ COMMANDS = (
     "download",
     "inspect",
     "convert",
+    "export",
     "summary",
     "profile",
     "info",
