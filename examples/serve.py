@@ -103,7 +103,7 @@ def make_app(model: pybit.Model, args: argparse.Namespace) -> Starlette:
         try:
             data = await body_of(request, args.max_bytes)
         except ClientDisconnect:
-            return Response(status_code=499)  # nobody reads it
+            return Response(status_code=499)  # no caller reads it
         if data is None:
             return refuse(413, f"expected an image of at most {args.max_bytes} bytes")
         try:
