@@ -12,7 +12,7 @@
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pybit import data as data
 from pybit import datasets as datasets
@@ -35,6 +35,9 @@ from pybit.train.options import FineTuneOptions
 from pybit.train.recipe import HyperRule, hyper_rule
 from pybit.train.result import FineTuned
 from pybit.train.trainer import Trainer
+
+if TYPE_CHECKING:  # imported when first used, below
+    from pybit.export.onnx import export_onnx as export_onnx
 
 __all__ = [
     "BitError",
@@ -64,6 +67,7 @@ __all__ = [
     "data",
     "datasets",
     "evaluate",
+    "export_onnx",
     "fine_tune",
     "get_num_threads",
     "hyper_rule",
@@ -82,6 +86,10 @@ moved.install()
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: the first three pull in the network and file libraries, the others are second doors.
-    if name in ("hub", "labels", "formats", "cards", "recipe", "trainer"):
+    if name in ("hub", "labels", "formats", "cards", "recipe", "sklearn", "trainer"):
         return importlib.import_module(f"pybit.{name}")
+    if name == "export_onnx":  # few programs write files for others
+        from pybit.export.onnx import export_onnx
+
+        return export_onnx
     raise AttributeError(f"module 'pybit' has no attribute {name!r}")

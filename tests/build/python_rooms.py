@@ -31,21 +31,12 @@ ROOMS: dict[str, set[str]] = {
     "quality": {*_SEEN_BY_ALL, "data", "model", "evaluation"},
     "train": {*_SEEN_BY_ALL, "formats", "data", "network", "model", "evaluation"},
     "torch": {*_SEEN_BY_ALL, "network", "model"},
+    "export": {*_SEEN_BY_ALL, "data", "model"},
+    "sklearn": {*_SEEN_BY_ALL, "registry", "data", "inference", "model", "evaluation", "train"},
     "cli": {
         *_SEEN_BY_ALL,
-        *(
-            "registry",
-            "formats",
-            "hub",
-            "data",
-            "network",
-            "inference",
-            "report",
-            "model",
-            "evaluation",
-            "quality",
-            "train",
-        ),
+        *("registry", "formats", "hub", "data", "network", "inference", "report", "model", "evaluation"),
+        *("quality", "train", "export"),
     },
 }
 # Modules that give names of rooms to users. They may import any room; nothing in a room may import them.

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-ORACLES = re.compile(r"\b(torch|timm|transformers|huggingface_hub)\b|test-oracle")
+PACKAGES = "torch|timm|transformers|huggingface_hub|onnx|onnxruntime|openvino|fastapi|uvicorn"
+ORACLES = re.compile(rf"\b({PACKAGES})\b|test-oracle")
 
 
 def require(report: Any) -> None:

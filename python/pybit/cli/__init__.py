@@ -34,6 +34,7 @@ COMMANDS = (
     "download",
     "inspect",
     "convert",
+    "export",
     "summary",
     "profile",
     "info",

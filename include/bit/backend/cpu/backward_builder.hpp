@@ -28,11 +28,11 @@ class cpu_backward_builder : public cpu_plan_builder_base<T, training_operation<
   void build_training() {
     target.taps = training.taps;
     target.division = this->build(target.memory, training.logits_gradient);
-    if (!training.logits_gradient) return;
-    const dims4& logits = p[*training.logits_gradient].dims;
-    target.images = logits.n;
-    target.classes = logits.c;
-    if (!training.from_outputs) target.logits = this->map(p.outputs.front());
+    if (training.from_outputs && !training.logits_gradient) return;
+    const value_id matrix = training.from_outputs ? *training.logits_gradient : p.outputs.front();
+    target.images = p[matrix].dims.n;
+    target.classes = p[matrix].dims.c;
+    if (!training.from_outputs) target.logits = this->map(matrix);
     for (std::size_t i = 0; i < p.outputs.size() && training.from_outputs; ++i)
       if (p.outputs[i] == std::get<head_step>(p.steps.back()).y) target.logits_output = i;
   }

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models as files of other programs."""
