@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit/error.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/train/best_metric.hpp>
 #include <cmath>
 #include <numeric>
@@ -58,7 +59,7 @@ BIT_FUNC double score_of(const evaluation& found, best_metric by) {
 }
 
 BIT_FUNC bool is_better(double score, double than, best_metric by) {
-  if (std::isnan(than)) return !std::isnan(score);
+  if (bit::detail::is_nan(than)) return !bit::detail::is_nan(score);
   return by == best_metric::loss ? score < than : score > than;
 }
 

@@ -11,7 +11,7 @@
 #include <bit/data/dataset.hpp>
 #include <bit/model/loss_function.hpp>
 #include <bit/train/batch.hpp>
-#include <bit/train/recipe.hpp>
+#include <bit/train/training_loss.hpp>
 
 namespace bit::inline BIT_ABI::train {
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit/backend/loss.hpp>
+#include <bit/detail/finite.hpp>
 #include <bit/detail/number_text.hpp>
 #include <bit/error.hpp>
 #include <bit/train/class_weights.hpp>
@@ -27,7 +28,7 @@ BIT_FUNC void check_class_weights(std::span<const double> weights, std::size_t c
     throw config_error("[recipe] expected a class weight for each of " + std::to_string(classes) + " classes, got " +
                        std::to_string(weights.size()));
   for (const double w : weights)
-    if (!(w >= 0) || std::isinf(w))
+    if (!detail::is_non_negative(w))
       throw config_error("[recipe] expected class weights of 0 or more, got " + detail::number_text(w));
   if (std::all_of(weights.begin(), weights.end(), [](double w) { return w == 0; }))
     throw config_error("[recipe] expected a class weight above 0, all are 0");

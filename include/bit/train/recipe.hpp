@@ -23,6 +23,7 @@
 #include <bit/train/mixup.hpp>
 #include <bit/train/sampler.hpp>
 #include <bit/train/sgd.hpp>
+#include <bit/train/training_loss.hpp>
 #include <bit/train/tunable_model.hpp>
 
 namespace bit::inline BIT_ABI::train {
@@ -37,12 +38,6 @@ enum class compat_mode {
 
 /// "none", "pytorch", "jax" or "tf2".
 BIT_FUNC const char* to_string(compat_mode compat);
-
-/// What a step minimises. A data set has one class per image, so both have the same targets, mixed and smoothed alike.
-enum class training_loss {
-  softmax,  ///< cross-entropy of one distribution over the classes: BiT-HyperRule
-  sigmoid,  ///< independent probabilities per class, summed over them, as the 21,843-class models were trained
-};
 
 /// What a caller may decide. The defaults are BiT-HyperRule.
 struct fine_tune_options {
