@@ -26,9 +26,6 @@ from pybit.evaluation.accuracy import evaluate
 from pybit.evaluation.results import Evaluation, PerClass
 from pybit.inference.results import Embeddings, Prediction, load_embeddings
 from pybit.model import Model, create_model, load
-from pybit.quality.findings import Finding
-from pybit.quality.result import CheckResult
-from pybit.quality.run import check
 from pybit.registry import ModelCard, list_models, model_info
 from pybit.train.fine_tuning import FineTuning, fine_tune
 from pybit.train.options import FineTuneOptions
@@ -38,6 +35,9 @@ from pybit.train.trainer import Trainer
 
 if TYPE_CHECKING:  # imported when first used, below
     from pybit.export.onnx import export_onnx as export_onnx
+    from pybit.quality.findings import Finding as Finding
+    from pybit.quality.result import CheckResult as CheckResult
+    from pybit.quality.run import check as check
 
 __all__ = [
     "BitError",
@@ -83,13 +83,19 @@ __all__ = [
 clash.warn()
 moved.install()
 
+# What few programs use, with its module.
+_RARE = {
+    "CheckResult": "quality.result",
+    "Finding": "quality.findings",
+    "check": "quality.run",
+    "export_onnx": "export.onnx",
+}
+
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: the first three pull in the network and file libraries, the others are second doors.
     if name in ("hub", "labels", "formats", "cards", "recipe", "sklearn", "trainer"):
         return importlib.import_module(f"pybit.{name}")
-    if name == "export_onnx":  # few programs write files for others
-        from pybit.export.onnx import export_onnx
-
-        return export_onnx
+    if name in _RARE:
+        return getattr(importlib.import_module(f"pybit.{_RARE[name]}"), name)
     raise AttributeError(f"module 'pybit' has no attribute {name!r}")

@@ -229,8 +229,11 @@ def test_reset_classifier_starts_from_zeros_and_forgets_labels(model: pybit.Mode
     assert other(x).shape == (2, 1024)
     other.reset_classifier(2)
     assert other(x).shape == (2, 2)
-    for arguments in ((-1,), (3, "keep")):
-        with pytest.raises(ValueError, match="expected 0 or more classes"):
+    for arguments, said in (
+        ((-1,), "expected num_classes of at least 0"),
+        ((3, "keep"), 'expected head "zero" or "new"'),
+    ):
+        with pytest.raises(ValueError, match=said):
             other.reset_classifier(*arguments)
 
 

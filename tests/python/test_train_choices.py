@@ -122,7 +122,7 @@ def test_a_dry_run_refuses_what_the_run_would(
 
 @pytest.mark.parametrize(
     ("flag", "hint"),
-    [("--epochs", "did you mean --steps, which counts updates?"), ("--batch-size", "did you mean --batch?"),
+    [("--epochs", "runs are counted in steps: --steps N"), ("--batch-size", "did you mean --batch?"),
      ("--weight", "did you mean --weight_decay?"), ("--num_workers", "did you mean --workers?")],
 )  # fmt: skip
 def test_a_flag_that_is_none_is_told_with_the_one_that_was_meant(

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <bit/error.hpp>
 #include <bit/detail/finite.hpp>
+#include <bit/error.hpp>
 #include <bit/train/best_metric.hpp>
 #include <cmath>
 #include <numeric>

@@ -24,9 +24,6 @@ KNOWN = {
 
 # What users may try that has another name here.
 OTHER_NAMES = {
-    "--epochs": "--steps, which counts updates",
-    "--lr": "--base_lr",
-    "--learning-rate": "--base_lr",
     "--batch-size": "--batch",
     "--val": "--validation",
     "--size": "--resize N --crop N",

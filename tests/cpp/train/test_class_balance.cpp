@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <algorithm>
+#include <bit/backend/loss.hpp>
 #include <bit/error.hpp>
 #include <bit/train/best_metric.hpp>
 #include <bit/train/class_weights.hpp>
