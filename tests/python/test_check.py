@@ -169,6 +169,12 @@ def test_lists_and_flat_folders(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\n" + "\n".join(rows))
     found = pybit.check(tmp_path / "list.csv")
     assert (found.images, found.classes) == (6, {"bright": 3, "dark": 3})
+    table = (tmp_path / "list.csv").read_text().replace("path,label", "picture;kind").replace(",", ";")
+    (tmp_path / "odd.csv").write_text(table)
+    odd = pybit.check(tmp_path / "odd.csv", path_column="picture", label_column="kind", separator=";")
+    assert odd.classes == found.classes
+    options = ["--path-column", "picture", "--label-column", "kind", "--separator", ";"]
+    assert main(["check", str(tmp_path / "odd.csv"), *options, "--no-labels"]) == 1  # three images are few
     flat = pybit.check(root / "dark")
     assert (flat.images, flat.classes) == (3, {})
     with pytest.raises(pybit.ConfigError, match="a folder of images or a list"):

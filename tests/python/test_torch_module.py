@@ -7,7 +7,7 @@ import copy
 import io
 import multiprocessing
 import pickle
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch")
 
 from pybit.torch import BitModule, create_model  # noqa: E402
-
-SMALL: dict[str, Any] = {"units": (1, 2, 1, 1), "stem_channels": 32, "num_classes": 5, "seed": 1}
-
-
-def small(**options: Any) -> Any:
-    return create_model("small", **{**SMALL, **options})
-
-
-def images(n: int = 2, size: int = 40, seed: int = 0, dtype: Any = None) -> Any:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(n, 3, size, size, generator=generator, dtype=dtype or torch.float32) * 2 - 1
+from torch_modules import SMALL, images, small  # noqa: E402
 
 
 def test_forward_is_the_models_own_with_and_without_gradients() -> None:
@@ -68,75 +58,6 @@ def test_gradcheck_in_double_through_all_outputs() -> None:
 
     # Some dozen values of each: the reference backend takes 30 ms a pass.
     assert torch.autograd.gradcheck(outputs, (x, *parameters), fast_mode=True, atol=1e-5, rtol=1e-3)
-
-
-def changes() -> dict[str, Callable[[Any], None]]:
-    def by_optimizer(module: Any) -> None:
-        optimizer = torch.optim.SGD(module.parameters(), lr=0.5)
-        module(images(seed=3)).square().mean().backward()
-        optimizer.step()
-
-    def by_fused_optimizer(module: Any) -> None:  # which does not count in a tensor's version
-        optimizer = torch.optim.Adam(module.parameters(), lr=0.1, fused=True)
-        module(images(seed=3)).square().mean().backward()
-        optimizer.step()
-
-    def by_state_dict(module: Any) -> None:
-        module.load_state_dict(small(seed=9).state_dict())
-
-    def by_data(module: Any) -> None:
-        module.get_parameter("head.fc.weight").data.mul_(2.0)
-
-    def by_new_data(module: Any) -> None:
-        p = module.get_parameter("head.fc.weight")
-        p.data = p.detach() * 2
-
-    def in_place(module: Any) -> None:
-        with torch.no_grad():
-            module.get_parameter("norm.bias").add_(0.5)
-
-    def new_parameter(module: Any) -> None:
-        branch = module.get_submodule("norm")
-        branch.weight = torch.nn.Parameter(branch.weight.detach() * 2)
-
-    return {
-        f.__name__: f
-        for f in (by_optimizer, by_fused_optimizer, by_state_dict, by_data, by_new_data, in_place, new_parameter)
-    }
-
-
-@pytest.mark.parametrize("how", list(changes()))
-@pytest.mark.parametrize("learning", [False, True])
-def test_a_changed_parameter_is_seen_at_the_next_call(how: str, learning: bool) -> None:
-    module, x = small(head="new"), images()
-    with torch.set_grad_enabled(learning):
-        before = module(x).detach().clone()
-        changes()[how](module) if learning else torch.enable_grad()(changes()[how])(module)
-        after = module(x).detach()
-        fresh = copy.deepcopy(module)(x).detach()
-    assert torch.equal(after, fresh)
-    assert not torch.equal(after, before)
-
-
-def test_data_that_is_kept_and_changed_later_is_seen() -> None:
-    module, x = small(head="new"), images()
-    alias = module.get_parameter("head.fc.weight").data
-    with torch.no_grad():
-        values = []
-        for _ in range(3):
-            values.append(module(x).clone())
-            alias.mul_(1.5)
-    assert not torch.equal(values[0], values[1])
-    assert not torch.equal(values[1], values[2])
-
-
-def test_parameters_changed_between_the_passes_are_an_error() -> None:
-    module, x = small(), images()
-    loss = module(x).square().mean()
-    with torch.no_grad():
-        module.get_parameter("norm.bias").add_(0.5)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
 
 
 def test_accumulation_several_passes_and_zero_grad() -> None:
@@ -311,6 +232,20 @@ def test_reset_classifier_keeps_the_rest_and_the_optimizers_hold_on_it() -> None
     module.reset_classifier(0)
     assert module(x).shape == (2, module.num_features)
     assert "head.fc.weight" not in dict(module.named_parameters())
+
+
+def test_a_module_goes_back_to_a_model_with_all_that_it_knew(tmp_path: Path) -> None:
+    model = pybit.create_model("small", **SMALL)
+    model.labels = tuple("abcde")
+    model.preprocessing = pybit.PreprocessSpec(40, resampling="tf")
+    module = BitModule(model)
+    module.to_model().save(tmp_path / "back.safetensors")
+    back = pybit.load(tmp_path / "back.safetensors")
+    assert (back.labels, back.preprocessing) == (model.labels, model.preprocessing)
+    assert back.config == model.config
+    assert np.array_equal(back(images().numpy()), model(images().numpy()))
+    module.reset_classifier(3)
+    assert module.to_model().labels is None
 
 
 def test_forward_head_of_forward_features_is_forward() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
-from pybit.cli import _common
+from pybit.cli import _common, _inputs
+from pybit.data.folders import LISTS
 
 NAME = "check"
 HELP = "look for damaged images, duplicates, leakage and wrong labels before training"
@@ -32,17 +34,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-labels", action="store_true", help="do not judge labels")
     parser.add_argument("--most", type=_common.positive, default=5, metavar="N", help="findings of a kind (default: 5)")
     parser.add_argument("--threads", type=_common.positive, default=0, metavar="N", help="threads that decode")
-    help_ = "refuse larger images (default: BIT_MAX_PIXELS of the environment, or 178956970)"
-    parser.add_argument("--max-pixels", type=_common.positive, metavar="N", help=help_)
+    _inputs.add_list_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found."""
     from pybit.quality.run import check
 
-    for path in (args.html, args.csv):
+    for path in (args.html, args.csv, args.report):
         if path is not None:
             _common.check_output(path)
+    reading: dict[str, Any] = _inputs.list_options(args) if args.source.lower().endswith(LISTS) else {}
     found = check(
         args.source,
         model=None if args.model is None else _common.run_checkpoint(args.model),
@@ -50,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
         labels=not args.no_labels,
         threads=args.threads,
         max_pixels=args.max_pixels,
+        **reading,
     )
+    _inputs.write_report(args, found.report)
     if args.csv is not None:
         found.save_csv(args.csv)
     if args.html is not None:

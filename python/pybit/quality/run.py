@@ -61,6 +61,7 @@ def check(
     threads: int = 0,
     progress: bool | None = None,
     max_pixels: int | None = None,
+    **reading: str,
 ) -> CheckResult:
     """Decode every image of a folder or a list, and look for what spoils training and evaluation.
 
@@ -80,6 +81,7 @@ def check(
         threads: that decode; 0: one per processor, at most 16.
         progress: None shows a bar on long work.
         max_pixels: larger images count as damaged; see `pybit.data.read_image`.
+        reading: of a list: path_column, label_column, separator and encoding, as `pybit.datasets.open` has them.
 
     Raises OSError for a folder or a list that cannot be read, ConfigError for options that are none, FormatError for a
     malformed list. Damaged images raise nothing: they are findings.
@@ -87,7 +89,7 @@ def check(
     check_max_pixels(max_pixels)
     if threads < 0:
         raise ConfigError(f"expected 0 or more threads, got {threads}")
-    files = _files(source)
+    files = _files(source, reading)
     sound: list[Signature] = []
     found: list[Finding] = []
     bar = progress_bar(len(files.paths), progress, "checking")
@@ -128,9 +130,9 @@ def check(
     )
 
 
-def _files(source: str | os.PathLike[str]) -> _Files:
+def _files(source: str | os.PathLike[str], reading: dict[str, str]) -> _Files:
     if os.fspath(source).lower().endswith(LISTS):
-        read = labelled_list(source)
+        read = labelled_list(source, **reading)
         return _Files(list(read.paths), ["whole"] * len(read.paths), list(read.labels), list(read.class_names), None)
     if not os.path.isdir(source):
         raise ConfigError(

@@ -16,12 +16,13 @@ from pybit import _core
 from pybit.errors import ConfigError, ShapeError
 from pybit.model import create
 from pybit.model.model import Model
+from pybit.network.build import network_from_arrays
 from pybit.network.heads import replace_head
 from pybit.network.levels import LEVELS, levels_info, levels_of
 from pybit.network.options import ComputeOptions
 from pybit.torch.autograd import NetworkPass, as_tensor
 from pybit.torch.engine import Engine
-from pybit.torch.parameters import ParameterTable, TrackedParameter
+from pybit.torch.parameters import ParameterTable, TrackedParameter, values_of
 
 
 class _Branch(nn.Module):
@@ -67,6 +68,8 @@ class BitModule(nn.Module):
             raise ConfigError("expected out_indices only with features_only=True")
         self._levels = levels_of(out_indices) if features_only else None
         self._recompute = "none"
+        self._preprocessing = model.preprocessing if model.preprocessing_is_known else None
+        self._labels = model.labels
         self._take(model.loaded.network)
 
     def _take(self, network: _core.Network) -> None:
@@ -197,6 +200,7 @@ class BitModule(nn.Module):
             )
         old = dict(self.named_parameters())
         network = self.to_model().loaded.network
+        self._labels = None
         self._take(replace_head(network, num_classes, "zero" if num_classes else "drop", 0))
         for name, parameter in old.items():
             if not name.startswith("head."):
@@ -215,18 +219,18 @@ class BitModule(nn.Module):
         }
 
     def to_model(self) -> Model:
-        """A `pybit.Model` with the present values, for `predict`, `embed` and `save`."""
-        model = create.create_model(
-            self.bit_name,
-            units=list(self._config.units),
-            stem_channels=self._config.stem_channels,
-            num_classes=self._config.num_classes,
-            in_chans=self._config.in_channels,
-            output_stride=self._config.output_stride,
-            eps=self._config.weight_eps,
+        """A `pybit.Model` with the present values, for `predict`, `embed` and `save`.
+
+        It has the labels and the preprocessing of the model that this was made of; a new head has no labels.
+        """
+        arrays = [(name, values_of(p)) for name, p in self.named_parameters()]
+        return Model(
+            network_from_arrays(arrays, self._config, ComputeOptions(self.compute_dtype)),
+            name=self.bit_name,
+            origin="a module of torch",
+            preprocessing=self._preprocessing,
+            labels=self._labels,
         )
-        model.load_state_dict({name: p.detach() for name, p in self.named_parameters()})
-        return model
 
     def extra_repr(self) -> str:
         """The architecture in words."""
