@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of pybit.torch that change: whoever changes them, the next call computes with them."""
+"""Parameters of pybit.torch that change, by an optimizer or by hand: the next call computes with them."""
 
 from __future__ import annotations
 
